@@ -1,0 +1,66 @@
+"""Write the English-German sample corpus in data/: train, valid and test sets and the test set's word alignment."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from sample_corpus.choice import Dice
+from sample_corpus.grammar import Pair
+from sample_corpus.patterns import sentence
+
+SEED = 20240
+TRAIN_PAIRS = 30_000
+VALID_PAIRS = 500
+TEST_PAIRS = 1_000
+MIN_WORDS, MAX_WORDS = 3, 22
+
+
+def generate(count: int, dice: Dice) -> list[Pair]:
+    """Return `count` pairs in random order, in which no English and no German sentence occurs twice."""
+    pairs: list[Pair] = []
+    seen_en: set[str] = set()
+    seen_de: set[str] = set()
+    while len(pairs) < count:
+        pair = sentence(dice)
+        lengths = [len(side.split()) for side in (pair.en, pair.de)]
+        if min(lengths) < MIN_WORDS or max(lengths) > MAX_WORDS or pair.en in seen_en or pair.de in seen_de:
+            continue
+        seen_en.add(pair.en)
+        seen_de.add(pair.de)
+        pairs.append(pair)
+    # Short sentences run out early, so the sets would differ if they were cut in the order of generation.
+    return dice.shuffled(pairs)
+
+
+def write_corpus(output: Path, seed: int = SEED, train_pairs: int = TRAIN_PAIRS) -> None:
+    """Generate the corpus and write its files to a folder, which is created if needed."""
+    output.mkdir(parents=True, exist_ok=True)
+    pairs = generate(train_pairs + VALID_PAIRS + TEST_PAIRS, Dice(seed))
+    start = 0
+    for name, size in (("test", TEST_PAIRS), ("valid", VALID_PAIRS), ("train", train_pairs)):
+        chosen = pairs[start : start + size]
+        start += size
+        _write_lines(output / f"{name}.en", [pair.en for pair in chosen])
+        _write_lines(output / f"{name}.de", [pair.de for pair in chosen])
+        if name == "test":
+            links = [" ".join(f"{i}-{j}" for i, j in pair.alignment) for pair in chosen]
+            _write_lines(output / "test.align", links)
+
+
+def _write_lines(path: Path, lines: list[str]) -> None:
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8", newline="\n")
+
+
+def main() -> None:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--output", type=Path, default=Path("data"), help="folder to write to (default: data)")
+    parser.add_argument("--seed", type=int, default=SEED, help=f"random seed (default: {SEED})")
+    parser.add_argument("--pairs", type=int, default=TRAIN_PAIRS, help=f"training pairs (default: {TRAIN_PAIRS})")
+    arguments = parser.parse_args()
+    write_corpus(arguments.output, arguments.seed, arguments.pairs)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Lexicon, grammar and sentence patterns of the English-German sample corpus."""

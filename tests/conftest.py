@@ -1,0 +1,82 @@
+"""What tests of several rooms share: a run directory with a tiny, untrained model."""
+
+import io
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+WORDS = "a dog cat man woman child runs sleeps reads in on the red blue big house garden street"
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run directory as `translator train` leaves it: width 16, about 300 pieces, random weights.
+
+    Tests that write into it copy it first.
+    """
+    from translator.checkpoints import Checkpoint, RunDirectory, model_tensors, write_checkpoint
+    from translator.config import Config, write_config
+    from translator.model import build_model
+    from translator.text import train_tokenizers
+
+    config = Config.model_validate(
+        {
+            "preset": "tiny",
+            "data": {"source_language": "en", "target_language": "de", "max_length": 60},
+            "tokenizer": {"vocab_size": 320},
+            "model": {
+                "encoder_layers": 1,
+                "decoder_layers": 1,
+                "d_model": 16,
+                "d_ff": 32,
+                "num_heads": 2,
+                "max_positions": 64,
+            },
+            "decoding": {"beam_size": 2, "max_length_extra": 5},
+        }
+    )
+    run = RunDirectory(tmp_path_factory.mktemp("runs") / "tiny")
+    lines = [f"{first} {second}." for first in WORDS.split() for second in WORDS.split()]
+    tokenizers = train_tokenizers(
+        lambda: zip(lines, reversed(lines), strict=True), config.tokenizer, run.root, seed=1
+    )
+    write_config(config, run.config)
+    model = build_model(config.model, tokenizers.source.vocab_size, tokenizers.target.vocab_size, config.seed)
+    run.models.mkdir()
+    write_checkpoint(run.models / "final", Checkpoint(model_tensors(model), {}, {"step": 12}))
+    return run.root
+
+
+@pytest.fixture(scope="session")
+def run_command() -> Callable[..., subprocess.CompletedProcess[bytes]]:
+    """Call `translator` with arguments, and `input=` bytes, in a process of its own."""
+
+    def run(*arguments: object, input: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+        command = [sys.executable, "-m", "translator", *map(str, arguments)]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        return subprocess.run(command, input=input, capture_output=True, env=environment, timeout=120)
+
+    return run
+
+
+@pytest.fixture
+def call_program(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str, str]]:
+    """Call the same program in this process, which is quicker: return exit code, stdout and stderr."""
+    from translator.cli.app import main
+
+    def call(*arguments: object, input: bytes = b"") -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["translator", *map(str, arguments)])
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(input)))
+        with pytest.raises(SystemExit) as caught:
+            main()
+        sys.stdout.flush()
+        captured = capfd.readouterr()
+        return int(caught.value.code or 0), captured.out, captured.err
+
+    return call

@@ -1,0 +1,60 @@
+"""Batches of many sentences: the budget, the order, and that neighbours do not matter."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from translator.config import DecodingSettings
+from translator.decoding import search_ids, token_batches, translate_ids
+
+
+@given(lengths=st.lists(st.integers(1, 50), max_size=40), budget=st.integers(1, 120))
+def test_token_batches_hold_everything_once_within_the_budget(lengths: list[int], budget: int) -> None:
+    batches = list(token_batches(lengths, budget))
+    assert sorted(index for batch in batches for index in batch) == list(range(len(lengths)))
+    for batch in batches:
+        assert len(batch) == 1 or sum(lengths[index] for index in batch) <= budget
+    flat = [lengths[index] for batch in batches for index in batch]
+    assert flat == sorted(flat, reverse=True)
+
+
+@given(
+    sources=st.lists(st.lists(st.integers(3, 5), max_size=4), max_size=8),
+    beam_size=st.integers(1, 3),
+    batch_tokens=st.integers(1, 60),
+)
+@settings(max_examples=60, deadline=None)
+def test_a_sentence_is_translated_alike_in_any_batch(
+    table_steps: Any, random_table: Any, sources: list[list[int]], beam_size: int, batch_tokens: int
+) -> None:
+    steps = table_steps(random_table(6, seed=1))
+    decoding = DecodingSettings(beam_size=beam_size, batch_tokens=batch_tokens, max_length_extra=2)
+    together = translate_ids(steps, sources, decoding)
+    assert together == [translate_ids(steps, [source], decoding)[0] for source in sources]
+    assert together[::-1] == translate_ids(steps, sources[::-1], decoding)
+
+
+def test_empty_sources_never_reach_the_model(table_steps: Any) -> None:
+    def refuse(source: tuple[int, ...], prefix: tuple[int, ...]) -> list[float]:
+        raise AssertionError("the model was asked")
+
+    assert translate_ids(table_steps(refuse), [[], []], DecodingSettings()) == [[], []]
+
+
+def test_length_limits_follow_the_settings(table_steps: Any, random_table: Any) -> None:
+    steps = table_steps(random_table(6, seed=1, end_bias=-50.0))
+    decoding = DecodingSettings(beam_size=2, max_length_factor=1.5, max_length_extra=2)
+    assert [len(ids) for ids in translate_ids(steps, [[3], [3, 4, 5]], decoding)] == [3, 6]
+    steps.max_length = 4
+    assert [len(ids) for ids in translate_ids(steps, [[3], [3, 4, 5]], decoding)] == [3, 4]
+
+
+def test_n_best_is_at_most_the_beam(table_steps: Any, random_table: Any) -> None:
+    steps = table_steps(random_table(6, seed=1))
+    decoding = DecodingSettings(beam_size=3, max_length_extra=2)
+    (found,) = search_ids(steps, [[3]], decoding, n_best=3)
+    assert len(found) == 3
+    with pytest.raises(ValueError, match="n_best is 4; expected 1 to beam_size = 3"):
+        search_ids(steps, [[3]], decoding, n_best=4)

@@ -1,0 +1,230 @@
+"""Beam and greedy search against exhaustive enumeration and against a plain search without stopping."""
+
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from translator.decoding import Hypothesis, LengthPenalty, beam_search, greedy_search
+
+EOS = 2
+PENALTIES = [LengthPenalty(kind, alpha) for kind in ("gnmt", "mean") for alpha in (0.0, 0.6, 1.0)]
+SOURCE = (7, 8)
+
+
+def plain_beam_search(
+    table: Any, source: tuple[int, ...], limit: int, width: int, penalty: LengthPenalty
+) -> list[tuple[float, tuple[int, ...]]]:
+    """The definition in a dozen lines: no tensors, no stopping, every complete hypothesis kept."""
+    live: list[tuple[float, tuple[int, ...]]] = [(0.0, ())]
+    complete = []
+    for length in range(limit + 1):
+        candidates = []
+        for total, prefix in live:
+            logits = table(source, prefix)
+            normaliser = math.log(sum(math.exp(logit) for logit in logits))
+            pieces = range(len(logits)) if length < limit else [EOS]
+            candidates += [(total + logits[piece] - normaliser, (*prefix, piece)) for piece in pieces]
+        candidates.sort(reverse=True)
+        complete += [
+            (total / penalty(length + 1.0), tokens[:-1])
+            for total, tokens in candidates[:width]
+            if tokens[-1] == EOS
+        ]
+        live = [candidate for candidate in candidates if candidate[1][-1] != EOS][:width]
+    return sorted(complete, reverse=True)
+
+
+@pytest.mark.parametrize("penalty", PENALTIES, ids=str)
+@pytest.mark.parametrize(("vocabulary", "limit", "spare"), [(4, 4, 0), (4, 5, 0), (5, 3, 70), (6, 3, 0)])
+def test_wide_beam_equals_exhaustive_enumeration(
+    table_steps: Any, random_table: Any, penalty: LengthPenalty, vocabulary: int, limit: int, spare: int
+) -> None:
+    # No step has more candidates than this, so that nothing is pruned.
+    width = (vocabulary - 1) ** (limit - 1) * vocabulary + spare
+    table = random_table(vocabulary, seed=vocabulary * limit)
+    expected = sorted(
+        (
+            (table.log_probability(SOURCE, tokens) / penalty(len(tokens) + 1.0), tokens)
+            for tokens in table.sentences(limit)
+        ),
+        reverse=True,
+    )
+    (found,) = beam_search(
+        table_steps(table), [SOURCE], [limit], beam_size=width, penalty=penalty, n_best=width
+    )
+    assert [hypothesis.tokens for hypothesis in found] == [tokens for _, tokens in expected[:width]]
+    assert [hypothesis.score for hypothesis in found] == pytest.approx(
+        [score for score, _ in expected[:width]], abs=1e-5
+    )
+
+
+@given(
+    seed=st.integers(0, 10_000),
+    vocabulary=st.integers(3, 6),
+    limit=st.integers(1, 7),
+    width=st.integers(2, 5),
+    best_only=st.booleans(),
+    penalty=st.sampled_from(PENALTIES),
+    end_bias=st.sampled_from([-2.0, 0.0, 2.0]),
+)
+@settings(max_examples=150, deadline=None)
+def test_narrow_beam_equals_a_plain_search_without_stopping(
+    table_steps: Any,
+    random_table: Any,
+    seed: int,
+    vocabulary: int,
+    limit: int,
+    width: int,
+    best_only: bool,
+    penalty: LengthPenalty,
+    end_bias: float,
+) -> None:
+    table = random_table(vocabulary, seed, end_bias=end_bias)
+    count = 1 if best_only else width
+    expected = plain_beam_search(table, SOURCE, limit, width, penalty)[:count]
+    (found,) = beam_search(
+        table_steps(table), [SOURCE], [limit], beam_size=width, penalty=penalty, n_best=count
+    )
+    assert [hypothesis.tokens for hypothesis in found] == [tokens for _, tokens in expected]
+    scores = [hypothesis.score for hypothesis in found]
+    assert scores == sorted(scores, reverse=True)
+    assert len({hypothesis.tokens for hypothesis in found}) == len(found)
+    for hypothesis in found:
+        total = table.log_probability(SOURCE, hypothesis.tokens)
+        assert hypothesis.log_probability == pytest.approx(total, abs=1e-5)
+        assert hypothesis.score == pytest.approx(total / penalty(len(hypothesis.tokens) + 1.0), abs=1e-5)
+
+
+def probabilities(*values: float) -> list[float]:
+    """Logits of <unk> (never), <s> (never), </s> and the pieces 3, 4."""
+    return [math.log(max(value, 1e-30)) for value in (0.0, 0.0, *values)]
+
+
+def test_search_goes_on_after_enough_hypotheses_are_complete(table_steps: Any) -> None:
+    """Two complete hypotheses fill the beam of two at the second step, and a third is still to beat them."""
+    table = {
+        (): probabilities(0.5, 0.45, 0.05),
+        (3,): probabilities(0.5, 0.49, 0.01),
+    }
+    steps = table_steps(
+        lambda _, prefix: table.get(
+            prefix, probabilities(0.01, 0.01, 0.98) if len(prefix) < 6 else probabilities(0.98, 0.01, 0.01)
+        )
+    )
+    penalty = LengthPenalty("mean", 1.0)
+    (found,) = beam_search(steps, [SOURCE], [10], beam_size=2, penalty=penalty)
+    assert [hypothesis.tokens for hypothesis in found] == [(3, 3, 4, 4, 4, 4)]
+    assert found[0].score > math.log(0.5)
+
+
+def test_search_stops_when_nothing_better_is_possible(table_steps: Any) -> None:
+    steps = table_steps(lambda _, prefix: probabilities(0.98 if prefix else 0.01, 0.98 - len(prefix), 0.01))
+    (found,) = beam_search(steps, [SOURCE], [50], beam_size=2, penalty=LengthPenalty("gnmt", 0.0))
+    assert found[0].tokens == (3,)
+    assert steps.calls == 2
+
+
+def test_improbable_ending_is_not_offered(table_steps: Any) -> None:
+    """The empty translation often has the best score of all; only a search that looks for it finds it."""
+    steps = table_steps(
+        lambda _, prefix: probabilities(*((0.2, 0.4, 0.4) if len(prefix) < 6 else (0.98, 0.01, 0.01)))
+    )
+    (found,) = beam_search(steps, [SOURCE], [9], beam_size=2, penalty=LengthPenalty("gnmt", 0.0))
+    assert len(found[0].tokens) == 6
+    assert found[0].log_probability < math.log(0.2)
+
+
+@pytest.mark.parametrize("width", [1, 3])
+def test_length_limit_ends_every_hypothesis(table_steps: Any, random_table: Any, width: int) -> None:
+    table = random_table(5, seed=4, end_bias=-50.0)
+    sources = [(3,), (4,), (5,)]
+    limits = [2, 5, 1]
+    penalty = LengthPenalty()
+    found = search(table_steps(table), sources, limits, width, penalty)
+    assert [len(hypothesis.tokens) for hypothesis in found] == limits
+    for source, hypothesis in zip(sources, found, strict=True):
+        total = table.log_probability(source, hypothesis.tokens)
+        assert hypothesis.log_probability == pytest.approx(total, rel=1e-5)
+
+
+@given(
+    seed=st.integers(0, 10_000),
+    order=st.permutations(range(6)),
+    size=st.integers(1, 6),
+    width=st.integers(1, 4),
+    penalty=st.sampled_from(PENALTIES),
+)
+@settings(max_examples=60, deadline=None)
+def test_neighbours_do_not_matter(
+    table_steps: Any,
+    random_table: Any,
+    seed: int,
+    order: list[int],
+    size: int,
+    width: int,
+    penalty: LengthPenalty,
+) -> None:
+    table = random_table(5, seed)
+    sources = [(place, place) for place in order[:size]]
+    limits = [1 + place for place in order[:size]]
+    together = search(table_steps(table), sources, limits, width, penalty)
+    for source, limit, hypothesis in zip(sources, limits, together, strict=True):
+        assert search(table_steps(table), [source], [limit], width, penalty) == [hypothesis]
+
+
+@given(seed=st.integers(0, 10_000), limit=st.integers(1, 6), end_bias=st.sampled_from([-1.0, 1.0]))
+@settings(max_examples=60, deadline=None)
+def test_greedy_follows_the_most_probable_piece(
+    table_steps: Any, random_table: Any, seed: int, limit: int, end_bias: float
+) -> None:
+    table = random_table(6, seed, end_bias=end_bias)
+    expected: tuple[int, ...] = ()
+    while len(expected) < limit:
+        logits = table(SOURCE, expected)
+        piece = logits.index(max(logits))
+        if piece == EOS:
+            break
+        expected = (*expected, piece)
+    penalty = LengthPenalty("mean", 0.5)
+    (found,) = greedy_search(table_steps(table), [SOURCE], [limit], penalty=penalty)
+    assert found.tokens == expected
+    assert found.log_probability == pytest.approx(table.log_probability(SOURCE, expected), abs=1e-5)
+    assert found.score == pytest.approx(found.log_probability / penalty(len(expected) + 1.0), abs=1e-5)
+    (unscored,) = greedy_search(table_steps(table), [SOURCE], [limit])
+    assert unscored.tokens == expected
+    assert math.isnan(unscored.score)
+
+
+@pytest.mark.parametrize("width", [1, 2])
+def test_finished_sentences_leave_the_batch(table_steps: Any, width: int) -> None:
+    seen: list[tuple[int, ...]] = []
+
+    def logits(source: tuple[int, ...], prefix: tuple[int, ...]) -> list[float]:
+        seen.append(source)
+        return probabilities(*((0.98, 0.01, 0.01) if len(prefix) >= source[0] else (0.0, 0.9, 0.1)))
+
+    found = search(table_steps(logits), [(1,), (4,)], [20, 20], width, LengthPenalty("gnmt", 0.0))
+    assert [hypothesis.tokens for hypothesis in found] == [(3,), (3, 3, 3, 3)]
+    assert seen.count((1,)) == 2 * width
+    assert seen.count((4,)) == 5 * width
+
+
+def test_numbers_that_went_wrong_yield_no_hypothesis(table_steps: Any) -> None:
+    steps = table_steps(
+        lambda source, _: [math.nan] * 5 if source == (3,) else probabilities(0.9, 0.05, 0.05)
+    )
+    broken, sound = beam_search(steps, [(3,), (4,)], [3, 3], beam_size=2, penalty=LengthPenalty())
+    assert broken == []
+    assert sound[0].tokens == ()
+
+
+def search(
+    steps: Any, sources: list[tuple[int, ...]], limits: list[int], width: int, penalty: LengthPenalty
+) -> list[Hypothesis]:
+    if width == 1:
+        return greedy_search(steps, sources, limits, penalty=penalty)
+    found = beam_search(steps, sources, limits, beam_size=width, penalty=penalty)
+    return [hypotheses[0] for hypotheses in found]

@@ -1,0 +1,52 @@
+"""The chunked loss against torch.nn.functional.cross_entropy."""
+
+import pytest
+import torch
+from torch.nn import functional
+
+from translator.training import loss as module
+from translator.training.loss import smoothed_cross_entropy
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.5])
+@pytest.mark.parametrize("chunk", [3, 64])
+def test_value_and_gradients_equal_torch(
+    smoothing: float, chunk: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_chunk_tokens", lambda vocabulary, device: chunk)
+    torch.manual_seed(1)
+    states = torch.randn(11, 8, requires_grad=True)
+    weight = torch.randn(23, 8, requires_grad=True)
+    labels = torch.randint(0, 23, (11,))
+    found = smoothed_cross_entropy(states, weight, labels, smoothing)
+    logits = states @ weight.t()
+    expected = functional.cross_entropy(logits, labels, label_smoothing=smoothing, reduction="sum")
+    torch.testing.assert_close(found.smoothed, expected)
+    torch.testing.assert_close(found.nll, functional.cross_entropy(logits, labels, reduction="sum"))
+    mine = torch.autograd.grad(found.smoothed * 0.7, (states, weight))
+    reference = torch.autograd.grad(expected * 0.7, (states, weight))
+    for gradient, wanted in zip(mine, reference, strict=True):
+        torch.testing.assert_close(gradient, wanted, atol=1e-5, rtol=1e-4)
+
+
+def test_labels_of_vanishing_probability_have_a_finite_loss() -> None:
+    states = torch.tensor([[200.0]])
+    weight = torch.tensor([[1.0], [-1.0], [0.0]])
+    found = smoothed_cross_entropy(states, weight, torch.tensor([1]), 0.1)
+    logits = states @ weight.t()
+    torch.testing.assert_close(found.nll, functional.cross_entropy(logits, torch.tensor([1]), reduction="sum"))
+    assert found.nll.item() == pytest.approx(400.0)
+
+
+def test_bf16_is_close() -> None:
+    torch.manual_seed(2)
+    states, weight, labels = torch.randn(20, 16), torch.randn(50, 16), torch.randint(0, 50, (20,))
+    wide = smoothed_cross_entropy(states, weight, labels, 0.1)
+    half = smoothed_cross_entropy(states.bfloat16(), weight, labels, 0.1)
+    torch.testing.assert_close(half.smoothed, wide.smoothed, rtol=2e-2, atol=0.5)
+
+
+def test_works_without_gradients() -> None:
+    with torch.inference_mode():
+        found = smoothed_cross_entropy(torch.zeros(2, 4), torch.zeros(5, 4), torch.tensor([0, 3]), 0.1)
+    torch.testing.assert_close(found.nll, 2 * torch.log(torch.tensor(5.0)))

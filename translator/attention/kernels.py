@@ -1,0 +1,78 @@
+"""The choice of attention kernel, made here and nowhere else, and the explicit weights that test it.
+
+Attention(Q, K, V) = softmax(Q K^T / sqrt(D)) V (Vaswani et al. 2017, eq. 1), for every sentence of a packed batch.
+
+Legend: `Tq` query tokens, `Tk` key tokens, `N` sentences, `H` heads, `D` head width, `Lq`, `Lk` longest sentences.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+from translator.attention.layout import Layout
+from translator.attention.padded import attend_padded, to_grid
+
+
+def attend(
+    query: Tensor, key: Tensor, value: Tensor, query_layout: Layout, key_layout: Layout,
+    causal: bool = False, dropout: float = 0.0,
+) -> Tensor:
+    """Attend within every sentence.
+
+    `query` `[Tq, H, D]`; `key`, `value` `[Tk, H, D]`; both layouts hold the same N sentences. With `causal`,
+    a query sees the keys up to its own position (query and key lengths must be equal). `dropout` falls on
+    the weights. Returns `[Tq, H, D]`.
+    """  # fmt: skip
+    kernel = choose_kernel(query, dropout)
+    if kernel == "varlen":
+        return _attend_varlen(query, key, value, query_layout, key_layout, causal)
+    return attend_padded(query, key, value, query_layout, key_layout, causal, dropout)
+
+
+def choose_kernel(query: Tensor, dropout: float = 0.0) -> str:
+    """Name the kernel for this device, dtype and dropout: `varlen` or `padded`.
+
+    FlashAttention takes half precision on CUDA, head widths that are multiples of 8 up to 256, and no
+    dropout through PyTorch's interface.
+    """
+    half = query.dtype in (torch.bfloat16, torch.float16)
+    width = query.shape[-1]
+    if query.is_cuda and half and dropout == 0.0 and width % 8 == 0 and width <= 256:
+        return "varlen"
+    return "padded"
+
+
+def _attend_varlen(
+    query: Tensor, key: Tensor, value: Tensor, query_layout: Layout, key_layout: Layout, causal: bool
+) -> Tensor:
+    from torch.nn.attention.varlen import varlen_attn
+
+    return varlen_attn(
+        query,
+        key,
+        value,
+        query_layout.offsets,
+        key_layout.offsets,
+        query_layout.max_length,
+        key_layout.max_length,
+        window_size=(-1, 0) if causal else (-1, -1),
+    )
+
+
+def attention_weights(
+    query: Tensor, key: Tensor, query_layout: Layout, key_layout: Layout, causal: bool = False
+) -> Tensor:
+    """Compute softmax(Q K^T / sqrt(D)) in fp32, to look at and to test the kernels; no translation uses it.
+
+    `query` `[Tq, H, D]`, `key` `[Tk, H, D]`. Returns `[N, H, Lq, Lk]`; rows of real queries sum to one, masked
+    keys are exactly zero, rows of padding are zero.
+    """
+    grid_query = to_grid(query.float(), query_layout)  # [N, H, Lq, D]
+    grid_key = to_grid(key.float(), key_layout)  # [N, H, Lk, D]
+    scores = grid_query @ grid_key.transpose(-1, -2) / math.sqrt(query.shape[-1])
+    seen = key_layout.mask[:, None, None, :] & query_layout.mask[:, None, :, None]
+    if causal:
+        seen = seen.expand(scores.shape).tril()
+    scores = scores.masked_fill(~seen, -math.inf)
+    return scores.softmax(-1).nan_to_num(0.0) * seen

@@ -1,0 +1,89 @@
+"""The packed batch: one flat run of tokens and the offsets where sentences begin.
+
+Legend: `T` tokens, `N` sentences, `L` longest sentence.
+"""
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class Layout:
+    """Where the sentences of a packed batch begin and end.
+
+    `offsets` is int32 `[N + 1]` and rises from 0 to T; `max_length` is the longest sentence, known on the
+    host so that no kernel has to ask the device for it. Empty sentences are allowed. What the padded kernel
+    derives from the offsets is made once for a batch, on first use.
+    """
+
+    def __init__(self, offsets: Tensor, max_length: int) -> None:
+        self.offsets = offsets
+        self.max_length = max_length
+
+    @property
+    def num_sentences(self) -> int:
+        """N."""
+        return self.offsets.numel() - 1
+
+    @cached_property
+    def lengths(self) -> Tensor:
+        """Tokens of each sentence, int64 `[N]`."""
+        return self.offsets.diff().long()
+
+    @cached_property
+    def mask(self) -> Tensor:
+        """True where a cell of the padded grid holds a token, bool `[N, L]`."""
+        columns = torch.arange(self.max_length, device=self.offsets.device)
+        return columns < self.lengths[:, None]
+
+    @cached_property
+    def cells(self) -> Tensor:
+        """The cell of the padded grid, row by row, that holds each token: int64 `[T]`."""
+        return self.mask.flatten().nonzero().squeeze(1)
+
+    @cached_property
+    def pads(self) -> Tensor:
+        """The cells of the padded grid that hold no token, int64."""
+        return self.mask.logical_not().flatten().nonzero().squeeze(1)
+
+    @cached_property
+    def rows(self) -> Tensor:
+        """The token in each cell of the padded grid, int64 `[N * L]`; a pad repeats some other token."""
+        starts = self.offsets[:-1].long()
+        columns = torch.arange(self.max_length, device=self.offsets.device)
+        last = (self.offsets[-1].long() - 1).clamp(min=0)
+        return torch.minimum(starts[:, None] + columns, last).flatten()
+
+    @cached_property
+    def positions(self) -> Tensor:
+        """The position of each token in its sentence, int64 `[T]`."""
+        return self.cells % max(self.max_length, 1)
+
+    def to(self, device: torch.device) -> "Layout":
+        """The same layout on another device."""
+        if self.offsets.device == device:
+            return self
+        return Layout(self.offsets.to(device, non_blocking=True), self.max_length)
+
+
+class Packed(NamedTuple):
+    """A batch of sentences without padding: `tokens` int64 `[T]` and where sentences begin."""
+
+    tokens: Tensor
+    layout: Layout
+
+    def to(self, device: torch.device) -> "Packed":
+        """The same batch on another device."""
+        return Packed(self.tokens.to(device, non_blocking=True), self.layout.to(device))
+
+
+def pack(sentences: Sequence[Sequence[int]]) -> Packed:
+    """Join lists of token ids into one packed batch on the CPU."""
+    lengths = [len(sentence) for sentence in sentences]
+    offsets = torch.zeros(len(lengths) + 1, dtype=torch.int32)
+    offsets[1:] = torch.tensor(lengths, dtype=torch.int32).cumsum(0)
+    tokens = torch.tensor([token for sentence in sentences for token in sentence], dtype=torch.int64)
+    return Packed(tokens, Layout(offsets, max(lengths, default=0)))

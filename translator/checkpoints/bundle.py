@@ -1,0 +1,49 @@
+"""Everything that is needed to translate with a run: settings, tokenizers and a model in evaluation mode."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from translator.checkpoints.run import RunDirectory
+from translator.checkpoints.store import load_weights, read_checkpoint
+from translator.config import Config, read_run_config
+from translator.model import Transformer, build_model
+from translator.runtime.device import Machine, choose_machine
+from translator.text import TokenizerPair, load_tokenizers
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A model that is ready to use."""
+
+    directory: Path
+    """The run directory."""
+    weights: str
+    """Which weights of the run these are: the name of their directory."""
+    step: int
+    """Optimizer steps behind the (newest of the averaged) weights."""
+    config: Config
+    tokenizers: TokenizerPair
+    model: Transformer
+    machine: Machine
+
+
+def load_bundle(
+    run: str | Path, *, weights: str | None = None, device: str = "auto", precision: str = "fp32",
+    threads: int | None = None,
+) -> Bundle:
+    """Load a run directory; `weights` are its final ones, or the newest while it trains (`RunDirectory.weights`).
+
+    Raises `CheckpointError` for a directory that is no run, or whose weights are missing or damaged.
+    """  # fmt: skip
+    directory = RunDirectory(run)
+    config = read_run_config(run)
+    machine = choose_machine(device, precision, threads)
+    path = directory.weights(weights)
+    tokenizers = load_tokenizers(run)
+    model = build_model(
+        config.model, tokenizers.source.vocab_size, tokenizers.target.vocab_size, config.seed
+    )
+    checkpoint = read_checkpoint(path, with_optimizer=False)
+    load_weights(model, checkpoint.weights, str(path))
+    model.to(machine.device).eval()
+    return Bundle(directory.root, path.name, checkpoint.state["step"], config, tokenizers, model, machine)

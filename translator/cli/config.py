@@ -1,0 +1,45 @@
+"""`translator config`: the settings of a run, and the schema of all settings."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(no_args_is_help=True)
+
+
+@app.command()
+def show(
+    arguments: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[CONFIG.yaml|RUN] [KEY=VALUE ...]", help="Settings file or run directory."),
+    ] = None,
+) -> None:
+    """Print the settings that `train` would use, defaults and preset included, as YAML."""
+    import yaml
+
+    from translator.cli.arguments import split_arguments
+    from translator.config import load_config
+    from translator.config.load import RUN_CONFIG
+
+    path, overrides = split_arguments(arguments)
+    if path is not None and path.is_dir():
+        path = path / RUN_CONFIG
+    config = load_config(path, overrides)
+    typer.echo(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True), nl=False)
+
+
+@app.command()
+def schema(
+    as_json: Annotated[bool, typer.Option("--json", help="A JSON Schema, for editors.")] = False,
+) -> None:
+    """Print every setting with its type, default and meaning."""
+    import json
+
+    from translator.config.manual import describe_settings
+    from translator.config.schema import Config
+
+    if as_json:
+        typer.echo(json.dumps(Config.model_json_schema(), indent=2))
+    else:
+        typer.echo(describe_settings(), nl=False)

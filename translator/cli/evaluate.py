@@ -1,0 +1,73 @@
+"""`translator evaluate`: scores with their signatures."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def evaluate(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Run directory that `translator train` made.")],
+    source: Annotated[Path | None, typer.Option(metavar="FILE", help="Text to translate.")] = None,
+    reference: Annotated[
+        list[Path] | None, typer.Option(metavar="FILE", help="Its translation; repeatable.")
+    ] = None,
+    test_set: Annotated[
+        str | None, typer.Option(metavar="NAME", help="One of sacreBLEU's test sets instead, such as wmt14.")
+    ] = None,
+    language_pair: Annotated[
+        str | None, typer.Option(metavar="PAIR", help="Of the test set, such as en-de; by default the run's.")
+    ] = None,
+    tokenize: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="BLEU's tokenizer: 13a, none, zh, ja-mecab, ko-mecab, char, intl or flores200; "
+            "by default the one for the target language.",
+        ),
+    ] = None,
+    lowercase: Annotated[bool, typer.Option("--lowercase", help="Ignore case in all scores.")] = False,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="Setting of decoding for this call, such as beam_size=4."
+        ),
+    ] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="final (the default), last, a step, or a name in RUN/models."),
+    ] = None,
+) -> None:
+    """Translate a test set and print BLEU, chrF2 and TER with their signatures."""
+    from translator.checkpoints import load_bundle
+    from translator.config import read_run_config
+    from translator.decoding import read_call_settings, replace_stated, stated_machine
+    from translator.evaluation import default_tokenizer, named_test_set, open_test_set, record_evaluation
+    from translator.evaluation import evaluate as evaluate_bundle
+    from translator.runtime.console import progress, say, warn
+
+    call = read_call_settings(settings or [])
+    data = read_run_config(run).data
+    if source and reference and not test_set:
+        tested = open_test_set(source, reference)
+    elif test_set and not source and not reference:
+        tested = named_test_set(test_set, language_pair or f"{data.source_language}-{data.target_language}")
+    else:
+        raise typer.BadParameter("expected --source FILE and --reference FILE, or --test-set NAME")
+    bundle = load_bundle(run, weights=weights, **stated_machine(call))
+    with progress(description="translating", unit="line", total=len(tested.sources)) as bar:
+        evaluation = evaluate_bundle(
+            bundle,
+            tested.sources,
+            tested.references,
+            replace_stated(bundle.config.decoding, call),
+            tokenize=tokenize or default_tokenizer(data.target_language),
+            lowercase=lowercase,
+            on_progress=bar.update,
+        )
+    for message in evaluation.warnings:
+        warn(message)
+    for score in evaluation.scores:
+        print(score)
+    hypotheses = record_evaluation(bundle, tested, evaluation)
+    say(f"the scores are kept in {run / 'scores.json'}, the translations in {hypotheses}")

@@ -1,0 +1,221 @@
+"""Reading settings: YAML and `KEY=VALUE`, with every mistake reported at once.
+
+YAML scalars are read as text and converted by the type of the field, so that `1e-4` is a number and the
+language code `no` is not False. `${NAME}` and `${NAME:-default}` are replaced from the environment.
+"""
+
+import difflib
+import os
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from translator.config.presets import resolve_preset
+from translator.config.schema import Config
+from translator.errors import CheckpointError, ConfigError
+
+_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
+_NULLS = {"", "null", "~", "none", "None"}
+RUN_CONFIG = "config.yaml"
+
+
+def load_config(path: str | Path | None = None, overrides: Sequence[str] = ()) -> Config:
+    """Read settings from a YAML file and dotted `KEY=VALUE` replacements.
+
+    A preset that is named is applied; `preset: auto` waits until the number of pairs is known
+    (`resolve_preset`). Raises `ConfigError` with all mistakes, each with its name and what was expected.
+    """
+    problems: list[str] = []
+    values = _read_yaml(Path(path), problems) if path is not None else {}
+    for key, value in _read_overrides(overrides, problems).items():
+        _place(values, key, value, problems)
+    config = _validate(values, problems)
+    if path is not None and config.run is None:
+        config = config.model_copy(update={"run": f"runs/{Path(path).name.removesuffix('.yaml')}"})
+    return config if config.preset == "auto" else resolve_preset(config)
+
+
+def write_config(config: Config, path: Path) -> None:
+    """Write all settings, resolved, as YAML that `load_config` reads back unchanged."""
+    path.write_text(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True))
+
+
+def read_run_config(run: str | Path) -> Config:
+    """Read the resolved settings of a run directory; raise `CheckpointError` where it is none."""
+    file = Path(run) / RUN_CONFIG
+    if not file.is_file():
+        raise CheckpointError(
+            f"{run} is not a run directory: it has no {RUN_CONFIG}. Expected the directory that "
+            "`translator train` printed (the setting `run`)"
+        )
+    return load_config(file)
+
+
+def _read_yaml(path: Path, problems: list[str]) -> dict[str, Any]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError([f"cannot read {path}: {error}"]) from None
+    try:
+        node = yaml.compose(text, Loader=yaml.BaseLoader)
+        if node is not None:
+            problems.extend(f"{path}: {text}" for text in _repeated_keys(node))
+        values = yaml.load(text, Loader=yaml.BaseLoader)
+    except yaml.YAMLError as error:
+        raise ConfigError([f"{path} is not valid YAML: {' '.join(str(error).split())}"]) from None
+    if values in (None, ""):
+        return {}
+    if not isinstance(values, dict):
+        raise ConfigError([f"{path}: expected settings as `name: value`, found {type(values).__name__}"])
+    return _expand(values, problems)
+
+
+def _repeated_keys(node: yaml.Node) -> Iterator[str]:
+    if isinstance(node, yaml.MappingNode):
+        seen = set()
+        for key, value in node.value:
+            if key.value in seen:
+                yield f"line {key.start_mark.line + 1}: `{key.value}` is set twice; keep one"
+            seen.add(key.value)
+            yield from _repeated_keys(value)
+
+
+def _expand(value: Any, problems: list[str]) -> Any:
+    """Replace `${NAME}` and `${NAME:-default}` in every scalar."""
+    if isinstance(value, dict):
+        return {key: _expand(item, problems) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_expand(item, problems) for item in value]
+
+    def replacement(match: re.Match[str]) -> str:
+        found = os.environ.get(match[1]) or match[2]
+        if found is None:
+            problems.append(f"${{{match[1]}}}: the environment variable {match[1]} is not set; set it")
+        return found or ""
+
+    return _VARIABLE.sub(replacement, value)
+
+
+def _read_overrides(overrides: Sequence[str], problems: list[str]) -> dict[str, Any]:
+    """Parse `KEY=VALUE` words; a corpus given twice is its two sides (what a shell makes of `x.{en,de}`)."""
+    values: dict[str, Any] = {}
+    for word in overrides:
+        key, equals, text = word.partition("=")
+        if not equals or not key:
+            problems.append(f"`{word}`: expected KEY=VALUE, such as training.max_steps=8k")
+            continue
+        # A brace pattern is a path here, not a YAML mapping.
+        value = yaml.load(text, Loader=yaml.BaseLoader) if text.startswith("[") else text
+        if key not in values:
+            values[key] = value
+        elif key in ("data.train", "data.valid", "data.test") and isinstance(values[key], str):
+            values[key] = [values[key], value]
+        else:
+            problems.append(f"`{key}` is given twice; keep one")
+    return values
+
+
+def _place(values: dict[str, Any], key: str, value: Any, problems: list[str]) -> None:
+    *sections, name = key.split(".")
+    place = values
+    for section in sections:
+        child = place.setdefault(section, {})
+        if not isinstance(child, dict):
+            problems.append(f"`{key}`: `{section}` has no settings inside")
+            return
+        place = child
+    place[name] = value
+
+
+def _validate(values: dict[str, Any], problems: list[str]) -> Config:
+    try:
+        config = Config.model_validate(_with_nulls(values, Config))
+    except ValidationError as error:
+        raise ConfigError(problems + [_explain(item) for item in error.errors()]) from None
+    if problems:
+        raise ConfigError(problems)
+    return config
+
+
+def _with_nulls(values: Any, model: type[BaseModel]) -> Any:
+    """Read `null` and the empty value as None where the field allows it, as YAML would."""
+    if not isinstance(values, dict):
+        return values
+    result = {}
+    for name, value in values.items():
+        field = model.model_fields.get(name)
+        inner = field.annotation if field else None
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            value = {} if isinstance(value, str) and value in _NULLS else _with_nulls(value, inner)
+        elif isinstance(value, str) and value in _NULLS and field is not None and field.default is None:
+            value = None
+        result[name] = value
+    return result
+
+
+def _explain(item: Any) -> str:
+    location = [part for part in item["loc"] if isinstance(part, str) and part in _all_names()]
+    if item["type"] == "extra_forbidden":
+        return _explain_unknown([str(part) for part in item["loc"]])
+    name = ".".join(location) or ".".join(str(part) for part in item["loc"])
+    message = item["msg"].removeprefix("Value error, ")
+    message = message[0].lower() + message[1:]
+    if item["type"] in ("int_parsing", "float_parsing", "int_type", "float_type"):
+        message = "expected a number"
+    found = item["input"]
+    return f"{name}: {message}; found {found!r}"
+
+
+def _explain_unknown(location: list[str]) -> str:
+    name = ".".join(location)
+    siblings = _names_of(Config, location[:-1])
+    near = difflib.get_close_matches(location[-1], siblings, n=1, cutoff=0.6)
+    nearest = [".".join([*location[:-1], near[0]])] if near else []
+    if not nearest:
+        nearest = [full for full in setting_names() if full.rpartition(".")[2] == location[-1]]
+    if not nearest:
+        nearest = difflib.get_close_matches(name, setting_names(), n=1, cutoff=0.6)
+    hint = f"did you mean {nearest[0]}?" if nearest else "see `translator config schema`"
+    return f"{name}: there is no such setting; {hint}"
+
+
+def _names_of(model: type[BaseModel], sections: list[str]) -> list[str]:
+    for section in sections:
+        field = model.model_fields.get(section)
+        if field is None or not isinstance(field.annotation, type):
+            return []
+        model = field.annotation
+    return list(model.model_fields) if issubclass(model, BaseModel) else []
+
+
+def setting_names(model: type[BaseModel] = Config, prefix: str = "") -> list[str]:
+    """List the dotted names of all settings."""
+    names = []
+    for name, field in model.model_fields.items():
+        inner = field.annotation
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            names += setting_names(inner, f"{prefix}{name}.")
+        else:
+            names.append(prefix + name)
+    return names
+
+
+def _all_names() -> set[str]:
+    return {part for name in setting_names() for part in name.split(".")}
+
+
+def changed_settings(old: Config, new: Config) -> dict[str, tuple[Any, Any]]:
+    """Compare two configurations; return (old, new) values by dotted name where they differ."""
+    before, after = _flat(old.model_dump(mode="json")), _flat(new.model_dump(mode="json"))
+    return {name: (before[name], after[name]) for name in before if before[name] != after[name]}
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
+    return flat

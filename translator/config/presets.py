@@ -1,0 +1,94 @@
+"""Defaults by the size of the corpus: four shapes with the recipe that suits each.
+
+Shapes: tiny as published for Multi30k, small as for IWSLT14, base and big from Vaswani et al. 2017, Table 3.
+"""
+
+from typing import Any
+
+from translator.config.schema import Config
+from translator.errors import ConfigError
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "tiny": {
+        "tokenizer": {"vocab_size": 8000},
+        "model": {
+            "encoder_layers": 4,
+            "decoder_layers": 4,
+            "d_model": 128,
+            "d_ff": 256,
+            "num_heads": 4,
+            "dropout": 0.3,
+        },
+        "training": {"batch_tokens": 4096, "learning_rate": 5e-3, "warmup_steps": 2000, "max_steps": 8000},
+    },
+    "small": {
+        "tokenizer": {"vocab_size": 10_000},
+        "model": {"d_model": 512, "d_ff": 1024, "num_heads": 4, "dropout": 0.3},
+        "training": {"batch_tokens": 4096, "learning_rate": 5e-4, "max_steps": 50_000},
+    },
+    "base": {
+        "tokenizer": {"vocab_size": 32_000},
+        "model": {"d_model": 512, "d_ff": 2048, "num_heads": 8, "dropout": 0.1},
+        "training": {"batch_tokens": 25_000, "learning_rate": 7e-4, "order": "random"},
+    },
+    "big": {
+        "tokenizer": {"vocab_size": 32_000},
+        "model": {"d_model": 1024, "d_ff": 4096, "num_heads": 16, "dropout": 0.3},
+        "training": {
+            "batch_tokens": 25_000,
+            "learning_rate": 5e-4,
+            "max_steps": 300_000,
+            "order": "random",
+        },
+    },
+}
+
+_LARGEST = {"tiny": 50_000, "small": 500_000, "base": 5_000_000}
+
+
+def suggest_preset(pairs: int) -> str:
+    """Name the preset that suits a corpus of so many training pairs."""
+    return next((name for name, limit in _LARGEST.items() if pairs < limit), "big")
+
+
+def resolve_preset(config: Config, pairs: int = 0) -> Config:
+    """Return `config` with the preset's values wherever the user set nothing; `auto` is decided by `pairs`.
+
+    Raises `ConfigError` for settings that are impossible together.
+    """
+    name = suggest_preset(pairs) if config.preset == "auto" else config.preset
+    stated = config.model_dump(exclude_unset=True)
+    merged: dict[str, Any] = {**stated, "preset": name}
+    for section, values in PRESETS[name].items():
+        merged[section] = {**values, **stated.get(section, {})}
+    resolved = Config.model_validate(merged)
+    if problems := _contradictions(resolved):
+        raise ConfigError(problems)
+    return resolved
+
+
+def _contradictions(config: Config) -> list[str]:
+    problems = []
+    model, training = config.model, config.training
+    if model.head_dim is None and model.d_model % model.num_heads:
+        problems.append(
+            f"model.num_heads: {model.num_heads} heads do not divide model.d_model = {model.d_model}; "
+            "choose a divisor or set model.head_dim"
+        )
+    if model.positions == "sinusoidal" and model.d_model % 2:
+        problems.append(f"model.d_model: sinusoidal positions need an even width; found {model.d_model}")
+    if model.tie_embeddings == "all" and not config.tokenizer.joint:
+        problems.append(
+            "model.tie_embeddings: `all` needs one vocabulary (tokenizer.joint: true); expected decoder or none"
+        )
+    if training.average_last > training.keep_last:
+        problems.append(
+            f"training.average_last: {training.average_last} checkpoints cannot be averaged when "
+            f"training.keep_last is {training.keep_last}; raise keep_last"
+        )
+    if config.data.max_length >= model.max_positions:
+        problems.append(
+            f"data.max_length: {config.data.max_length} pieces and the end mark do not fit into "
+            f"model.max_positions = {model.max_positions}"
+        )
+    return problems

@@ -1,0 +1,66 @@
+"""Numbers as people write them: `25k` tokens, `8k` steps, `1epoch`."""
+
+import re
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, core_schema
+
+_SCALES = {"": 1, "k": 1_000, "M": 1_000_000, "G": 1_000_000_000}
+_COUNT = re.compile(r"^\s*([0-9][0-9_,]*(?:\.[0-9]+)?)\s*([kMG]?)\s*$")
+_DURATION = re.compile(r"^\s*([0-9][0-9_,]*(?:\.[0-9]+)?\s*[kMG]?)\s*(steps?|epochs?|)\s*$")
+
+
+def parse_count(value: Any) -> Any:
+    """Turn `"25k"`, `"1.5M"` or `"8,000"` into an integer; leave numbers for pydantic to judge."""
+    if not isinstance(value, str):
+        return value
+    match = _COUNT.match(value)
+    if match is None:
+        raise ValueError("expected a whole number such as 4096, 25k or 1.5M")
+    count = float(match[1].replace("_", "").replace(",", "")) * _SCALES[match[2]]
+    if not count.is_integer():
+        raise ValueError("expected a whole number such as 4096, 25k or 1.5M")
+    return int(count)
+
+
+Count = Annotated[int, BeforeValidator(parse_count)]
+"""A whole number that may be written with k, M or G."""
+
+
+@dataclass(frozen=True)
+class Duration:
+    """A stretch of training, in optimizer steps or in passes over the training data."""
+
+    amount: int
+    unit: str  # "steps" or "epochs"
+
+    @classmethod
+    def parse(cls, value: Any) -> "Duration":
+        """Read `500`, `"8k"`, `"500 steps"` or `"1epoch"`; raise `ValueError` for anything else."""
+        if isinstance(value, Duration):
+            return value
+        match = _DURATION.match(str(value))
+        if match is None or isinstance(value, bool):
+            raise ValueError("expected steps or epochs such as 500, 8k or 1epoch")
+        amount = parse_count(match[1])
+        if amount < 1:
+            raise ValueError("expected at least one step or epoch")
+        return cls(amount, "epochs" if match[2].startswith("epoch") else "steps")
+
+    def __str__(self) -> str:
+        return str(self.amount) if self.unit == "steps" else f"{self.amount}epoch"
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(
+            cls.parse, serialization=core_schema.plain_serializer_function_ser_schema(str)
+        )
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return {"type": "string", "description": "steps or epochs: 500, 8k, 1epoch"}

@@ -1,0 +1,179 @@
+"""Prepared sentence pairs on disk: an uncompressed Arrow file that is memory-mapped and never copied."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from translator.errors import DataError
+
+
+class Gathered(NamedTuple):
+    """Pieces of N sentence pairs, one after another; sentence n is `tokens[offsets[n]:offsets[n + 1]]`."""
+
+    source_tokens: np.ndarray  # [S] int32
+    source_offsets: np.ndarray  # [N + 1] int64
+    target_tokens: np.ndarray  # [T] int32
+    target_offsets: np.ndarray  # [N + 1] int64
+
+
+class _Side(NamedTuple):
+    starts: np.ndarray  # [N] int64, places in the file counted in int32
+    lengths: np.ndarray  # [N] int32, pieces
+
+
+class ParallelDataset:
+    """Pairs of piece-id sequences without end marks, and their text where it was kept.
+
+    What is in memory per pair are 24 bytes of places and lengths; pieces and text are pages of the file.
+    """
+
+    def __init__(self, path: Path, memory_map: Any, table: pa.Table) -> None:
+        """For `open`; `table` must be backed by `memory_map`."""
+        self.path = path
+        self._table = table
+        self._buffer = pa.py_buffer(memory_map)
+        self._words = np.frombuffer(self._buffer, dtype=np.int32, count=self._buffer.size // 4)
+        self._source = _places(table.column("source"), self._buffer)
+        self._target = _places(table.column("target"), self._buffer)
+
+    @classmethod
+    def open(cls, path: str | Path) -> "ParallelDataset":
+        """Map a file that `DatasetWriter` wrote; raise `DataError` where it is missing or damaged."""
+        file = Path(path)
+        try:
+            whole = np.memmap(file, dtype=np.uint8, mode="r") if file.stat().st_size else b""
+            table = pa.ipc.open_file(pa.py_buffer(whole)).read_all()
+            if not set(_schema(False).names) <= set(table.column_names):
+                raise pa.ArrowInvalid(f"columns {table.column_names}")
+            return cls(file, whole, table)
+        except FileNotFoundError:
+            raise DataError(f"there is no file {file}; prepare the data again") from None
+        except (pa.ArrowException, OSError, ValueError) as error:
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise DataError(f"{file} is damaged ({reason}); delete its directory and prepare again") from None
+
+    def __len__(self) -> int:
+        return len(self._source.lengths)
+
+    @property
+    def source_lengths(self) -> np.ndarray:
+        """Pieces of every source sentence, int32 [N], end marks not counted."""
+        return self._source.lengths
+
+    @property
+    def target_lengths(self) -> np.ndarray:
+        """Pieces of every target sentence, int32 [N], end marks not counted."""
+        return self._target.lengths
+
+    @property
+    def has_text(self) -> bool:
+        """Whether `text` works."""
+        return "source_text" in self._table.column_names
+
+    def source(self, index: int) -> np.ndarray:
+        """Return the pieces of a source sentence, a read-only int32 view of the file."""
+        return self._view(self._source, index)
+
+    def target(self, index: int) -> np.ndarray:
+        """Return the pieces of a target sentence, a read-only int32 view of the file."""
+        return self._view(self._target, index)
+
+    def text(self, index: int) -> tuple[str, str]:
+        """Return source and target as they stood in the corpus; raise `DataError` where text was not kept."""
+        if not self.has_text:
+            raise DataError(f"{self.path} holds pieces without their text")
+        place = self._checked(index)
+        source, target = (self._table.column(name)[place].as_py() for name in ("source_text", "target_text"))
+        return source, target
+
+    def gather(self, indices: np.ndarray) -> Gathered:
+        """Copy the pieces of the pairs at `indices` (int [N], any order, repeats allowed) into flat arrays."""
+        chosen = np.asarray(indices, dtype=np.int64)
+        if chosen.size and not (chosen.min() >= 0 and chosen.max() < len(self)):
+            raise IndexError(f"indices {chosen.min()} to {chosen.max()}, expected 0 to {len(self) - 1}")
+        return Gathered(*self._gather(self._source, chosen), *self._gather(self._target, chosen))
+
+    def _gather(self, side: _Side, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        lengths = side.lengths[chosen]
+        offsets = np.zeros(len(chosen) + 1, dtype=np.int64)
+        np.cumsum(lengths, out=offsets[1:])
+        places = np.repeat(side.starts[chosen] - offsets[:-1], lengths)
+        places += np.arange(offsets[-1], dtype=np.int64)
+        return self._words[places], offsets
+
+    def _view(self, side: _Side, index: int) -> np.ndarray:
+        place = self._checked(index)
+        start = side.starts[place]
+        return self._words[start : start + side.lengths[place]]
+
+    def _checked(self, index: int) -> int:
+        place = index + len(self) if index < 0 else index
+        if not 0 <= place < len(self):
+            raise IndexError(f"pair {index} of {len(self)}")
+        return place
+
+
+def _places(column: pa.ChunkedArray, buffer: pa.Buffer) -> _Side:
+    """Find every sentence of a list column inside the mapped file.
+
+    Places are absolute, so that sentences from many record batches can be gathered in one indexing operation.
+    """
+    starts = [np.zeros(0, dtype=np.int64)]
+    lengths = [np.zeros(0, dtype=np.int32)]
+    for chunk in column.chunks:
+        offsets = chunk.offsets.to_numpy()
+        lengths.append(np.diff(offsets))
+        if not len(chunk.values):
+            starts.append(np.zeros(len(chunk), dtype=np.int64))
+            continue
+        base = (chunk.values.buffers()[1].address - buffer.address) // 4 + chunk.values.offset
+        starts.append(base + offsets[:-1].astype(np.int64))
+    return _Side(np.concatenate(starts), np.concatenate(lengths))
+
+
+def _schema(with_text: bool) -> pa.Schema:
+    fields = [pa.field("source", pa.list_(pa.int32())), pa.field("target", pa.list_(pa.int32()))]
+    if with_text:
+        fields += [pa.field("source_text", pa.large_string()), pa.field("target_text", pa.large_string())]
+    return pa.schema(fields)
+
+
+class DatasetWriter:
+    """Writes record batches to a new file, for `ParallelDataset.open`; a context manager."""
+
+    def __init__(self, path: Path, with_text: bool) -> None:
+        self.schema = _schema(with_text)
+        self.pairs = 0
+        self._file = pa.OSFile(str(path), "wb")
+        self._writer = pa.ipc.new_file(self._file, self.schema)
+
+    def write(
+        self,
+        sources: Sequence[Sequence[int]],
+        targets: Sequence[Sequence[int]],
+        texts: tuple[list[str], list[str]] | None = None,
+    ) -> None:
+        """Append a record batch of piece ids, with the texts if the file keeps them."""
+        columns: list[Any] = [_list_array(sources), _list_array(targets)]
+        if texts is not None:
+            columns += [pa.array(side, pa.large_string()) for side in texts]
+        self._writer.write_batch(pa.record_batch(columns, schema=self.schema))
+        self.pairs += len(sources)
+
+    def __enter__(self) -> "DatasetWriter":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._writer.close()
+        self._file.close()
+
+
+def _list_array(sequences: Iterable[Sequence[int]]) -> pa.ListArray:
+    rows = list(sequences)
+    offsets = np.zeros(len(rows) + 1, dtype=np.int32)
+    np.cumsum([len(row) for row in rows], out=offsets[1:])
+    values = np.fromiter((piece for row in rows for piece in row), dtype=np.int32, count=int(offsets[-1]))
+    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(values))

@@ -1,0 +1,116 @@
+"""The step function: all that a search knows of a model.
+
+Every search is written over `Steps`, so that it is tested on a table of numbers and works for whatever can
+say what comes next: a Transformer here, an ensemble or another engine elsewhere.
+
+Shapes: N sentences, K hypotheses of each, V vocabulary.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+import torch
+from torch import Tensor
+
+from translator.attention.layout import pack
+from translator.runtime.device import Machine
+
+if TYPE_CHECKING:
+    from translator.checkpoints import Bundle
+    from translator.model import Transformer
+
+State = Any
+"""What a model remembers of a batch between two steps; owned by the search, opaque to it."""
+
+
+class Steps(Protocol):
+    """A model that predicts the next piece of every hypothesis."""
+
+    bos_id: int
+    """What every hypothesis begins with; not part of its tokens."""
+    eos_id: int
+    """What ends a hypothesis; not part of its tokens."""
+    max_length: int | None
+    """Most pieces of a hypothesis, if the model has a limit."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where logits come from and tokens are expected."""
+        ...
+
+    def start(self, sources: Sequence[Sequence[int]], width: int, capacity: int) -> State:
+        """Begin N sentences (piece ids without marks, none empty) of `width` hypotheses each.
+
+        `step` will be called at most `capacity` times.
+        """
+        ...
+
+    def step(self, tokens: Tensor, state: State) -> Tensor:
+        """Append `tokens` [N, K] to the hypotheses; return the logits of the next piece [N, K, V].
+
+        The logits need not be normalised and may be overwritten by the caller.
+        """
+        ...
+
+    def select(self, state: State, sentences: Tensor | None, parents: Tensor) -> State:
+        """Keep M sentences, rows [M] of the current ones (None: all, in order), and reorder their hypotheses.
+
+        Hypothesis k of sentence m continues the current hypothesis `parents[m, k]` of that sentence.
+        """
+        ...
+
+
+class TransformerSteps:
+    """`Steps` over a Transformer: the memory is projected once, keys and values are cached.
+
+    The caller puts the model into evaluation mode. `machine` says in which precision to compute; by default
+    fp32.
+    """
+
+    def __init__(
+        self,
+        model: "Transformer",
+        *,
+        bos_id: int = 1,
+        eos_id: int = 2,
+        max_length: int | None = None,
+        machine: Machine | None = None,
+    ) -> None:
+        self.model = model
+        self.machine = machine or Machine(next(model.parameters()).device, "fp32")
+        self.bos_id = bos_id
+        self.eos_id = eos_id
+        self.max_length = max_length
+
+    @classmethod
+    def of(cls, bundle: "Bundle") -> "TransformerSteps":
+        """The step function of a loaded run, with its marks and its limit."""
+        target = bundle.tokenizers.target
+        # The decoder's input is the begin mark and the pieces.
+        longest = bundle.config.model.max_positions - 1
+        return cls(
+            bundle.model,
+            bos_id=target.bos_id,
+            eos_id=target.eos_id,
+            max_length=longest,
+            machine=bundle.machine,
+        )
+
+    @property
+    def device(self) -> torch.device:
+        return self.machine.device
+
+    def start(self, sources: Sequence[Sequence[int]], width: int, capacity: int) -> State:
+        source = pack([[*source, self.eos_id] for source in sources]).to(self.device)
+        with self.machine.autocast():
+            memory = self.model.encode(source)  # [S, d_model]
+            return self.model.start(memory, source.layout, width, capacity)
+
+    def step(self, tokens: Tensor, state: State) -> Tensor:
+        with self.machine.autocast():
+            return self.model.logits(self.model.step(tokens, state))  # [N, K, V]
+
+    def select(self, state: State, sentences: Tensor | None, parents: Tensor) -> State:
+        if sentences is None:
+            sentences = torch.arange(parents.size(0), device=parents.device)
+        return state.select(sentences, parents)

@@ -1,0 +1,39 @@
+"""The errors that we explain to the user in a sentence; anything else that escapes is a bug.
+
+A message says where (setting, or file and line), what was found, what was expected, and what to do.
+The command line prints it without a traceback and exits with 1.
+"""
+
+
+class TranslatorError(Exception):
+    """Base of every error that a user can cause or that a machine can inflict on them."""
+
+
+class ConfigError(TranslatorError):
+    """Settings that are unknown, ill-typed or impossible together; `problems` holds all of them."""
+
+    def __init__(self, problems: list[str]) -> None:
+        self.problems = problems
+        count = len(problems)
+        title = "1 mistake in the settings:" if count == 1 else f"{count} mistakes in the settings:"
+        super().__init__("\n".join([title, *(f"  {problem}" for problem in problems)]))
+
+
+class DataError(TranslatorError):
+    """Text or prepared data that is missing, damaged or inconsistent."""
+
+
+class TokenizerError(TranslatorError):
+    """A tokenizer that cannot be trained or loaded."""
+
+
+class CheckpointError(TranslatorError):
+    """A run directory or checkpoint that is missing, incomplete or damaged."""
+
+
+class DeviceError(TranslatorError):
+    """A device or precision that was asked for and is not there."""
+
+
+class EvaluationError(TranslatorError):
+    """Hypotheses and references that cannot be scored against each other."""

@@ -1,0 +1,22 @@
+"""Evaluation: scores with signatures, of a run on a test set."""
+
+from translator.evaluation.appearance import mismatches
+from translator.evaluation.evaluate import Evaluation, evaluate, read_scores, record_evaluation
+from translator.evaluation.metrics import METRICS, TOKENIZERS, Score, default_tokenizer, score
+from translator.evaluation.test_sets import TestSet, named_test_set, open_test_set
+
+__all__ = [
+    "METRICS",
+    "TOKENIZERS",
+    "Evaluation",
+    "Score",
+    "TestSet",
+    "default_tokenizer",
+    "evaluate",
+    "mismatches",
+    "named_test_set",
+    "open_test_set",
+    "read_scores",
+    "record_evaluation",
+    "score",
+]

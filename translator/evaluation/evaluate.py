@@ -1,0 +1,112 @@
+"""Scoring a run on a test set, and keeping the scores with the run."""
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from translator import __version__
+from translator.config import DecodingSettings
+from translator.decoding import translate_lines
+from translator.errors import EvaluationError
+from translator.evaluation.appearance import mismatches
+from translator.evaluation.metrics import METRICS, Score, check_counts, make_metrics, score
+from translator.evaluation.test_sets import TestSet
+
+if TYPE_CHECKING:
+    from translator.checkpoints import Bundle
+
+SCORES = "scores.json"
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a run scored, and the translations that did."""
+
+    scores: list[Score]
+    hypotheses: list[str]
+    settings: DecodingSettings
+    warnings: list[str]
+    """Sentences about what makes the scores doubtful."""
+
+
+def evaluate(
+    bundle: "Bundle",
+    sources: Sequence[str],
+    references: Sequence[str] | Sequence[Sequence[str]],
+    settings: DecodingSettings,
+    *,
+    metrics: Sequence[str] = METRICS,
+    tokenize: str = "13a",
+    lowercase: bool = False,
+    on_progress: Callable[[int], None] | None = None,
+) -> Evaluation:
+    """Translate `sources` and score the result against one or several references for each.
+
+    Raises `EvaluationError` for unequal counts or an impossible metric before any work. `tokenize` and
+    `lowercase` are those of `score`.
+    """
+    streams = check_counts(len(sources), references)
+    make_metrics(metrics, tokenize=tokenize, lowercase=lowercase)
+    hypotheses = list(translate_lines(bundle, sources, settings, on_progress))
+    scores = score(hypotheses, streams, metrics, tokenize=tokenize, lowercase=lowercase)
+    warnings = mismatches(hypotheses, streams[0])
+    if lowercase:
+        warnings = [warning for warning in warnings if "lower-cased" not in warning]
+    return Evaluation(scores, hypotheses, settings, warnings)
+
+
+def record_evaluation(bundle: "Bundle", test_set: TestSet, evaluation: Evaluation) -> Path:
+    """Append the scores to `scores.json` of the run and write the translations beside it; return their file.
+
+    Raises `EvaluationError` where `scores.json` is damaged, which is left as it is.
+    """
+    now = datetime.now(UTC)
+    run = Path(bundle.directory)
+    entries = read_scores(run)
+    folder = run / "hypotheses"
+    folder.mkdir(exist_ok=True)
+    label = "".join(letter if letter.isalnum() or letter in "-._" else "-" for letter in test_set.name)
+    hypotheses = folder / f"{len(entries) + 1:04d}-{bundle.weights}-{label}.txt"
+    _write(hypotheses, "".join(f"{line}\n" for line in evaluation.hypotheses))
+    entry = {
+        "date": now.isoformat(timespec="seconds"),
+        "test_set": test_set.name,
+        "sentences": len(evaluation.hypotheses),
+        "files": test_set.files,
+        "weights": bundle.weights,
+        "step": bundle.step,
+        "decoding": evaluation.settings.model_dump(mode="json"),
+        "scores": [asdict(item) for item in evaluation.scores],
+        "warnings": evaluation.warnings,
+        "hypotheses": str(hypotheses.relative_to(run)),
+        "translator_version": __version__,
+    }
+    _write(run / SCORES, json.dumps([*entries, entry], indent=2, ensure_ascii=False) + "\n")
+    return hypotheses
+
+
+def read_scores(run: Path) -> list[dict[str, Any]]:
+    """Read the evaluations of a run, oldest first; raise `EvaluationError` where the file is damaged."""
+    file = run / SCORES
+    if not file.exists():
+        return []
+    try:
+        entries = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError:
+        entries = None
+    if not isinstance(entries, list):
+        raise EvaluationError(f"{file} is damaged: expected a JSON list of evaluations. Move it away")
+    return entries
+
+
+def _write(file: Path, text: str) -> None:
+    partial = file.with_name(f".{file.name}.partial")
+    with partial.open("w", encoding="utf-8", newline="\n") as stream:
+        stream.write(text)
+        stream.flush()
+        os.fsync(stream.fileno())
+    partial.replace(file)

@@ -1,0 +1,97 @@
+"""Scores of a translation against references, through sacreBLEU; no score goes without its signature."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from translator.errors import EvaluationError
+
+METRICS = ("bleu", "chrf", "ter")
+TOKENIZERS = ("13a", "none", "zh", "ja-mecab", "ko-mecab", "char", "intl", "flores200")
+
+
+@dataclass(frozen=True)
+class Score:
+    """One corpus-level score."""
+
+    name: str
+    """BLEU, chrF2 or TER."""
+    value: float
+    """0 to 100; for TER, which can exceed 100, lower is better."""
+    signature: str
+    """The recipe: sacreBLEU's version and every choice that changes the number."""
+
+    def __str__(self) -> str:
+        return f"{self.name} = {self.value:.2f}  {self.signature}"
+
+
+def score(
+    hypotheses: Sequence[str],
+    references: Sequence[str] | Sequence[Sequence[str]],
+    metrics: Sequence[str] = METRICS,
+    *,
+    tokenize: str = "13a",
+    lowercase: bool = False,
+) -> list[Score]:
+    """Score a corpus with BLEU, chrF2 and TER.
+
+    `references` is one reference for each hypothesis, or several such lists. `tokenize` is BLEU's tokenizer
+    in sacreBLEU's names. Raises `EvaluationError` for unequal counts, no text at all or a tokenizer whose
+    library is missing.
+    """
+    streams = check_counts(len(hypotheses), references)
+    scores = []
+    for metric in make_metrics(metrics, tokenize=tokenize, lowercase=lowercase):
+        result = metric.corpus_score(list(hypotheses), streams)
+        scores.append(Score(result.name, result.score, metric.get_signature().format()))
+    return scores
+
+
+def make_metrics(metrics: Sequence[str], *, tokenize: str = "13a", lowercase: bool = False) -> list[Any]:
+    """Make sacreBLEU's metric objects; raise `EvaluationError` for what is unknown or not installed."""
+    return [_metric(name, tokenize, lowercase) for name in metrics]
+
+
+def default_tokenizer(language: str | None) -> str:
+    """Name BLEU's tokenizer for a target language code, as the `sacrebleu` command would choose it."""
+    code = (language or "").replace("_", "-").split("-")[0].lower()
+    return {"zh": "zh", "ja": "ja-mecab", "ko": "ko-mecab"}.get(code, "13a")
+
+
+def check_counts(count: int, references: Sequence[str] | Sequence[Sequence[str]]) -> list[list[str]]:
+    """Return `references` as a list of lists of `count` lines; raise `EvaluationError` where they are not."""
+    streams = (
+        [list(stream) for stream in references]
+        if references and not isinstance(references[0], str)
+        else [[str(line) for line in references]]
+    )
+    for place, stream in enumerate(streams, start=1):
+        if len(stream) != count:
+            which = "the reference" if len(streams) == 1 else f"reference {place}"
+            raise EvaluationError(
+                f"there are {count:,} sentences to score but {which} has {len(stream):,} lines; "
+                "expected one line for each"
+            )
+    if not count:
+        raise EvaluationError("there is nothing to score: expected at least one sentence and its reference")
+    return streams
+
+
+def _metric(name: str, tokenize: str, lowercase: bool) -> Any:
+    from sacrebleu.metrics import BLEU, CHRF, TER
+
+    if name == "chrf":
+        return CHRF(lowercase=lowercase)
+    if name == "ter":
+        return TER(case_sensitive=not lowercase)
+    if name != "bleu":
+        raise EvaluationError(f"there is no metric {name!r}; expected {', '.join(METRICS)}")
+    if tokenize not in TOKENIZERS:
+        raise EvaluationError(f"there is no BLEU tokenizer {tokenize!r}; expected {', '.join(TOKENIZERS)}")
+    try:
+        # `force` only silences sacreBLEU's guess about tokenised output; `appearance` says it better.
+        return BLEU(tokenize=tokenize, lowercase=lowercase, force=True)
+    except (ImportError, RuntimeError, OSError) as error:
+        raise EvaluationError(
+            f"BLEU with the tokenizer {tokenize} is not possible here: {' '.join(str(error).split())}"
+        ) from None

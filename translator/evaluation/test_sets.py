@@ -1,0 +1,73 @@
+"""What a run is scored on: a file with its references, or one of sacreBLEU's named test sets."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from translator.errors import EvaluationError
+from translator.text import hash_file, read_lines
+
+
+@dataclass(frozen=True)
+class TestSet:
+    """Source lines and one or more references for each."""
+
+    __test__ = False  # not a class of tests, whatever pytest makes of its name
+
+    name: str
+    sources: list[str]
+    references: list[list[str]]
+    """One list for each set of references."""
+    files: dict[str, str]
+    """The SHA-256 of every file, by name."""
+
+
+def open_test_set(source: Path, references: Sequence[Path]) -> TestSet:
+    """Read a source file and its references, plain or gzip'd.
+
+    Raises `DataError` for damaged text and `EvaluationError` for unequal numbers of lines.
+    """
+    return _read(source.name, source, references)
+
+
+def named_test_set(name: str, language_pair: str) -> TestSet:
+    """Read one of sacreBLEU's test sets, such as wmt14 and en-de; downloads it on first use.
+
+    Raises `EvaluationError` for an unknown name or pair, or where it cannot be downloaded.
+    """
+    from sacrebleu.dataset import DATASETS
+    from sacrebleu.utils import get_reference_files, get_source_file
+
+    if name not in DATASETS:
+        raise EvaluationError(
+            f"sacreBLEU has no test set {name!r}; `sacrebleu --list` names those it has, such as wmt14"
+        )
+    pairs = sorted(DATASETS[name].langpairs)
+    if language_pair not in pairs:
+        raise EvaluationError(
+            f"the test set {name} has no language pair {language_pair!r}; expected one of {', '.join(pairs)}"
+        )
+    try:
+        source = get_source_file(name, language_pair)
+        references = get_reference_files(name, language_pair)
+    except (OSError, SystemExit) as error:
+        raise EvaluationError(
+            f"the test set {name} {language_pair} cannot be downloaded ({error}). Connect to the network "
+            "once, or give the files with --source and --reference"
+        ) from None
+    return _read(f"{name} {language_pair}", Path(source), [Path(reference) for reference in references])
+
+
+def _read(name: str, source: Path, references: Sequence[Path]) -> TestSet:
+    sources = list(read_lines(source))
+    streams = [list(read_lines(reference)) for reference in references]
+    for reference, stream in zip(references, streams, strict=True):
+        if len(stream) != len(sources):
+            raise EvaluationError(
+                f"{source} has {len(sources):,} lines but {reference} has {len(stream):,}; "
+                "expected the same number"
+            )
+    if not sources:
+        raise EvaluationError(f"{source} is empty; expected at least one line to translate and score")
+    files = {str(file): hash_file(file) for file in (source, *references)}
+    return TestSet(name, sources, streams, files)

@@ -1,0 +1,66 @@
+"""Tokens to vectors: a scaled embedding plus positions, then dropout.
+
+Vaswani et al. 2017, sections 3.4 (scaling by sqrt(d_model)) and 3.5 (sinusoidal positions).
+Legend: `T` tokens, `N` sentences, `K` hypotheses a sentence.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from translator.attention import Packed
+from translator.model.dropout import Dropout
+
+
+class SinusoidalPositions(nn.Module):
+    """The fixed table PE(p, 2i) = sin(p / 10000^(2i/d)), PE(p, 2i+1) = cos(p / 10000^(2i/d))."""
+
+    table: Tensor
+
+    def __init__(self, max_positions: int, d_model: int) -> None:
+        super().__init__()
+        positions = torch.arange(max_positions, dtype=torch.float64)[:, None]
+        rates = torch.exp(torch.arange(0, d_model, 2, dtype=torch.float64) * (-math.log(10_000.0) / d_model))
+        table = torch.stack([torch.sin(positions * rates), torch.cos(positions * rates)], dim=-1)
+        self.register_buffer("table", table.flatten(1).float(), persistent=False)
+
+    def forward(self, positions: Tensor) -> Tensor:
+        """Vectors `[..., d_model]` of positions `[...]`."""
+        return self.table[positions]
+
+
+class LearnedPositions(nn.Module):
+    """A trained vector for every position."""
+
+    def __init__(self, max_positions: int, d_model: int) -> None:
+        super().__init__()
+        self.table = nn.Parameter(torch.empty(max_positions, d_model))
+        nn.init.normal_(self.table, std=0.02)
+
+    def forward(self, positions: Tensor) -> Tensor:
+        """Vectors `[..., d_model]` of positions `[...]`."""
+        return functional.embedding(positions, self.table)
+
+
+class Embedding(nn.Module):
+    """Scaled token vectors plus positions; `weight` `[vocabulary, d_model]` may be shared with others."""
+
+    def __init__(self, weight: nn.Parameter, positions: nn.Module, dropout: float) -> None:
+        super().__init__()
+        self.weight = weight
+        self.positions = positions
+        self.dropout = Dropout(dropout)
+        self.scale = math.sqrt(weight.shape[1])
+
+    def forward(self, batch: Packed) -> Tensor:
+        """Vectors `[T, d_model]` of a packed batch."""
+        return self.dropout(self._vectors(batch.tokens, self.positions(batch.layout.positions)))
+
+    def step(self, tokens: Tensor, position: int) -> Tensor:
+        """Vectors `[N, K, d_model]` of tokens `[N, K]` that all stand at one position."""
+        return self._vectors(tokens, self.positions(torch.tensor([position], device=tokens.device)))
+
+    def _vectors(self, tokens: Tensor, positions: Tensor) -> Tensor:
+        return torch.add(positions, functional.embedding(tokens, self.weight), alpha=self.scale)

@@ -1,0 +1,111 @@
+"""Encoder and decoder layers: attention and feed-forward blocks, each inside a residual connection.
+
+Legend: `T` target tokens, `S` source tokens, `N` sentences, `K` hypotheses a sentence.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from translator.attention import DenseMemory, KeyValueCache, Layout, MultiHeadAttention, Projected
+from translator.config import ModelSettings
+from translator.model.dropout import Dropout
+
+Block = Callable[[Tensor], Tensor]
+
+
+class PostNorm(nn.Module):
+    """LayerNorm(x + dropout(block(x))), as in the paper."""
+
+    def __init__(self, d_model: int, dropout: float) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(d_model)
+        self.dropout = Dropout(dropout)
+
+    def forward(self, states: Tensor, block: Block) -> Tensor:
+        """Wrap `block` around `states` `[..., d_model]`."""
+        return self.norm(self.dropout.add(states, block(states)))
+
+
+class PreNorm(PostNorm):
+    """x + dropout(block(LayerNorm(x))): steadier in deep stacks; the stack ends with a norm of its own."""
+
+    def forward(self, states: Tensor, block: Block) -> Tensor:
+        """Wrap `block` around `states` `[..., d_model]`."""
+        return self.dropout.add(states, block(self.norm(states)))
+
+
+RESIDUALS = {"post": PostNorm, "pre": PreNorm}
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"relu": torch.relu, "gelu": nn.functional.gelu}
+
+
+class FeedForward(nn.Module):
+    """W_2 activation(W_1 x + b_1) + b_2 (section 3.3)."""
+
+    def __init__(self, settings: ModelSettings) -> None:
+        super().__init__()
+        self.inner = nn.Linear(settings.d_model, settings.d_ff)
+        self.outer = nn.Linear(settings.d_ff, settings.d_model)
+        self.activation = ACTIVATIONS[settings.activation]
+        self.dropout = Dropout(settings.activation_dropout)
+        for linear in (self.inner, self.outer):
+            nn.init.xavier_uniform_(linear.weight)
+            nn.init.zeros_(linear.bias)
+
+    def forward(self, states: Tensor) -> Tensor:
+        """`[..., d_model]` to `[..., d_model]`."""
+        return self.outer(self.dropout(self.activation(self.inner(states))))
+
+
+def _attention(settings: ModelSettings) -> MultiHeadAttention:
+    return MultiHeadAttention(
+        settings.d_model, settings.num_heads, settings.head_dim, settings.attention_dropout
+    )
+
+
+class EncoderLayer(nn.Module):
+    """Self-attention, then feed-forward."""
+
+    def __init__(self, settings: ModelSettings) -> None:
+        super().__init__()
+        residual = RESIDUALS[settings.norm]
+        self.self_attention = _attention(settings)
+        self.self_residual = residual(settings.d_model, settings.dropout)
+        self.feed_forward = FeedForward(settings)
+        self.feed_forward_residual = residual(settings.d_model, settings.dropout)
+
+    def forward(self, states: Tensor, layout: Layout) -> Tensor:
+        """`[S, d_model]` to `[S, d_model]`."""
+        states = self.self_residual(states, lambda x: self.self_attention.attend_to_itself(x, layout))
+        return self.feed_forward_residual(states, self.feed_forward)
+
+
+class DecoderLayer(nn.Module):
+    """Masked self-attention, cross-attention to the memory, then feed-forward."""
+
+    def __init__(self, settings: ModelSettings) -> None:
+        super().__init__()
+        residual = RESIDUALS[settings.norm]
+        self.self_attention = _attention(settings)
+        self.self_residual = residual(settings.d_model, settings.dropout)
+        self.cross_attention = _attention(settings)
+        self.cross_residual = residual(settings.d_model, settings.dropout)
+        self.feed_forward = FeedForward(settings)
+        self.feed_forward_residual = residual(settings.d_model, settings.dropout)
+
+    def forward(self, states: Tensor, layout: Layout, memory: Projected) -> Tensor:
+        """All positions of known targets at once: `[T, d_model]` to `[T, d_model]`."""
+        states = self.self_residual(
+            states, lambda x: self.self_attention.attend_to_itself(x, layout, causal=True)
+        )
+        states = self.cross_residual(
+            states, lambda x: self.cross_attention.attend_to_memory(x, layout, memory)
+        )
+        return self.feed_forward_residual(states, self.feed_forward)
+
+    def step(self, states: Tensor, cache: KeyValueCache, memory: DenseMemory) -> Tensor:
+        """The next position of every hypothesis: `[N, K, d_model]` to `[N, K, d_model]`."""
+        states = self.self_residual(states, lambda x: self.self_attention.step_to_itself(x, cache))
+        states = self.cross_residual(states, lambda x: self.cross_attention.step_to_memory(x, memory))
+        return self.feed_forward_residual(states, self.feed_forward)

@@ -1,0 +1,1 @@
+"""The machine: console, device and precision, memory allocator, seeding."""

@@ -1,0 +1,62 @@
+"""Where to compute, in which number format, and on how many threads."""
+
+import contextlib
+from dataclasses import dataclass
+
+import torch
+
+from translator.errors import DeviceError
+
+_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A device and the number format of its matrix products; weights and sums stay in fp32."""
+
+    device: torch.device
+    precision: str
+    """`fp32`, `bf16` or `fp16`."""
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The dtype of `precision`."""
+        return _DTYPES[self.precision]
+
+    def autocast(self) -> contextlib.AbstractContextManager[object]:
+        """Run matrix products in `precision`; does nothing for fp32."""
+        if self.precision == "fp32":
+            return contextlib.nullcontext()
+        return torch.autocast(self.device.type, self.dtype)
+
+    def __str__(self) -> str:
+        if self.device.type == "cuda":
+            return f"{torch.cuda.get_device_name(self.device)}, {self.precision}"
+        return f"CPU, {torch.get_num_threads()} threads, {self.precision}"
+
+
+def choose_machine(device: str = "auto", precision: str = "auto", threads: int | None = None) -> Machine:
+    """Resolve `auto` and set the number of CPU threads; raise `DeviceError` for what is not there."""
+    if threads is not None:
+        torch.set_num_threads(threads)
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device == "cuda" and not torch.cuda.is_available():
+        raise DeviceError(
+            "device: cuda was asked for, but PyTorch sees no CUDA device; install a CUDA build of torch "
+            "(`translator doctor` shows which is installed) or set device=cpu"
+        )
+    chosen = torch.device(device)
+    if precision == "auto":
+        precision = "bf16" if _does_bf16_well(chosen) else "fp32"
+    if precision == "fp16" and chosen.type == "cpu":
+        raise DeviceError("precision: fp16 needs a CUDA device; use bf16 or fp32 on the CPU")
+    return Machine(chosen, precision)
+
+
+def _does_bf16_well(device: torch.device) -> bool:
+    """Whether matrix products in bf16 run in hardware (on the CPU: AVX-512 BF16 or AMX instructions)."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))

@@ -1,0 +1,45 @@
+"""What a machine has: versions, devices, and what `auto` will choose here."""
+
+import importlib.metadata
+import os
+import platform
+import shutil
+
+import torch
+
+import translator
+from translator.runtime.device import choose_machine
+from translator.runtime.memory import keep_freed_memory
+
+_LIBRARIES = ("torch", "sentencepiece", "datasets", "pyarrow", "safetensors", "sacrebleu", "pydantic", "typer")
+
+
+def diagnose() -> dict[str, str]:
+    """Collect the facts, as text by name."""
+    machine = choose_machine()
+    cuda = torch.version.cuda or "none in this build of torch"
+    devices = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+    free = shutil.disk_usage(".").free / 2**30
+    return {
+        "translator": translator.__version__,
+        "python": f"{platform.python_version()} on {platform.platform()}",
+        **{name: _version(name) for name in _LIBRARIES},
+        "cuda": cuda,
+        "cuda devices": ", ".join(devices) or "none",
+        "cpu": f"{os.cpu_count()} cores, {torch.get_num_threads()} threads, {torch.backends.cpu.get_cpu_capability()}",
+        "allocator": "tuned for training" if keep_freed_memory() else "as the C library has it",
+        "auto chooses": str(machine),
+        "attention": "varlen (FlashAttention)" if _takes_varlen(machine.dtype, machine.device) else "padded",
+        "disk free here": f"{free:.1f} GiB",
+    }
+
+
+def _version(library: str) -> str:
+    try:
+        return importlib.metadata.version(library)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def _takes_varlen(dtype: torch.dtype, device: torch.device) -> bool:
+    return device.type == "cuda" and dtype != torch.float32

@@ -1,0 +1,38 @@
+"""SIGINT and SIGTERM as a polite request: finish what you are doing, save, then go."""
+
+import signal
+import threading
+from types import FrameType, TracebackType
+
+
+class Interruption:
+    """While active, remembers the first SIGINT or SIGTERM instead of dying of it; a second one kills as usual."""
+
+    def __init__(self) -> None:
+        self.signal: signal.Signals | None = None
+        self._previous: dict[signal.Signals, object] = {}
+
+    @property
+    def exit_code(self) -> int:
+        """What the shell expects of a program that ended by this signal: 130 or 143."""
+        return 128 + int(self.signal or 0)
+
+    def _remember(self, number: int, frame: FrameType | None) -> None:
+        self.signal = signal.Signals(number)
+        self._restore()
+
+    def __enter__(self) -> "Interruption":
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._previous[number] = signal.signal(number, self._remember)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._restore()
+
+    def _restore(self) -> None:
+        while self._previous:
+            number, handler = self._previous.popitem()
+            signal.signal(number, handler)  # type: ignore[arg-type]

@@ -1,0 +1,39 @@
+"""Finding where two files that should be parallel come apart, by the lengths of their lines alone."""
+
+from array import array
+from collections.abc import Iterable
+
+import numpy as np
+
+_MAX_SHIFT = 1000
+_MIN_LINES = 4
+
+
+def first_shifted_line(source: Iterable[str], target: Iterable[str]) -> int | None:
+    """Return the 1-based line from which the side with more lines runs ahead, or None where that is unclear.
+
+    Lengths of translations go together. With a cost |log of the length ratio| per line, the place of the break
+    is the split that makes the cost of unshifted lines before it and of shifted lines after it least. All lines
+    that one side has too many are taken to stand in one place. Memory: 8 bytes a line.
+    """
+    left, right = (_log_lengths(lines) for lines in (source, target))
+    longer, shorter = (left, right) if len(left) > len(right) else (right, left)
+    shift = len(longer) - len(shorter)
+    count = len(shorter)
+    if not 0 < shift <= _MAX_SHIFT or count < _MIN_LINES:
+        return None
+    together = np.abs(longer[:count] - shorter)
+    shifted = np.abs(longer[shift:] - shorter)
+    # cost[k]: lines before k stand together, lines from k on are shifted.
+    cost = np.concatenate([[0.0], np.cumsum(together)]) + np.concatenate([np.cumsum(shifted[::-1])[::-1], [0.0]])
+    best = int(np.argmin(cost))
+    if count - best < _MIN_LINES:
+        return count + 1 if cost[best] < 0.8 * cost[0] else None
+    if shifted[best:].mean() > 0.8 * together[best:].mean():
+        return None
+    return best + 1
+
+
+def _log_lengths(lines: Iterable[str]) -> np.ndarray:
+    lengths = array("i", (len(line) for line in lines))
+    return np.log1p(np.frombuffer(lengths, dtype=np.int32) if lengths else np.zeros(0, np.int32)).astype(np.float32)

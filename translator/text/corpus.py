@@ -1,0 +1,288 @@
+"""Parallel corpora: pairs of sentences out of two text files, a table, JSON lines, Parquet or a hub set."""
+
+import csv
+import hashlib
+import json
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+
+from translator.errors import DataError
+from translator.text.alignment import first_shifted_line
+from translator.text.lines import read_lines
+
+Pair = tuple[str, str]
+Languages = tuple[str | None, str | None]
+
+_PATTERN = re.compile(r"^(.*)\{([^{},]+),([^{},]+)\}(.*)$", re.DOTALL)
+_TABLES = (".tsv", ".csv", ".jsonl", ".parquet")
+_KNOWN_COLUMNS = (("source", "target"), ("src", "tgt"), ("src", "trg"))
+_EXPECTED = (
+    "expected a pattern such as train.{en,de}, a list of two files, one .tsv, .csv, .jsonl or .parquet file, "
+    "or hub:NAME[:SPLIT]"
+)
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Pairs of sentences that can be read again and again, in bounded memory."""
+
+    name: str
+    """What messages call it."""
+    files: list[Path]
+    """The files behind it, source first; none for a hub set."""
+    languages: Languages
+    """Languages or column names, where they are known."""
+    read: Callable[[], Iterator[Pair]]
+    """Opens the corpus at its beginning."""
+    revision: str = ""
+    """What identifies the content where there are no files."""
+
+    def pairs(self) -> Iterator[Pair]:
+        """Yield (source, target); raise `DataError` with file and line for whatever is wrong.
+
+        A line feed inside a field of a table becomes a space, because a segment is one line everywhere else.
+        """
+        return self.read()
+
+    def fingerprint(self) -> str:
+        """Hash the content (hex SHA-256): the bytes of the files, and which columns are read from them."""
+        digest = hashlib.sha256()
+        for file in self.files:
+            digest.update(hash_file(file).encode())
+        columns = self.languages if len(self.files) == 1 else None
+        digest.update(json.dumps([self.revision, columns]).encode())
+        return digest.hexdigest()
+
+
+def hash_file(file: Path) -> str:
+    """Return the hex SHA-256 of a file; raise `DataError` where it cannot be read."""
+    try:
+        with file.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise DataError(f"cannot read {file}: {error.strerror or error}") from None
+
+
+def open_corpus(
+    spec: str | Sequence[str],
+    source_language: str | None = None,
+    target_language: str | None = None,
+    default_split: str = "train",
+) -> Corpus:
+    """Open a corpus as the settings `data.train`, `data.valid` and `data.test` name it (see `DataSettings`).
+
+    Files must exist and columns be there, or `DataError` is raised; the content is not read through. Two files
+    whose endings are the given languages in the other order are exchanged.
+    """
+    wanted = (source_language, target_language)
+    if (source_language is None) != (target_language is None):
+        missing = "target_language" if target_language is None else "source_language"
+        raise DataError(f"data.{missing} is not set while the other language is; set both or neither")
+    if source_language is not None and source_language == target_language:
+        raise DataError(f"data.source_language and data.target_language are both {source_language}")
+    if not isinstance(spec, str):
+        return _open_text_pair([Path(part) for part in spec], wanted)
+    if spec.startswith("hub:"):
+        from translator.text.hub import open_hub_set
+
+        return open_hub_set(spec.removeprefix("hub:"), wanted, default_split)
+    if match := _PATTERN.match(spec):
+        before, first, second, after = match.groups()
+        return _open_text_pair([Path(before + first + after), Path(before + second + after)], wanted, (first, second))
+    return _open_table(Path(spec), wanted)
+
+
+def _open_text_pair(files: list[Path], wanted: Languages, found: Languages = (None, None)) -> Corpus:
+    for file in files:
+        _require_file(file)
+    if files[0].resolve() == files[1].resolve():
+        raise DataError(f"both sides of the corpus are the same file, {files[0]}; expected two files")
+    if found == (None, None):
+        first, second = (_language_ending(file) for file in files)
+        found = (first, second) if first and second and first != second else found
+    if wanted != (None, None) and found == wanted[::-1]:
+        files = files[::-1]
+    languages = found if wanted == (None, None) else wanted
+    name = f"{files[0]} and {files[1].name}"
+    return Corpus(name, files, languages, lambda: _read_text_pair(files[0], files[1]))
+
+
+def _language_ending(file: Path) -> str | None:
+    ending = Path(file.name.removesuffix(".gz")).suffix[1:]
+    return ending if re.fullmatch(r"[a-z]{2,3}([-_][A-Za-z]+)*", ending) and ending != "txt" else None
+
+
+def _read_text_pair(source: Path, target: Path) -> Iterator[Pair]:
+    pairs = 0
+    for left, right in zip_longest(read_lines(source), read_lines(target)):
+        if left is None or right is None:
+            break
+        pairs += 1
+        yield left, right
+    else:
+        return
+    counts = [sum(1 for _ in read_lines(file)) for file in (source, target)]
+    shifted = first_shifted_line(read_lines(source), read_lines(target))
+    place = f"; line {shifted:,} is the first that looks shifted" if shifted else ""
+    raise DataError(
+        f"corpus {source} has {counts[0]:,} lines but {target} has {counts[1]:,}{place}. "
+        "Line i of both files must belong together; only a line feed ends a line"
+    )
+
+
+def _require_file(file: Path) -> None:
+    if not file.exists():
+        raise DataError(f"there is no file {file}; {_EXPECTED}")
+    if not file.is_file():
+        raise DataError(f"{file} is not a file; {_EXPECTED}")
+
+
+def _open_table(file: Path, wanted: Languages) -> Corpus:
+    kind = Path(file.name.removesuffix(".gz")).suffix.lower()
+    if kind not in _TABLES or (kind == ".parquet" and file.suffix == ".gz"):
+        raise DataError(f"cannot tell what kind of corpus {file} is; {_EXPECTED}")
+    _require_file(file)
+    if kind == ".parquet":
+        from translator.text.parquet import open_parquet
+
+        return open_parquet(file, wanted)
+    if kind == ".jsonl":
+        return _open_records(file, wanted)
+    return _open_rows(file, wanted, _read_tsv if kind == ".tsv" else _read_csv)
+
+
+def _open_rows(file: Path, wanted: Languages, read: Callable[[Path], Iterator[tuple[int, list[str]]]]) -> Corpus:
+    """Open a table with or without a head line; without one, the first two columns are source and target."""
+    _, head = next(read(file), (0, []))
+    names = [cell.strip() for cell in head]
+    candidates = [wanted] if wanted != (None, None) else list(_KNOWN_COLUMNS)
+    columns = next((pair for pair in candidates if all(name in names for name in pair)), None)
+    half = [name for name in wanted if name in names]
+    if columns is None and half:
+        missing = wanted[1] if half[0] == wanted[0] else wanted[0]
+        raise DataError(f"{file}, line 1: the head line has no column `{missing}`; found {_list(names)}")
+    places = (0, 1) if columns is None else (names.index(str(columns[0])), names.index(str(columns[1])))
+
+    def pairs() -> Iterator[Pair]:
+        rows = read(file)
+        if columns is not None:
+            next(rows)
+        for number, cells in rows:
+            if len(cells) <= max(places):
+                raise DataError(
+                    f"{file}, line {number:,}: found {len(cells)} column{'s' * (len(cells) != 1)}, expected at "
+                    f"least {max(places) + 1}"
+                )
+            yield one_line(cells[places[0]]), one_line(cells[places[1]])
+
+    languages = wanted if wanted != (None, None) else columns or (None, None)
+    return Corpus(str(file), [file], languages, pairs)
+
+
+def _read_tsv(file: Path) -> Iterator[tuple[int, list[str]]]:
+    for number, line in enumerate(read_lines(file), start=1):
+        yield number, line.split("\t")
+
+
+def _read_csv(file: Path) -> Iterator[tuple[int, list[str]]]:
+    rows = csv.reader((line + "\n" for line in read_lines(file)), strict=True)
+    number = 1
+    try:
+        for row in rows:
+            if row:
+                yield number, row
+            number = rows.line_num + 1
+    except csv.Error as error:
+        raise DataError(f"{file}, line {number:,}: not valid CSV ({error}); quote fields with \"...\"") from None
+
+
+def _open_records(file: Path, wanted: Languages) -> Corpus:
+    first = next(_read_records(file), None)
+    where = f"{file}, line 1"
+    columns = choose_columns(list(flat_record(first[1])), wanted, where) if first else wanted
+
+    def pairs() -> Iterator[Pair]:
+        for number, record in _read_records(file):
+            yield record_pair(record, columns, f"{file}, line {number:,}")
+
+    return Corpus(str(file), [file], columns, pairs)
+
+
+def _read_records(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    for number, line in enumerate(read_lines(file), start=1):
+        try:
+            record = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise DataError(
+                f"{file}, line {number:,}: not valid JSON ({error.msg} at character {error.pos + 1}); expected one "
+                "object a line"
+            ) from None
+        except RecursionError:
+            raise DataError(f"{file}, line {number:,}: JSON nested too deeply") from None
+        if not isinstance(record, dict):
+            raise DataError(f"{file}, line {number:,}: found {type(record).__name__}, expected an object")
+        yield number, record
+
+
+def flat_record(record: dict[str, Any]) -> dict[str, Any]:
+    """Return the record, or what stands under `translation` where the hub's translation sets put both sides."""
+    inner = record.get("translation")
+    return inner if isinstance(inner, dict) else record
+
+
+def record_pair(record: dict[str, Any], columns: Languages, where: str) -> Pair:
+    """Take both sides out of a record; a null is a blank side."""
+    fields = flat_record(record)
+    sides = []
+    for column in columns:
+        if column not in fields:
+            raise DataError(f"{where}: there is no field `{column}`; found {_list(list(fields))}")
+        value = fields[column]
+        if value is not None and not isinstance(value, str):
+            raise DataError(f"{where}: `{column}` is {type(value).__name__}, expected text")
+        sides.append(one_line(_without_surrogates(value or "", where)))
+    return sides[0], sides[1]
+
+
+def choose_columns(names: list[str], wanted: Languages, where: str) -> tuple[str, str]:
+    """Settle which two columns are source and target; raise `DataError` where that is open."""
+    if wanted[0] is not None and wanted[1] is not None:
+        for name in (wanted[0], wanted[1]):
+            if name not in names:
+                raise DataError(
+                    f"{where}: there is no column `{name}`; found {_list(names)}. Set data.source_language and "
+                    "data.target_language to two of them"
+                )
+        return wanted[0], wanted[1]
+    for pair in _KNOWN_COLUMNS:
+        if pair[0] in names and pair[1] in names:
+            return pair
+    if len(names) == 2:
+        return names[0], names[1]
+    raise DataError(
+        f"{where}: cannot tell source from target among the columns {_list(names)}; set data.source_language and "
+        "data.target_language to two of them"
+    )
+
+
+def one_line(text: str) -> str:
+    """Put a space for every line feed."""
+    return text.replace("\n", " ") if "\n" in text else text
+
+
+def _without_surrogates(text: str, where: str) -> str:
+    # JSON can escape half a surrogate pair, which no UTF-8 text can hold.
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise DataError(f"{where}: character {error.start + 1:,} is half of a surrogate pair, not text") from None
+    return text
+
+
+def _list(names: list[str]) -> str:
+    shown = ", ".join(f"`{name[:40]}`" for name in names[:12])
+    return (shown + (", ..." if len(names) > 12 else "")) or "none"

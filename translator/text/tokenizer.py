@@ -1,0 +1,121 @@
+"""The SentencePiece tokenizer, whose model file is also the vocabulary: loading, encoding, decoding."""
+
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from translator.errors import TokenizerError
+
+JOINT_MODEL = "tokenizer.model"
+SOURCE_MODEL = "tokenizer.source.model"
+TARGET_MODEL = "tokenizer.target.model"
+
+# Below this, starting threads costs more than it saves.
+_LINES_FOR_THREADS = 256
+
+
+class Tokenizer:
+    """Text to piece ids and back. Ids of the end marks are attributes; there is no padding piece."""
+
+    def __init__(self, model: bytes, name: str = "tokenizer") -> None:
+        """Read a serialised SentencePiece model; raise `TokenizerError` where it is none or has no end marks."""
+        import sentencepiece
+
+        sentencepiece.set_min_log_level(2)
+        try:
+            processor = sentencepiece.SentencePieceProcessor(model_proto=model)
+        except RuntimeError:
+            processor = None
+        if not model or processor is None:
+            raise TokenizerError(f"{name} is damaged or not a SentencePiece model; expected the file that "
+                                 "`translator tokenizer train` or `spm_train` wrote")
+        self._processor: Any = processor
+        self.model = model
+        self.vocab_size: int = processor.vocab_size()
+        self.unk_id: int = processor.unk_id()
+        self.bos_id: int = processor.bos_id()
+        self.eos_id: int = processor.eos_id()
+        if min(self.bos_id, self.eos_id) < 0:
+            raise TokenizerError(f"{name} has no begin or end mark (<s>, </s>); train it with --bos_id and --eos_id")
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Tokenizer":
+        """Load a model file; raise `TokenizerError` where it is missing or damaged."""
+        try:
+            model = Path(path).read_bytes()
+        except OSError as error:
+            raise TokenizerError(f"cannot read the tokenizer {path}: {error.strerror or error}") from None
+        return cls(model, str(path))
+
+    def encode(self, texts: Sequence[str]) -> list[list[int]]:
+        """Return the piece ids of each text, without end marks.
+
+        Text that looks like a control symbol (`</s>`, `<unk>`, `<0x41>`) is text. Normalisation makes one space of
+        several and drops those at the ends, so a blank text has no pieces.
+        """
+        threads = (os.cpu_count() or 1) if len(texts) >= _LINES_FOR_THREADS else 1
+        return self._processor.encode(list(texts), num_threads=threads)
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Return the text of piece ids; end marks are left out and a line feed (spelt in bytes) becomes a space."""
+        marks = (self.bos_id, self.eos_id)
+        kept = [int(piece) for piece in ids if piece not in marks]
+        if kept and not (min(kept) >= 0 and max(kept) < self.vocab_size):
+            wrong = next(piece for piece in kept if not 0 <= piece < self.vocab_size)
+            raise TokenizerError(f"there is no piece {wrong}; expected 0 to {self.vocab_size - 1}")
+        return self._processor.decode(kept).replace("\n", " ")
+
+    def pieces(self, ids: Sequence[int]) -> list[str]:
+        """Return the pieces as written in the vocabulary (U+2581 begins a word), for people to look at."""
+        return [self._processor.id_to_piece(int(piece)) for piece in ids]
+
+    def is_byte(self, piece: int) -> bool:
+        """Tell whether a piece id stands for one byte of a character without a piece of its own."""
+        return self._processor.is_byte(int(piece))
+
+
+@dataclass(frozen=True)
+class TokenizerPair:
+    """The tokenizers of both sides; one and the same object where they share a vocabulary."""
+
+    source: Tokenizer
+    target: Tokenizer
+    joint: bool
+
+
+def tokenizer_files(joint: bool) -> list[str]:
+    """Name the model files that a directory holds."""
+    return [JOINT_MODEL] if joint else [SOURCE_MODEL, TARGET_MODEL]
+
+
+def load_tokenizers(directory: str | Path) -> TokenizerPair:
+    """Load the tokenizer or the two tokenizers of a directory; raise `TokenizerError` where there is none."""
+    place = Path(directory)
+    if (place / JOINT_MODEL).exists():
+        joint = Tokenizer.load(place / JOINT_MODEL)
+        return TokenizerPair(joint, joint, True)
+    if not (place / SOURCE_MODEL).exists() and not (place / TARGET_MODEL).exists():
+        raise TokenizerError(
+            f"{place} has no tokenizer; expected {JOINT_MODEL}, or {SOURCE_MODEL} and {TARGET_MODEL}"
+        )
+    return TokenizerPair(Tokenizer.load(place / SOURCE_MODEL), Tokenizer.load(place / TARGET_MODEL), False)
+
+
+def save_tokenizers(tokenizers: TokenizerPair, directory: Path) -> None:
+    """Write the model files into a directory that exists."""
+    for name, tokenizer in zip(
+        tokenizer_files(tokenizers.joint), (tokenizers.source, tokenizers.target), strict=False
+    ):
+        (directory / name).write_bytes(tokenizer.model)
+
+
+def copy_tokenizers(from_directory: str | Path, to_directory: str | Path) -> None:
+    """Copy the model files of one directory into another, byte for byte; each appears complete or not at all."""
+    joint = load_tokenizers(from_directory).joint
+    for name in tokenizer_files(joint):
+        partial = Path(to_directory) / f".{name}.partial"
+        shutil.copyfile(Path(from_directory) / name, partial)
+        partial.replace(Path(to_directory) / name)

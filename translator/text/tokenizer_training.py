@@ -1,0 +1,158 @@
+"""Training SentencePiece on an even sample of a corpus, in bounded memory and with the same result every time."""
+
+import io
+import random
+import re
+from collections.abc import Callable, Iterable, Iterator
+from itertools import pairwise
+from pathlib import Path
+
+from translator.config.schema import TokenizerSettings
+from translator.errors import TokenizerError
+from translator.runtime.console import say
+from translator.text.tokenizer import Tokenizer, TokenizerPair, save_tokenizers
+
+Pairs = Callable[[], Iterable[tuple[str, str]]]
+
+# What SentencePiece holds per byte of its sample: about 5 bytes for BPE (word counts), 30 for unigram (a suffix array).
+_SAMPLE_BYTES = {"bpe": 64 << 20, "unigram": 16 << 20}
+_LONGEST_SLICE = 4000
+# U+2581 stands for the space and U+2585 for the unknown inside SentencePiece, which skips lines that hold the latter.
+_RESERVED = str.maketrans({"\0": " ", "\n": " ", "\r": " ", "\t": " ", "\u2581": " ", "\u2585": " "})
+# Unigram results depend on the number of threads in the last bits, so it is not the machine's.
+_THREADS = 2
+
+
+def train_tokenizers(pairs: Pairs, settings: TokenizerSettings, directory: Path, seed: int) -> TokenizerPair:
+    """Train on the pairs that `pairs()` yields each time it is called, and write the model files to `directory`.
+
+    Reads the corpus twice for each model (to measure it, then to sample it evenly, at most `sample_size` lines and
+    a bounded number of bytes). A vocabulary too large for the text is lowered, with a message. Raises
+    `TokenizerError` where there is no text or the vocabulary cannot hold its characters.
+    """
+
+    def both() -> Iterator[str]:
+        for pair in pairs():
+            yield from pair
+
+    if settings.joint:
+        joint = _train(both, settings, seed, "tokenizer")
+        tokenizers = TokenizerPair(joint, joint, True)
+    else:
+        source = _train(lambda: (pair[0] for pair in pairs()), settings, seed, "source tokenizer")
+        target = _train(lambda: (pair[1] for pair in pairs()), settings, seed, "target tokenizer")
+        tokenizers = TokenizerPair(source, target, False)
+    directory.mkdir(parents=True, exist_ok=True)
+    save_tokenizers(tokenizers, directory)
+    return tokenizers
+
+
+def _train(lines: Callable[[], Iterable[str]], settings: TokenizerSettings, seed: int, name: str) -> Tokenizer:
+    count, size = _measure(lines())
+    if not count:
+        raise TokenizerError(f"the {name} cannot be trained: the training text is blank")
+    wanted = min(settings.sample_size, count, max(1, count * _SAMPLE_BYTES[settings.type] // size))
+    if wanted < count:
+        say(f"{name}: training on {wanted:,} of {count:,} lines, drawn evenly")
+
+    def sample() -> Iterator[str]:
+        return _slices(_draw(_filled(lines()), count, wanted, seed))
+
+    vocab_size = settings.vocab_size
+    try:
+        model = _run_sentencepiece(sample(), settings, vocab_size)
+    except RuntimeError as error:
+        largest = re.search(r"set it to a value <= (\d+)", str(error))
+        if largest is None:
+            raise _explained(error, settings, name) from None
+        vocab_size = int(largest[1])
+        try:
+            model = _run_sentencepiece(sample(), settings, vocab_size)
+        except RuntimeError as second:
+            raise _explained(second, settings, name) from None
+    tokenizer = Tokenizer(model, name)
+    if tokenizer.vocab_size < settings.vocab_size:
+        say(
+            f"{name}: the text has too few pieces for tokenizer.vocab_size = {settings.vocab_size:,}; "
+            f"lowered to {tokenizer.vocab_size:,}"
+        )
+    return tokenizer
+
+
+def _run_sentencepiece(sample: Iterator[str], settings: TokenizerSettings, vocab_size: int) -> bytes:
+    import sentencepiece
+
+    writer = io.BytesIO()
+    limit = {"hard_vocab_limit": False} if settings.type == "unigram" else {}
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=sample,
+        model_writer=writer,
+        model_type=settings.type,
+        vocab_size=vocab_size,
+        character_coverage=settings.character_coverage,
+        byte_fallback=settings.byte_fallback,
+        normalization_rule_name=settings.normalization,
+        unk_id=0,
+        bos_id=1,
+        eos_id=2,
+        pad_id=-1,
+        num_threads=_THREADS,
+        # In bytes; ours are shorter, but normalisation can make them longer.
+        max_sentence_length=1 << 20,
+        shuffle_input_sentence=False,
+        self_test_sample_size=0,
+        minloglevel=3,
+        **limit,
+    )
+    return writer.getvalue()
+
+
+def _explained(error: RuntimeError, settings: TokenizerSettings, name: str) -> TokenizerError:
+    if match := re.search(r"smaller than required_chars\. (\d+) vs (\d+)", str(error)):
+        return TokenizerError(
+            f"the {name} cannot be trained: tokenizer.vocab_size is {settings.vocab_size:,}, but the characters of "
+            f"the text alone need {int(match[2]):,} pieces; raise it, or lower tokenizer.character_coverage "
+            f"(now {settings.character_coverage})"
+        )
+    reason = str(error).strip().splitlines()[0]
+    return TokenizerError(f"the {name} cannot be trained: {reason}")
+
+
+def _filled(lines: Iterable[str]) -> Iterator[str]:
+    return (line for line in lines if line and not line.isspace())
+
+
+def _measure(lines: Iterable[str]) -> tuple[int, int]:
+    """Return the number of lines that are not blank and their size in bytes."""
+    count = size = 0
+    for line in _filled(lines):
+        count += 1
+        size += len(line) if line.isascii() else len(line.encode())
+    return count, size
+
+
+def _draw(lines: Iterable[str], count: int, wanted: int, seed: int) -> Iterator[str]:
+    """Yield `wanted` of `count` lines in order: one at random from each of `wanted` equal stretches."""
+    if wanted >= count:
+        yield from lines
+        return
+    generator = random.Random(seed)
+    edges = (stretch * count // wanted for stretch in range(wanted + 1))
+    chosen = (generator.randrange(start, end) for start, end in pairwise(edges))
+    next_chosen = next(chosen)
+    for place, line in enumerate(lines):
+        if place == next_chosen:
+            yield line
+            next_chosen = next(chosen, -1)
+
+
+def _slices(lines: Iterable[str]) -> Iterator[str]:
+    """Clear SentencePiece's own symbols away and cut what is too long for it, at a space where there is one."""
+    for line in lines:
+        rest = line.translate(_RESERVED)
+        while len(rest) > _LONGEST_SLICE:
+            cut = rest.rfind(" ", 1, _LONGEST_SLICE)
+            cut = cut if cut > 0 else _LONGEST_SLICE
+            yield rest[:cut]
+            rest = rest[cut:]
+        yield rest

@@ -1,0 +1,70 @@
+"""Where a run stands, in numbers: all that the next step depends on besides weights and optimizer."""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from translator.config import Duration, TrainingSettings
+from translator.data.batches import plan_epoch
+from translator.data.dataset import ParallelDataset
+
+
+@dataclass
+class Progress:
+    """Position and history of a run; saved with every checkpoint as JSON."""
+
+    step: int = 0
+    """Optimizer steps done."""
+    epoch: int = 0
+    """Passes over the data completed."""
+    position: int = 0
+    """Batches of the present epoch done."""
+    target_tokens: int = 0
+    """Target tokens trained on, all epochs together."""
+    seconds: float = 0.0
+    """Seconds spent in training, validations included, over all sittings."""
+    history: list[dict[str, float]] = field(default_factory=list)
+    """Step, loss and BLEU of every validation."""
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any]) -> "Progress":
+        """Read back `to_state`."""
+        return cls(**{name: state[name] for name in cls.__dataclass_fields__})
+
+    def to_state(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return asdict(self)
+
+    def is_due(self, every: Duration, epochs_before: int) -> bool:
+        """Whether something that happens `every` so often is due after the step that was just done."""
+        if every.unit == "steps":
+            return self.step % every.amount == 0
+        return self.epoch // every.amount > epochs_before // every.amount
+
+    def best_steps(self, metric: str) -> list[int]:
+        """Steps of the validations, best first; of equals, the earlier."""
+        sign = -1.0 if metric == "bleu" else 1.0
+        return [int(entry["step"]) for entry in sorted(self.history, key=lambda entry: sign * entry[metric])]
+
+    def stale_validations(self, metric: str) -> int:
+        """Validations since the best one."""
+        best = self.best_steps(metric)
+        return sum(entry["step"] > best[0] for entry in self.history) if best else 0
+
+
+def batches_from(
+    dataset: ParallelDataset, settings: TrainingSettings, seed: int, progress: Progress
+) -> Iterator[np.ndarray]:
+    """Yield the batches after a position, for ever, moving `progress` on before each is given out."""
+    while True:
+        plan = plan_epoch(dataset, settings.batch_tokens, settings.order, seed, progress.epoch)
+        while progress.position < len(plan):
+            indices = plan[progress.position]
+            progress.position += 1
+            if progress.position == len(plan):
+                progress.epoch, progress.position = progress.epoch + 1, 0
+                yield indices
+                break
+            yield indices

@@ -1,0 +1,92 @@
+"""How good the model is now: loss over the validation set, and BLEU by really decoding."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from translator.config import Config, DecodingSettings
+from translator.data.batches import MARK, Marks, make_batch, split_by_cost
+from translator.data.dataset import ParallelDataset
+from translator.decoding import TransformerSteps, translate_ids
+from translator.evaluation import Score, score
+from translator.model import Transformer
+from translator.runtime.device import Machine
+from translator.text import TokenizerPair
+from translator.training.loss import smoothed_cross_entropy
+
+
+@dataclass(frozen=True)
+class Validation:
+    """Figures of one validation."""
+
+    loss: float
+    """Label-smoothed cross-entropy, nats a target token."""
+    nll: float
+    """Negative log-likelihood, nats a target token."""
+    scores: list[Score]
+    """BLEU and chrF2 of the decoded sentences."""
+    samples: list[tuple[str, str, str]]
+    """Source, reference and translation."""
+
+    @property
+    def bleu(self) -> float:
+        """The BLEU score."""
+        return self.scores[0].value
+
+
+class Validator:
+    """Validates a model on one data set; pairs beyond the model's length count neither in loss nor in BLEU."""
+
+    def __init__(
+        self, config: Config, dataset: ParallelDataset, tokenizers: TokenizerPair, machine: Machine
+    ) -> None:
+        self.config, self.dataset, self.tokenizers, self.machine = config, dataset, tokenizers, machine
+        longest = np.maximum(dataset.source_lengths, dataset.target_lengths)
+        self.usable = np.flatnonzero(longest + MARK <= config.model.max_positions)
+        count = min(config.training.validation_sentences, len(self.usable))
+        self.decoded = self.usable[np.linspace(0, len(self.usable) - 1, count).astype(np.int64)]
+
+    def __call__(self, model: Transformer) -> Validation:
+        """Validate `model`, which is left in evaluation mode."""
+        model.eval()
+        with torch.inference_mode():
+            loss, nll = self._loss(model)
+            translations = self._translate(model)
+        texts = [self.dataset.text(int(index)) for index in self.decoded]
+        references = [target for _, target in texts]
+        training = self.config.training
+        scores = score(translations, references, ("bleu", "chrf"), tokenize=training.validation_tokenizer)
+        shown = np.linspace(0, len(texts) - 1, min(training.validation_samples, len(texts))).astype(int)
+        samples = [(*texts[place], translations[place]) for place in shown]
+        return Validation(loss, nll, scores, samples)
+
+    def _loss(self, model: Transformer) -> tuple[float, float]:
+        tokenizers, device = self.tokenizers, self.machine.device
+        marks = Marks(tokenizers.source.eos_id, tokenizers.target.bos_id, tokenizers.target.eos_id)
+        costs = self.dataset.target_lengths[self.usable].astype(np.int64) + MARK
+        order = np.argsort(costs, kind="stable")
+        budget = self.config.training.batch_tokens
+        smoothing = self.config.training.label_smoothing
+        smoothed, nll, tokens = 0.0, 0.0, 0
+        for indices in split_by_cost(self.usable[order], costs[order], budget):
+            batch = make_batch(self.dataset, indices, marks).to(device)
+            with self.machine.autocast():
+                states = model(batch.source, batch.target)
+            sums = smoothed_cross_entropy(states.float(), model.output_weight, batch.labels, smoothing)
+            smoothed += float(sums.smoothed)
+            nll += float(sums.nll)
+            tokens += batch.target_tokens
+        return smoothed / tokens, nll / tokens
+
+    def _translate(self, model: Transformer) -> Sequence[str]:
+        target = self.tokenizers.target
+        steps = TransformerSteps(
+            model, bos_id=target.bos_id, eos_id=target.eos_id, max_length=self.config.model.max_positions - 1
+        )
+        settings: DecodingSettings = self.config.decoding.model_copy(
+            update={"beam_size": self.config.training.validation_beam_size}
+        )
+        sources = [self.dataset.source(int(index)).tolist() for index in self.decoded]
+        return [target.decode(ids) for ids in translate_ids(steps, sources, settings)]
