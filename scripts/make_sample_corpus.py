@@ -1,4 +1,4 @@
-"""Write the English-German sample corpus in data/: train, valid and test sets and the test set's word alignment."""
+"""Write the English-German sample corpus: training, validation and test sets and a word alignment."""
 
 from __future__ import annotations
 
@@ -54,10 +54,12 @@ def _write_lines(path: Path, lines: list[str]) -> None:
 
 def main() -> None:
     """Run the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--output", type=Path, default=Path("data"), help="folder to write to (default: data)")
-    parser.add_argument("--seed", type=int, default=SEED, help=f"random seed (default: {SEED})")
-    parser.add_argument("--pairs", type=int, default=TRAIN_PAIRS, help=f"training pairs (default: {TRAIN_PAIRS})")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    parser.add_argument("--output", type=Path, default=Path("data"), help="folder to write to")
+    parser.add_argument("--seed", type=int, default=SEED, help="random seed")
+    parser.add_argument("--pairs", type=int, default=TRAIN_PAIRS, help="number of training pairs")
     arguments = parser.parse_args()
     write_corpus(arguments.output, arguments.seed, arguments.pairs)
 

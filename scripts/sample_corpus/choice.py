@@ -33,6 +33,7 @@ _PRONOUNS = {
     "they": ("they", "them", "sie", "sie", "ihnen", "p", 3),
 }
 _OWN = {"I": "my", "we": "our", "he": "his", "she": "her"}
+_ANIMAL_PLACES = ("garden", "forest", "house", "park", "kitchen")
 
 
 class Dice:
@@ -55,8 +56,8 @@ class Dice:
         for item, weight in items.items():
             mark -= weight
             if mark < 0:
-                break
-        return item
+                return item
+        return list(items)[-1]
 
     def between(self, low: int, high: int) -> int:
         """Return an integer from low to high inclusive."""
@@ -102,9 +103,8 @@ class Chooser:
         """Return a first name as a noun phrase."""
         name, gender = self.name_of()
         tokens = [Tok(name, (self.keys(),))]
-        return NounPhrase(
-            tokens, tokens, {case: tokens for case in CASES}, gender, "definite", owner="he" if gender == "m" else "she"
-        )
+        cases = {case: tokens for case in CASES}
+        return NounPhrase(tokens, tokens, cases, gender, "definite", owner={"m": "he", "f": "she"}[gender])
 
     def couple(self) -> NounPhrase:
         """Return two coordinated names."""
@@ -121,10 +121,10 @@ class Chooser:
         cases = {case: [Tok(form, key)] for case, form in (("nom", nom), ("acc", acc), ("dat", dat))}
         return NounPhrase([Tok(subject, key)], [Tok(obj, key)], cases, slot, "pronoun", person, owner=name)
 
-    def person(self, tags: tuple[str, ...] = ("person",), owner: str = "", plural: float = 0.15) -> NounPhrase:
+    def person(self, tag: str = "person", owner: str = "", plural: float = 0.15) -> NounPhrase:
         """Return a person as a noun phrase; a relative belongs to `owner`, the speaker or a named person."""
-        noun = self.fresh(lex.nouns_tagged(*tags))
-        adjective = self.dice.pick(lex.ADJECTIVES_BY_KIND[noun.kind]) if self.dice.chance(0.3) else None
+        noun = self.fresh(lex.nouns_tagged(tag))
+        adjective = self.dice.pick(lex.adjectives_for(noun)) if self.dice.chance(0.3) else None
         if noun.kind == "kin":
             if self.dice.chance(0.25):
                 name, _ = self.name_of()
@@ -140,8 +140,8 @@ class Chooser:
         else:
             determiner = self.dice.weighted({"the": 8, "this": 1, "a": 2})
             np = noun_phrase(self.keys, noun, determiner, adjective=adjective)
-        genders = {"m": "he", "f": "she", "n": "she" if noun.en == "girl" else "", "p": "they"}
-        np.owner = genders[np.slot]
+        # No pronoun for "Mädchen" and "Kind": both "es" and "sie" would do.
+        np.owner = {"m": "he", "f": "she", "n": "", "p": "they"}[np.slot]
         return np
 
     def subject(self, adult: bool = False) -> NounPhrase:
@@ -153,7 +153,7 @@ class Chooser:
             return self.couple()
         if kind == "pronoun":
             return self.pronoun(self.dice.weighted({"I": 3, "we": 3, "he": 3, "she": 3, "they": 2}))
-        return self.person(("adult",) if adult else ("person",))
+        return self.person("adult" if adult else "person")
 
     def subject_for(self, verb: Verb) -> NounPhrase:
         """Return a subject that the verb accepts: a person, for some verbs also an animal or a train."""
@@ -174,12 +174,17 @@ class Chooser:
     # Things
 
     def thing(
-        self, tags: tuple[str, ...], owner: str = "", negation: int = 0, plural: float = 0.2, plain: bool = False
+        self,
+        tags: tuple[str, ...],
+        owner: str = "",
+        *,
+        negation: int = 0,
+        plural: float = 0.2,
+        plain: bool = False,
     ) -> NounPhrase:
         """Return a thing or animal; `plain` allows only articles, `negation` makes it "no thing" (kein)."""
         noun = self.fresh(lex.nouns_tagged(*tags))
-        adjectives = lex.ADJECTIVES_BY_KIND[noun.kind]
-        adjective = self.dice.pick(adjectives) if self.dice.chance(0.33) else None
+        adjective = self.dice.pick(lex.adjectives_for(noun)) if self.dice.chance(0.33) else None
         mass = noun.en_plural == "-"
         many = not mass and self.dice.chance(plural)
         if negation:
@@ -204,7 +209,8 @@ class Chooser:
     def _singular_thing(self, noun: Noun, adjective: lex.Adjective | None, owner: str) -> NounPhrase:
         own = _OWN.get(owner, "our")
         owned = 0 if noun.kind in ("animal", "place", "opening") or "transit" in noun.tags else 1
-        form = self.dice.weighted({"the": 9, "a": 6, "this": 1.5, own: 3 * owned, "name": owned, "person": owned})
+        weights = {"the": 9, "a": 6, "this": 1.5, own: 3 * owned, "name": owned, "person": owned}
+        form = self.dice.weighted(weights)
         if form == "name":
             name, _ = self.name_of()
             return noun_phrase(self.keys, noun, "", adjective=adjective, possessor=name)
@@ -246,14 +252,15 @@ class Chooser:
         self._used.append(place)
         return self._place_noun(lex.NOUNS[place], motion=False)
 
-    def direction(self, cities: bool) -> Phrase:
-        """Return a goal of motion: home, a city or, unless `cities`, a place."""
+    def direction(self, cities: bool = False, animal: bool = False) -> Phrase:
+        """Return a goal of motion: a city if `cities`, else a place or home; animals go to few places."""
+        if animal:
+            return self._place_noun(self.fresh([lex.NOUNS[name] for name in _ANIMAL_PLACES]), motion=True)
         if cities:
             return self._preposition("to", "nach", self.city())
         if self.dice.chance(0.1):
             return self.marked(lex.GO_HOME)
-        place = self.fresh([lex.NOUNS[name] for name in lex.PLACES if name != "city"] + [lex.NOUNS["city"]])
-        return self._place_noun(place, motion=True)
+        return self._place_noun(self.fresh([lex.NOUNS[name] for name in lex.PLACES]), motion=True)
 
     def company(self, owner: str) -> Phrase:
         """Return a "with" phrase."""
@@ -296,19 +303,19 @@ class Chooser:
         if "stative" in verb.flags:
             return "pres", None
         tense = self.dice.weighted({"past": 42, "pres": 20, "prog": 10, "fut": 8, "perf": 6, "modal": 14})
-        if tense == "prog" and "noprog" in verb.flags:
+        # Nobody "is finding" a key or "should lose" one.
+        if (tense == "prog" and "noprog" in verb.flags) or (tense == "modal" and "accident" in verb.flags):
             tense = "past"
         if tense != "modal":
             return tense, None
         modal = self.dice.pick(lex.MODALS)
         return ("past" if modal.en_past and self.dice.chance(0.3) else "pres"), modal
 
-    def verb(self, frames: str) -> Verb:
-        """Return a verb of one of the frames, which are named by letters."""
-        options = {verb: 1.0 for verb in lex.VERBS if verb.frame[0] in frames}
-        for verb in options:
-            options[verb] = {"T": 1.0, "D": 1.3, "G": 1.6}.get(verb.frame[0], 1.0)
-        return self.dice.weighted(options)
+    def verb(self, frames: str, stative: bool = True) -> Verb:
+        """Return a verb of one of the frames, named by letters; `stative` allows verbs like "know"."""
+        allowed = [verb for verb in lex.VERBS if verb.frame[0] in frames]
+        options = [verb for verb in allowed if stative or "stative" not in verb.flags]
+        return self.dice.weighted({verb: {"D": 1.3, "G": 1.6}.get(verb.frame, 1.0) for verb in options})
 
     def clause(
         self,
@@ -323,7 +330,7 @@ class Chooser:
         negative: float = 0.14,
     ) -> Clause:
         """Fill a clause at random around the given parts; `light` leaves out optional adverbials."""
-        verb = verb or self.verb(frames)
+        verb = verb or self.verb(frames, stative=tense in ("", "pres"))
         subject = subject or self.subject_for(verb)
         chosen, modal = (tense, None) if tense else self._tense(verb)
         clause = Clause(self.keys, subject, verb, chosen, modal, accusative=accusative, dative=dative)
@@ -338,30 +345,33 @@ class Chooser:
     def _fill_objects(self, clause: Clause) -> None:
         verb, owner = clause.verb, clause.subject.owner
         if verb.frame in ("D", "G") and clause.dative is None:
-            clause.dative = self.object_person(owner, dative=True)
+            clause.dative = self._object_in(clause, dative=True)
         if verb.frame not in ("T", "G", "X") or clause.accusative is not None:
             return
         if "person" in verb.objects and (len(verb.objects) == 1 or self.dice.chance(0.6)):
-            clause.accusative = self._accusative_person(verb, owner)
+            clause.accusative = self._object_in(clause, dative=False)
             return
         tags = tuple(tag for tag in verb.objects if tag != "person")
         clause.kein = bool(clause.negation) and self.dice.chance(0.5)
-        clause.accusative = self.thing(tags, owner, clause.negation if clause.kein else 0)
+        clause.accusative = self.thing(tags, owner, negation=clause.negation if clause.kein else 0)
         if clause.negation and clause.accusative.kind == "indefinite" and not clause.kein:
             clause.negation = 0
 
-    def _accusative_person(self, verb: Verb, owner: str) -> NounPhrase:
-        np = self.object_person(owner, dative=False)
-        # "Picks him up" would put the pronoun inside the English verb.
-        while (np.kind == "pronoun" and " " in verb.en) or np.kind == "indefinite":
-            np = self.object_person(owner, dative=False)
+    def _object_in(self, clause: Clause, dative: bool) -> NounPhrase:
+        """Return a personal object; "not" needs a definite one, and "picks him up" would split the verb."""
+        banned = ["pronoun"] if " " in clause.verb.en else []
+        banned += ["indefinite"] if clause.negation else []
+        np = self.object_person(clause.subject.owner, dative)
+        while np.kind in banned:
+            np = self.object_person(clause.subject.owner, dative)
         return np
 
     def _fill_complement(self, clause: Clause) -> None:
         verb, owner = clause.verb, clause.subject.owner
         frame = verb.frame.split()
         if frame[0] == "M":
-            clause.complement = self.direction(cities=False)
+            noun = clause.subject.noun
+            clause.complement = self.direction(animal=noun is not None and noun.kind == "animal")
         elif frame[0] == "V":
             clause.complement = self.direction(cities=True)
         elif frame[0] == "L":
@@ -378,7 +388,7 @@ class Chooser:
         """Return a place on, under or near a piece of furniture, as a goal or a place of rest."""
         en, de, nouns = self.dice.pick(lex.SURFACES)
         noun = self.fresh([lex.NOUNS[name] for name in nouns])
-        adjective = self.dice.pick(lex.ADJECTIVES_BY_KIND[noun.kind]) if self.dice.chance(0.25) else None
+        adjective = self.dice.pick(lex.adjectives_for(noun)) if self.dice.chance(0.25) else None
         np = noun_phrase(self.keys, noun, "the", adjective=adjective)
         return prepositional_phrase(self.keys, en, de, np, "acc" if motion else "dat")
 
@@ -393,7 +403,7 @@ class Chooser:
         elif verb.de in ("kaufen", "kochen") and not clause.negation and dice.chance(0.3):
             person = self.person(owner=clause.subject.owner)
             clause.beneficiary = prepositional_phrase(self.keys, "for", "für", person, "acc")
-        if verb.particle in ("an", "ab", "auf") and verb.frame == "I" and tense != "perf" and dice.chance(0.5):
+        if verb.en in ("arrive", "depart", "get up") and tense != "perf" and dice.chance(0.5):
             clause.time = self.marked(self.clock())
         elif tense in ("past", "fut") and dice.chance(0.5):
             clause.time = self.time(tense)

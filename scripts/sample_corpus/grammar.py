@@ -1,4 +1,4 @@
-"""Inflection and word order of the sample corpus: turns phrases and clauses into English and German tokens."""
+"""Inflection and word order of the sample corpus: makes English and German tokens of phrases and clauses."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ _MIXED = {"nom": "er e es en", "acc": "en e es en", "dat": "en en en en", "gen":
 _ADJECTIVE_ENDINGS = {"strong": _STRONG, "weak": _WEAK, "mixed": _MIXED}
 _DIES_ENDINGS = {"nom": "er e es e", "acc": "en e es e", "dat": "em er em en", "gen": "es er es er"}
 _EIN_ENDINGS = {"nom": "- e - e", "acc": "en e - e", "dat": "em er em en", "gen": "es er es er"}
-_DEFINITE = {"nom": "der die das die", "acc": "den die das die", "dat": "dem der dem den", "gen": "des der des der"}
+_DEFINITE = {"nom": "der die das die", "acc": "den die das die", "dat": "dem der dem den"}
+_DEFINITE["gen"] = "des der des der"
 _RELATIVE = {**_DEFINITE, "dat": "dem der dem denen"}
 _CONTRACTIONS = {
     ("in", "dem"): "im",
@@ -74,7 +75,7 @@ class NounPhrase:
 
 
 class Determiner(NamedTuple):
-    """A determiner: English singular and plural, German stem, its endings and the adjective endings after it."""
+    """A determiner: English singular and plural, German stem and endings, adjective endings after it."""
 
     en: str
     en_plural: str
@@ -172,7 +173,7 @@ class Keys:
 
 
 def marked(keys: Keys, en: str, de: str) -> Phrase:
-    """Make a phrase of words marked as in "last/1 week/2"; equal numbers are aligned, unmarked words are not."""
+    """Make a phrase of words marked as in "last/1 week/2", which are aligned where numbers are equal."""
     numbered: dict[str, int] = {}
 
     def tokens(text: str) -> list[Tok]:
@@ -205,14 +206,15 @@ def noun_phrase(
     det_keys = (det, negation) if negation else (det,)
     en = [Tok(adjective.en, (adj,))] if adjective else []
     en.append(Tok(noun.en_plural if plural else noun.en, (head,)))
-    leading = form.en_plural if plural or noun.en_plural == "-" else form.en
+    leading = form.en_plural if plural or (noun.en_plural == "-" and determiner == "no") else form.en
     leading = indefinite_article(en[0].text) if leading == "a" else leading
     leading = count[0] if count else f"{possessor}'s" if possessor else leading
     if leading:
         en.insert(0, Tok(leading, (det,)))
     cases = {}
     for case in CASES:
-        word = count[1] if count else f"{possessor}s" if possessor else determiner_form(determiner, case, slot)
+        word = f"{possessor}s" if possessor else determiner_form(determiner, case, slot)
+        word = count[1] if count else word
         de = [Tok(word, det_keys)] if word else []
         if adjective:
             de.append(Tok(adjective.stem + adjective_ending(form.adjectives, case, slot), (adj,)))
@@ -271,6 +273,7 @@ class Clause:
     complement: Phrase | None = None
     tail: Phrase | None = None
     front: str = ""
+    please: list[Tok] = field(default_factory=list)
     verb_key: int = field(init=False)
     aux_key: int = field(init=False)
     adverb_key: int = field(init=False)
@@ -316,7 +319,8 @@ def english_verb(clause: Clause, inverted: bool) -> tuple[list[Tok], list[Tok]]:
     if tense == "prog":
         return [Tok(_to_be(subject, False))], _tokens(verb.en_ing, key)
     if tense == "perf":
-        return [Tok("has" if subject.third_singular else "have", (clause.aux_key,))], _tokens(verb.en_participle, key)
+        have = Tok("has" if subject.third_singular else "have", (clause.aux_key,))
+        return [have], _tokens(verb.en_participle, key)
     if needs_do:
         do = "did" if tense == "past" else "does" if subject.third_singular else "do"
         return [Tok(do, (clause.aux_key,))], _tokens(verb.en, key)
@@ -404,7 +408,7 @@ def german_middle(clause: Clause) -> list[Tok]:
     """Order everything between the finite verb (or conjunction) and the end of the German clause.
 
     Pronouns come first; definite objects come before "nicht" and, under negation, before the time as well;
-    indefinite objects come after time and place.
+    indefinite accusatives come after time and place, indefinite datives after the time.
     """
     accusative = clause.accusative if clause.front != "accusative" else None
     pronouns: list[Tok] = []
@@ -416,13 +420,13 @@ def german_middle(clause: Clause) -> list[Tok]:
             continue
         if np.kind == "pronoun":
             pronouns += np.cases[case]
-        elif case == "dat" or (np.kind == "definite" and clause.negation):
+        elif np.kind == "definite" and (case == "dat" or clause.negation):
             early += np.cases[case]
-        elif np.kind == "indefinite":
+        elif np.kind == "indefinite" and case == "acc":
             late += np.cases[case]
         else:
             middle += np.cases[case]
-    words = pronouns + early + _german_time(clause)
+    words = pronouns + clause.please + early + _german_time(clause)
     nicht = [Tok("nicht", (clause.negation,))] if clause.negation and not clause.kein else []
     company = clause.company.de if clause.company else []
     place = clause.place.de if clause.place and clause.front != "place" else []
@@ -455,7 +459,8 @@ def _german_front(clause: Clause) -> list[Tok]:
 
 def gap(head: NounPhrase) -> NounPhrase:
     """Return a phrase without words that agrees like the head of a relative clause."""
-    return NounPhrase([], [], {case: [] for case in CASES}, head.slot, "gap", noun=head.noun, owner=head.owner)
+    cases: dict[str, list[Tok]] = {case: [] for case in CASES}
+    return NounPhrase([], [], cases, head.slot, "gap", noun=head.noun, owner=head.owner)
 
 
 def relative_clause(head: NounPhrase, role: str, clause: Clause) -> Phrase:
@@ -477,7 +482,7 @@ def infinitive_clause(clause: Clause) -> Phrase:
 def imperative(clause: Clause) -> Phrase:
     """Turn a clause into a request to one familiar person, without naming the person."""
     verb, please = clause.verb, Tok("please", (clause.adverb_key,))
-    clause.time = Phrase([], [Tok("bitte", please.keys)])
+    clause.please = [Tok("bitte", please.keys)]
     key = (clause.verb_key,)
     particle = [Tok(verb.particle, key)] if verb.particle else []
     en = [please, *_tokens(verb.en, clause.verb_key), *_english_end(clause)]

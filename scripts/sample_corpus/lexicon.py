@@ -7,6 +7,7 @@ Occupations therefore have a fixed gender: "teacher" is always "Lehrerin" and "b
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 
 @dataclass(frozen=True)
@@ -83,9 +84,9 @@ def _rows(table: str) -> list[list[str]]:
 _NOUNS = """
 man men | m Mann Männer | person adult
 woman women | f Frau Frauen | person adult
-boy boys | m Junge Jungen | person | Jungen
-girl girls | n Mädchen Mädchen | person
-child children | n Kind Kinder | person
+boy boys | m Junge Jungen | person minor | Jungen
+girl girls | n Mädchen Mädchen | person minor
+child children | n Kind Kinder | person minor
 baker bakers | m Bäcker Bäcker | person adult
 farmer farmers | m Bauer Bauern | person adult | Bauern
 doctor doctors | f Ärztin Ärztinnen | person adult
@@ -199,76 +200,146 @@ empty leer | - | - -
 broken kaputt | - | - -
 """
 
-# English forms | German infinitive (particle+verb), third person, participle, auxiliary | frame |
-# object tags | places of action | imperative | flags
-_VERBS = """
-read reads read read reading | lesen liest gelesen haben | T | text | garden park office CITY | lies |
-write writes wrote written writing | schreiben schreibt geschrieben haben | T | writable | office hotel CITY | schreib |
-buy buys bought bought buying | kaufen kauft gekauft haben | T | goods | market shop city CITY | kauf |
-sell sells sold sold selling | verkaufen verkauft verkauft haben | T | goods | market city CITY | verkauf | adult
-find finds found found finding | finden findet gefunden haben | T | losable animal | garden park forest kitchen office station CITY | | noprog
-see sees saw seen seeing | sehen sieht gesehen haben | T | person animal vehicle building | park station forest market bridge CITY | | noprog
-look_for looks_for looked_for looked_for looking_for | suchen sucht gesucht haben | T | losable animal | garden park forest house | such |
-need needs needed needed needing | brauchen braucht gebraucht haben | T | goods | | | stative
-eat eats ate eaten eating | essen isst gegessen haben | T | food meal | kitchen garden park hotel | iss |
-drink drinks drank drunk drinking | trinken trinkt getrunken haben | T | drink | kitchen garden hotel office | trink |
-cook cooks cooked cooked cooking | kochen kocht gekocht haben | T | cookable | kitchen hotel | koch |
-wash washes washed washed washing | waschen wäscht gewaschen haben | T | washable | | wasch |
-carry carries carried carried carrying | tragen trägt getragen haben | T | portable | | trag |
-lose loses lost lost losing | verlieren verliert verloren haben | T | losable | park forest city station CITY | | noprog
-forget forgets forgot forgotten forgetting | vergessen vergisst vergessen haben | T | losable | hotel office shop school | | noprog
-repair repairs repaired repaired repairing | reparieren repariert repariert haben | T | repairable | | reparier | adult
-visit visits visited visited visiting | besuchen besucht besucht haben | T | person visitable | | besuch |
-know knows knew known knowing | kennen kennt gekannt haben | T | person text | | | stative
-love loves loved loved loving | lieben liebt geliebt haben | T | person animal | | | stative
-build builds built built building | bauen baut gebaut haben | T | building | city village CITY | | adult
-open opens opened opened opening | öffnen öffnet geöffnet haben | T | openable | | öffne |
-close closes closed closed closing | zu+machen macht zugemacht haben | T | closable | | mach |
-invite invites invited invited inviting | ein+laden lädt eingeladen haben | T | person | | lad |
-call calls called called calling | an+rufen ruft angerufen haben | T | person | | ruf |
-pick_up picks_up picked_up picked_up picking_up | ab+holen holt abgeholt haben | T | person | station hotel school | hol |
-tidy tidies tidied tidied tidying | auf+räumen räumt aufgeräumt haben | T | tidyable | | räum |
-turn_on turns_on turned_on turned_on turning_on | ein+schalten schaltet eingeschaltet haben | T | device | | schalte |
-try_on tries_on tried_on tried_on trying_on | an+probieren probiert anprobiert haben | T | wearable | shop | probier |
-help helps helped helped helping | helfen hilft geholfen haben | D | person | garden kitchen | hilf |
-thank thanks thanked thanked thanking | danken dankt gedankt haben | D | person | | dank |
-follow follows followed followed following | folgen folgt gefolgt sein | D | person animal | | folge |
-give gives gave given giving | geben gibt gegeben haben | G | gift food | | gib |
-show shows showed shown showing | zeigen zeigt gezeigt haben | G | gift animal text clothes | | zeig |
-send sends sent sent sending | schicken schickt geschickt haben | G | text flower | | schick |
-bring brings brought brought bringing | bringen bringt gebracht haben | G | gift food drink | | bring |
-lend lends lent lent lending | leihen leiht geliehen haben | G | lendable | | leih |
-sleep sleeps slept slept sleeping | schlafen schläft geschlafen haben | I | | garden house hotel CITY HOME | | animal
-work works worked worked working | arbeiten arbeitet gearbeitet haben | I | | garden office shop hotel museum market CITY HOME | arbeite | adult
-play plays played played playing | spielen spielt gespielt haben | I | | garden park house school HOME | spiel | with
-laugh laughs laughed laughed laughing | lachen lacht gelacht haben | I | | | |
-sing sings sang sung singing | singen singt gesungen haben | I | | kitchen garden school park | sing | with
-arrive arrives arrived arrived arriving | an+kommen kommt angekommen sein | I | | station hotel CITY | | transit noprog
-get_up gets_up got_up got_up getting_up | auf+stehen steht aufgestanden sein | I | | | steh | noprog
-fall_asleep falls_asleep fell_asleep fallen_asleep falling_asleep | ein+schlafen schläft eingeschlafen sein | I | | garden office | | animal
-come_back comes_back came_back come_back coming_back | zurück+kommen kommt zurückgekommen sein | I | | | komm | noprog
-depart departs departed departed departing | ab+fahren fährt abgefahren sein | I | | | | onlytransit noprog
-live lives lived lived living | wohnen wohnt gewohnt haben | L | | village city house CITY hotel | | stative
-stay stays stayed stayed staying | bleiben bleibt geblieben sein | L | | house hotel village garden CITY HOME | bleib | noprog
-go goes went gone going | gehen geht gegangen sein | M | | | geh | with
-travel travels travelled travelled travelling | fahren fährt gefahren sein | V | | | fahr | adult with
-run runs ran run running | laufen läuft gelaufen sein | M | | | lauf | animal
-wait waits waited waited waiting | warten wartet gewartet haben | P for auf acc | person transit | station house park hotel | warte |
-talk talks talked talked talking | sprechen spricht gesprochen haben | P about über acc | person text animal | garden office | sprich | with
-dream dreams dreamed dreamed dreaming | träumen träumt geträumt haben | P of von dat | vehicle animal person | | | noprog
-put puts put put putting | legen legt gelegt haben | X | lay | | leg |
-say says said said saying | sagen sagt gesagt haben | C dass that | | | |
-believe believes believed believed believing | glauben glaubt geglaubt haben | C dass that | | | |
-know knows knew known knowing | wissen weiß gewusst haben | C dass that | | | |
-hope hopes hoped hoped hoping | hoffen hofft gehofft haben | C dass that | | | |
-ask asks asked asked asking | fragen fragt gefragt haben | C ob whether | | | |
-try tries tried tried trying | versuchen versucht versucht haben | Z | | | | adult
-be is was been being | sein ist gewesen sein | B | | | |
-lie is was been being | liegen liegt gelegen haben | B | | | |
-belong_to belongs_to belonged_to belonged_to belonging_to | gehören gehört gehört haben | B | | | |
-rain rains rained rained raining | regnen regnet geregnet haben | W | | | |
-snow snows snowed snowed snowing | schneien schneit geschneit haben | W | | | |
-cost costs cost cost costing | kosten kostet gekostet haben | B | | | |
+# English forms | German infinitive (particle+verb), third person, participle, auxiliary
+_VERB_FORMS = """
+read reads read read reading | lesen liest gelesen haben
+write writes wrote written writing | schreiben schreibt geschrieben haben
+buy buys bought bought buying | kaufen kauft gekauft haben
+sell sells sold sold selling | verkaufen verkauft verkauft haben
+find finds found found finding | finden findet gefunden haben
+see sees saw seen seeing | sehen sieht gesehen haben
+look_for looks_for looked_for looked_for looking_for | suchen sucht gesucht haben
+need needs needed needed needing | brauchen braucht gebraucht haben
+eat eats ate eaten eating | essen isst gegessen haben
+drink drinks drank drunk drinking | trinken trinkt getrunken haben
+cook cooks cooked cooked cooking | kochen kocht gekocht haben
+wash washes washed washed washing | waschen wäscht gewaschen haben
+carry carries carried carried carrying | tragen trägt getragen haben
+lose loses lost lost losing | verlieren verliert verloren haben
+forget forgets forgot forgotten forgetting | vergessen vergisst vergessen haben
+repair repairs repaired repaired repairing | reparieren repariert repariert haben
+visit visits visited visited visiting | besuchen besucht besucht haben
+know knows knew known knowing | kennen kennt gekannt haben
+love loves loved loved loving | lieben liebt geliebt haben
+build builds built built building | bauen baut gebaut haben
+open opens opened opened opening | öffnen öffnet geöffnet haben
+close closes closed closed closing | zu+machen macht zugemacht haben
+invite invites invited invited inviting | ein+laden lädt eingeladen haben
+call calls called called calling | an+rufen ruft angerufen haben
+pick_up picks_up picked_up picked_up picking_up | ab+holen holt abgeholt haben
+tidy tidies tidied tidied tidying | auf+räumen räumt aufgeräumt haben
+turn_on turns_on turned_on turned_on turning_on | ein+schalten schaltet eingeschaltet haben
+try_on tries_on tried_on tried_on trying_on | an+probieren probiert anprobiert haben
+help helps helped helped helping | helfen hilft geholfen haben
+thank thanks thanked thanked thanking | danken dankt gedankt haben
+follow follows followed followed following | folgen folgt gefolgt sein
+give gives gave given giving | geben gibt gegeben haben
+show shows showed shown showing | zeigen zeigt gezeigt haben
+send sends sent sent sending | schicken schickt geschickt haben
+bring brings brought brought bringing | bringen bringt gebracht haben
+lend lends lent lent lending | leihen leiht geliehen haben
+sleep sleeps slept slept sleeping | schlafen schläft geschlafen haben
+work works worked worked working | arbeiten arbeitet gearbeitet haben
+play plays played played playing | spielen spielt gespielt haben
+laugh laughs laughed laughed laughing | lachen lacht gelacht haben
+sing sings sang sung singing | singen singt gesungen haben
+arrive arrives arrived arrived arriving | an+kommen kommt angekommen sein
+get_up gets_up got_up got_up getting_up | auf+stehen steht aufgestanden sein
+fall_asleep falls_asleep fell_asleep fallen_asleep falling_asleep | ein+schlafen schläft eingeschlafen sein
+come_back comes_back came_back come_back coming_back | zurück+kommen kommt zurückgekommen sein
+depart departs departed departed departing | ab+fahren fährt abgefahren sein
+live lives lived lived living | wohnen wohnt gewohnt haben
+stay stays stayed stayed staying | bleiben bleibt geblieben sein
+go goes went gone going | gehen geht gegangen sein
+travel travels travelled travelled travelling | fahren fährt gefahren sein
+run runs ran run running | laufen läuft gelaufen sein
+wait waits waited waited waiting | warten wartet gewartet haben
+talk talks talked talked talking | sprechen spricht gesprochen haben
+dream dreams dreamed dreamed dreaming | träumen träumt geträumt haben
+put puts put put putting | legen legt gelegt haben
+say says said said saying | sagen sagt gesagt haben
+believe believes believed believed believing | glauben glaubt geglaubt haben
+know knows knew known knowing | wissen weiß gewusst haben
+hope hopes hoped hoped hoping | hoffen hofft gehofft haben
+ask asks asked asked asking | fragen fragt gefragt haben
+try tries tried tried trying | versuchen versucht versucht haben
+be is was been being | sein ist gewesen sein
+lie is was been being | liegen liegt gelegen haben
+belong_to belongs_to belonged_to belonged_to belonging_to | gehören gehört gehört haben
+rain rains rained rained raining | regnen regnet geregnet haben
+snow snows snowed snowed snowing | schneien schneit geschneit haben
+cost costs cost cost costing | kosten kostet gekostet haben
+"""
+
+# German infinitive | frame | object tags | places of action | imperative | flags
+_VERB_USES = """
+lesen | T | text | garden park office CITY | lies |
+schreiben | T | writable | office hotel CITY | schreib |
+kaufen | T | goods | market shop city CITY | kauf |
+verkaufen | T | goods | market city CITY | verkauf | adult
+finden | T | losable animal | garden park forest kitchen office station CITY | | noprog
+sehen | T | person animal vehicle building | park station forest market bridge CITY | | noprog
+suchen | T | losable animal | garden park forest house | such |
+brauchen | T | goods | | | stative
+essen | T | food meal | kitchen garden park hotel | iss |
+trinken | T | drink | kitchen garden hotel office | trink |
+kochen | T | cookable | kitchen hotel | koch |
+waschen | T | washable | | wasch |
+tragen | T | portable | | trag |
+verlieren | T | losable | park forest city station CITY | | noprog accident
+vergessen | T | losable | hotel office shop school | | noprog accident
+reparieren | T | repairable | | reparier | adult
+besuchen | T | person visitable | | besuch |
+kennen | T | person text | | | stative
+lieben | T | person animal | | | stative
+bauen | T | building | city village CITY | | adult
+öffnen | T | openable | | öffne |
+zu+machen | T | closable | | mach |
+ein+laden | T | person | | lad |
+an+rufen | T | person | | ruf |
+ab+holen | T | person | station hotel school | hol |
+auf+räumen | T | tidyable | | räum |
+ein+schalten | T | device | | schalte |
+an+probieren | T | wearable | shop | probier |
+helfen | D | person | garden kitchen | hilf |
+danken | D | person | | dank |
+folgen | D | person animal | | folge |
+geben | G | gift food | | gib |
+zeigen | G | gift animal text clothes | | zeig |
+schicken | G | text flower | | schick |
+bringen | G | gift food drink | | bring |
+leihen | G | lendable | | leih |
+schlafen | I | | garden house hotel CITY HOME | | animal
+arbeiten | I | | garden office shop hotel museum market CITY HOME | arbeite | adult
+spielen | I | | garden park house school HOME | spiel | with
+lachen | I | | | |
+singen | I | | kitchen garden school park | sing | with
+an+kommen | I | | station hotel CITY | | transit noprog
+auf+stehen | I | | | steh | noprog
+ein+schlafen | I | | garden office | | animal
+zurück+kommen | I | | | komm | noprog
+ab+fahren | I | | | | onlytransit noprog
+wohnen | L | | village city house CITY hotel | | stative
+bleiben | L | | house hotel village garden CITY HOME | bleib | noprog
+gehen | M | | | geh | with
+fahren | V | | | fahr | adult with
+laufen | M | | | lauf | animal
+warten | P for auf acc | person transit | station house park hotel | warte |
+sprechen | P about über acc | person text animal | garden office | sprich | with
+träumen | P of von dat | vehicle animal person | | | noprog
+legen | X | lay | | leg |
+sagen | C dass that | | | |
+glauben | C dass that | | | |
+wissen | C dass that | | | |
+hoffen | C dass that | | | |
+fragen | C ob whether | | | |
+versuchen | Z | | | | adult
+sein | B | | | |
+liegen | B | | | |
+gehören | B | | | |
+regnen | W | | | |
+schneien | W | | | |
+kosten | B | | | |
 """
 
 # Place noun | English and German preposition of rest | English and German preposition of motion
@@ -298,10 +369,13 @@ MODALS = (
     Modal("may", "may", "may", ("darf", "dürfen")),
 )
 
-MALE_NAMES = tuple("Peter Paul Martin Jan Karl Tim Stefan Daniel Ben Simon Oskar Robert".split())
-FEMALE_NAMES = tuple("Anna Maria Julia Laura Lena Sophie Clara Eva Nina Emma Lisa Helga".split())
+_MALE_NAMES = "Peter Paul Martin Jan Karl Tim Stefan Daniel Ben Simon Oskar Robert"
+_FEMALE_NAMES = "Anna Maria Julia Laura Lena Sophie Clara Eva Nina Emma Lisa Helga"
+_CITIES = "Berlin Hamburg Bremen Dresden Leipzig Stuttgart Bonn Rostock Freiburg"
+MALE_NAMES = tuple(_MALE_NAMES.split())
+FEMALE_NAMES = tuple(_FEMALE_NAMES.split())
 CITIES = (
-    *((name, name) for name in "Berlin Hamburg Bremen Dresden Leipzig Stuttgart Bonn Rostock Freiburg".split()),
+    *((name, name) for name in _CITIES.split()),
     ("Munich", "München"),
     ("Cologne", "Köln"),
     ("Vienna", "Wien"),
@@ -312,7 +386,8 @@ _PERSON = "old young friendly clever sad tired strong"
 _COLOURS = "red blue black white"
 _ADJECTIVES_BY_KIND = {
     "person": _PERSON,
-    "kin": "old young",
+    "minor": "small young friendly clever sad tired",
+    "kin": "friendly clever sad tired strong",
     "animal": "old young big small black white hungry",
     "food": "big small fresh cold",
     "meal": "fresh cold hot",
@@ -332,7 +407,7 @@ _ADJECTIVES_BY_KIND = {
 # What a thing can be said to be as a reason for an action; disjoint from STATES, so that the German
 # pronouns "er" and "sie" cannot be read as both a person and a thing.
 _QUALITIES_BY_KIND = {
-    "food": "cheap fresh cold",
+    "food": "cheap fresh",
     "text": "interesting long",
     "thing": "cheap expensive beautiful heavy broken",
     "flower": "cheap beautiful expensive",
@@ -402,23 +477,41 @@ def _parse_adjective(cells: list[str]) -> Adjective:
     return Adjective(en, de, stem, en_comparative.replace("_", " "), de_comparative)
 
 
-def _parse_verb(cells: list[str]) -> Verb:
-    third, past, participle, ing = (form.replace("_", " ") for form in cells[0].split()[1:])
-    infinitive, de_third, de_participle, aux = cells[1].split()
-    particle, _, base = infinitive.rpartition("+")
+def _parse_verbs() -> tuple[Verb, ...]:
+    uses = {row[0]: row[1:] for row in _rows(_VERB_USES)}
+    return tuple(_parse_verb(english, german, uses) for english, german in _rows(_VERB_FORMS))
+
+
+def _parse_verb(english: str, german: str, uses: dict[str, list[str]]) -> Verb:
+    base, en_third, past, en_participle, ing = (form.replace("_", " ") for form in english.split())
+    infinitive, third, participle, aux = german.split()
+    frame, objects, places, imperative, flags = (uses[infinitive] + [""] * 4)[:5]
+    particle, _, stem = infinitive.rpartition("+")
     return Verb(
-        cells[0].split()[0].replace("_", " "), third, past, participle, ing, base, particle, de_third,
-        de_participle, aux, cells[2], tuple(cells[3].split()), tuple(cells[4].split()), cells[5],
-        tuple(cells[6].split()),
-    )  # fmt: skip
+        en=base,
+        en_third=en_third,
+        en_past=past,
+        en_participle=en_participle,
+        en_ing=ing,
+        de=stem,
+        particle=particle,
+        de_third=third,
+        de_participle=participle,
+        aux=aux,
+        frame=frame,
+        objects=tuple(objects.split()),
+        places=tuple(places.split()),
+        imperative=imperative,
+        flags=tuple(flags.split()),
+    )
 
 
 NOUNS = {noun.en: noun for noun in map(_parse_noun, _rows(_NOUNS))}
 ADJECTIVES = {adjective.en: adjective for adjective in map(_parse_adjective, _rows(_ADJECTIVES))}
-VERBS = tuple(map(_parse_verb, _rows(_VERBS)))
+VERBS = _parse_verbs()
 VERB = {(verb.particle + verb.de): verb for verb in VERBS}
 PLACES = {row[0]: (*row[1].split(), *row[2].split()) for row in _rows(_PLACES)}
-STATES = tuple(ADJECTIVES[word] for word in "hungry tired sick sad happy".split())
+STATES = tuple(ADJECTIVES[word] for word in ("hungry", "tired", "sick", "sad", "happy"))
 ADJECTIVES_BY_KIND = {
     kind: tuple(ADJECTIVES[word] for word in words.split()) for kind, words in _ADJECTIVES_BY_KIND.items()
 }
@@ -427,6 +520,12 @@ QUALITIES_BY_KIND = {
 }
 
 
+def adjectives_for(noun: Noun) -> tuple[Adjective, ...]:
+    """Return the adjectives that can stand before a noun; children are not called old."""
+    return ADJECTIVES_BY_KIND["minor" if "minor" in noun.tags else noun.kind]
+
+
+@cache
 def nouns_tagged(*tags: str) -> tuple[Noun, ...]:
     """Return, in table order, the nouns that have at least one of the tags."""
     return tuple(noun for noun in NOUNS.values() if any(tag in noun.tags for tag in tags))

@@ -1,4 +1,4 @@
-"""Sentence patterns of the sample corpus: statements, questions, requests and sentences of several clauses."""
+"""Sentence patterns of the sample corpus: statements, questions, requests and complex sentences."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def simple(c: Chooser) -> Pair:
 
 def topic(c: Chooser) -> Pair:
     """A main clause that opens with its object ("This coat, Anna bought in Berlin.")."""
-    verb = c.dice.pick([lex.VERB[word] for word in ("kaufen", "finden", "verkaufen", "vergessen", "verlieren")])
+    verb = lex.VERB[c.dice.pick(("kaufen", "finden", "verkaufen", "vergessen", "verlieren"))]
     noun = c.dice.pick(lex.nouns_tagged(*verb.objects))
     accusative = noun_phrase(c.keys, noun, "this")
     clause = c.clause(verb=verb, accusative=accusative, subject=c.name(), tense="past")
@@ -101,7 +101,7 @@ def reason(c: Chooser) -> Pair:
     main = c.clause(tense=c.dice.weighted({"past": 3, "pres": 1}), light=c.dice.chance(0.6))
     kind = c.dice.weighted({"state": 3, "quality": 4, "clause": 4})
     sub = None
-    if kind == "quality" and main.verb.de in ("kaufen", "verkaufen", "brauchen", "essen", "reparieren", "lesen"):
+    if kind == "quality" and main.verb.en in ("buy", "sell", "need", "eat", "repair", "read"):
         sub = _quality(c, main.accusative if not main.kein else None, main.tense)
     elif kind == "state" and "stative" not in main.verb.flags:
         sub = _state(c, main.subject, main.tense)
@@ -159,15 +159,22 @@ def content(c: Chooser) -> Pair:
     return finish(en, [*german(main, "second"), COMMA, Tok(conjunction, key), *german(sub, "final")], ".")
 
 
-def _relative(c: Chooser, head: NounPhrase) -> Phrase:
-    """Make a relative clause that fits the head, in a role that German marks or that makes sense only one way."""
+def _actions(noun: lex.Noun, other: lex.Verb | None) -> list[lex.Verb]:
+    """Return the transitive verbs of action, except `other`, that take the noun as their object."""
+    verbs = [
+        verb for verb in lex.VERBS if verb.frame == "T" and "stative" not in verb.flags and verb is not other
+    ]
+    return [verb for verb in verbs if any(tag in noun.tags for tag in verb.objects)]
+
+
+def _relative(c: Chooser, head: NounPhrase, other: lex.Verb | None = None) -> Phrase:
+    """Make a relative clause on the head, with another verb than `other`, that has only one reading."""
     noun, empty = head.noun, gap(head)
     assert noun is not None
     tense = c.dice.weighted({"past": 4, "pres": 1})
     light = c.dice.chance(0.6)
     if "person" not in noun.tags:
-        verbs = [verb for verb in lex.VERBS if verb.frame == "T" and any(tag in noun.tags for tag in verb.objects)]
-        verb = c.dice.pick([verb for verb in verbs if "stative" not in verb.flags])
+        verb = c.dice.pick(_actions(noun, other))
         return relative_clause(head, "acc", c.clause(verb=verb, accusative=empty, tense=tense, light=light))
     # "Die Frau, die Anna besucht" would have two readings; only a masculine head shows its case.
     role = c.dice.weighted({"nom": 5, "dat": 2, "acc": 2 if head.slot == "m" else 0})
@@ -176,8 +183,7 @@ def _relative(c: Chooser, head: NounPhrase) -> Phrase:
     elif role == "dat":
         clause = c.clause("D", dative=empty, tense=tense, light=True)
     else:
-        verbs = [verb for verb in lex.VERBS if verb.frame == "T" and verb.objects[0] == "person"]
-        verb = c.dice.pick([verb for verb in verbs if "stative" not in verb.flags])
+        verb = c.dice.pick(_actions(noun, other))
         clause = c.clause(verb=verb, accusative=empty, tense=tense, light=True)
     return relative_clause(head, role, clause)
 
@@ -212,14 +218,18 @@ def relative_subject(c: Chooser) -> Pair:
 def relative_object(c: Chooser) -> Pair:
     """A main clause whose object has a relative clause, which German puts after the verb."""
     verb = c.verb("T")
-    head = _head(c, tuple(n for n in lex.nouns_tagged(*verb.objects) if n.kind != "kin"))
+    while verb.en == "drink":
+        verb = c.verb("T")
+    head = _head(
+        c, tuple(n for n in lex.nouns_tagged(*verb.objects) if n.kind != "kin" and _actions(n, verb))
+    )
     main = c.clause(verb=verb, accusative=head, light=True, negative=0)
     if main.tense == "perf":
         main.tense = "past"
     if main.tense == "past":
         main.time = c.time("past") if c.dice.chance(0.4) else None
         main.front = "time" if main.time else ""
-    main.tail = _relative(c, head)
+    main.tail = _relative(c, head, verb)
     return _statement(main)
 
 
@@ -237,9 +247,8 @@ def who(c: Chooser) -> Pair:
     """A question for a person: subject, accusative or dative object."""
     role = c.dice.pick(("nom", "acc", "dat"))
     key = (c.keys(),)
-    opener = Phrase(
-        [Tok("who" if role == "nom" else "whom", key)], [Tok({"nom": "wer", "acc": "wen", "dat": "wem"}[role], key)]
-    )
+    word, pronoun = {"nom": ("who", "wer"), "acc": ("whom", "wen"), "dat": ("whom", "wem")}[role]
+    opener = Phrase([Tok(word, key)], [Tok(pronoun, key)])
     empty = NounPhrase([], [], {"nom": [], "acc": [], "dat": []}, "m", "gap")
     tense = c.dice.weighted({"past": 3, "fut": 1, "pres": 1})
     if role == "nom":
@@ -282,7 +291,8 @@ def circumstance(c: Chooser) -> Pair:
         clause.complement = None
     elif de == "wo/1":
         verb = c.dice.pick([verb for verb in lex.VERBS if verb.places and verb.frame in ("T", "I", "L")])
-        clause = c.clause(verb=verb, tense="pres" if "stative" in verb.flags else tense, light=True, negative=0)
+        tense = "pres" if "stative" in verb.flags else tense
+        clause = c.clause(verb=verb, tense=tense, light=True, negative=0)
         clause.complement = None
     elif de == "wann/1":
         clause = c.clause("TDGIMV", tense=tense, light=True, negative=0)
@@ -297,7 +307,13 @@ def purpose(c: Chooser) -> Pair:
         main = Clause(c.keys, c.subject(), lex.VERB["versuchen"], c.dice.pick(("past", "pres")))
         opener: list[Tok] = []
     else:
-        main = c.clause("MV", light=True, negative=0, tense=c.dice.weighted({"past": 3, "fut": 1, "pres": 1}))
+        main = c.clause(
+            "MV",
+            subject=c.subject(),
+            light=True,
+            negative=0,
+            tense=c.dice.weighted({"past": 3, "fut": 1, "pres": 1}),
+        )
         opener = [Tok("um")]
     main.negation = 0
     verbs = [verb for verb in lex.VERBS if verb.frame in ("T", "G", "D") and not verb.flags]
@@ -313,7 +329,7 @@ def purpose(c: Chooser) -> Pair:
 def comparison(c: Chooser) -> Pair:
     """Two persons or things compared."""
     if c.dice.chance(0.6):
-        words = "old young big small strong clever friendly".split()
+        words = ["old", "young", "big", "small", "strong", "clever", "friendly"]
         first, second = (c.name() if c.dice.chance(0.5) else c.person(plural=0.05) for _ in range(2))
     else:
         kind = c.dice.pick(("vehicle", "clothes", "machine", "furniture"))
@@ -337,14 +353,14 @@ def comparison(c: Chooser) -> Pair:
 def measure(c: Chooser) -> Pair:
     """An age or a price in digits."""
     if c.dice.chance(0.5):
-        subject = c.name() if c.dice.chance(0.6) else c.person(("adult",), plural=0)
+        subject = c.name() if c.dice.chance(0.6) else c.person("adult", plural=0)
         number = c.dice.between(18, 89)
         predicate = c.marked((f"{number}/1 years/2 old/3", f"{number}/1 Jahre/2 alt/3"))
         return _statement(_be(c, subject, predicate, c.dice.weighted({"pres": 4, "past": 1})))
-    number = c.dice.between(2, 90)
-    subject = c.thing(("goods",), plural=0, plain=True)
-    while subject.kind != "definite":
-        subject = c.thing(("goods",), plural=0, plain=True)
+    goods = [noun for noun in lex.nouns_tagged("goods") if noun.kind not in ("place", "vehicle", "animal")]
+    noun = c.fresh(goods)
+    number = c.dice.between(2, 9 if noun.kind in ("food", "meal", "text", "flower") else 90)
+    subject = noun_phrase(c.keys, noun, c.dice.pick(("the", "this")))
     clause = Clause(c.keys, subject, lex.VERB["kosten"], c.dice.weighted({"pres": 3, "past": 1}))
     clause.complement = c.marked((f"{number}/1 euros/2", f"{number}/1 Euro/2"))
     return _statement(clause)

@@ -31,7 +31,9 @@ def run(tiny_run: Path, tmp_path: Path) -> Path:
     return shutil.copytree(tiny_run, tmp_path / "run")
 
 
-def test_scores_are_printed_and_kept(run: Path, files: tuple[Path, Path], run_command: Command) -> None:
+def test_scores_are_printed_and_kept(
+    run: Path, files: tuple[Path, Path], run_command: Command, call_program: Program
+) -> None:
     source, reference = files
     arguments = ["evaluate", run, "--source", source, "--reference", reference]
     finished = run_command(*arguments, "--set", "beam_size=3")
@@ -46,8 +48,8 @@ def test_scores_are_printed_and_kept(run: Path, files: tuple[Path, Path], run_co
     assert entry["decoding"]["beam_size"] == 3
     assert list(entry["files"]) == [str(source), str(reference)]
     translations = run / entry["hypotheses"]
-    expected = run_command("translate", run, source, "--set", "beam_size=3").stdout
-    assert translations.read_bytes() == expected
+    _, expected, _ = call_program("translate", run, source, "--set", "beam_size=3")
+    assert translations.read_text() == expected
 
     command = [sys.executable, "-m", "sacrebleu", str(reference), "-i", str(translations), "-m", "bleu"]
     bleu = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
@@ -56,8 +58,8 @@ def test_scores_are_printed_and_kept(run: Path, files: tuple[Path, Path], run_co
         entry["scores"][0]["signature"],
     )
 
-    again = run_command(*arguments, "--reference", reference, "--tokenize", "char", "--lowercase")
-    assert "nrefs:2|case:lc|eff:no|tok:char" in again.stdout.decode()
+    _, again, _ = call_program(*arguments, "--reference", reference, "--tokenize", "char", "--lowercase")
+    assert "nrefs:2|case:lc|eff:no|tok:char" in again
     entries = json.loads((run / "scores.json").read_text())
     assert entries[0] == entry
     assert len(entries) == len(list((run / "hypotheses").iterdir())) == 2

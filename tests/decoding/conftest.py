@@ -78,7 +78,8 @@ class RandomTable:
 
     def log_probability(self, source: tuple[int, ...], tokens: Sequence[int]) -> float:
         """The log-probability of a whole sentence, end mark included, summed in double precision."""
-        total, prefix = 0.0, ()
+        total = 0.0
+        prefix: tuple[int, ...] = ()
         for token in (*tokens, EOS):
             logits = self(source, prefix)
             total += logits[token] - math.log(sum(math.exp(logit) for logit in logits))

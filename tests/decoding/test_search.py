@@ -1,6 +1,7 @@
 """Beam and greedy search against exhaustive enumeration and against a plain search without stopping."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -222,7 +223,7 @@ def test_numbers_that_went_wrong_yield_no_hypothesis(table_steps: Any) -> None:
 
 
 def search(
-    steps: Any, sources: list[tuple[int, ...]], limits: list[int], width: int, penalty: LengthPenalty
+    steps: Any, sources: Sequence[tuple[int, ...]], limits: list[int], width: int, penalty: LengthPenalty
 ) -> list[Hypothesis]:
     if width == 1:
         return greedy_search(steps, sources, limits, penalty=penalty)

@@ -25,7 +25,8 @@ def attend_padded(
     causal: bool, dropout: float,
 ) -> Tensor:
     """`attend` by way of a padded grid; any device, any float dtype, with dropout on the weights."""  # fmt: skip
-    return _PaddedAttention.apply(query, key, value, query_layout, key_layout, causal, dropout)
+    with torch.autocast(query.device.type, enabled=False):
+        return _PaddedAttention.apply(query, key, value, query_layout, key_layout, causal, dropout)
 
 
 @torch.no_grad()
@@ -80,6 +81,11 @@ def softmax_grid(scores: Tensor, bias: Tensor | None) -> Tensor:
     return scores.div_(scores.sum(-1, keepdim=True))
 
 
+def _working_dtype(query: Tensor) -> torch.dtype:
+    """The dtype of the grid: fp32 for bf16 on the CPU, whose kernels need no compilation for each new shape."""
+    return torch.float32 if query.device.type == "cpu" and query.dtype == torch.bfloat16 else query.dtype
+
+
 class _PaddedAttention(torch.autograd.Function):
     """Forward and backward by hand: the temporaries and the slow softmax gradient are what costs here."""
 
@@ -88,31 +94,31 @@ class _PaddedAttention(torch.autograd.Function):
         ctx: Any, query: Tensor, key: Tensor, value: Tensor, query_layout: Layout, key_layout: Layout,
         causal: bool, dropout: float,
     ) -> Tensor:  # fmt: skip
-        grid_query = to_grid(query, query_layout)
-        grid_key = to_grid(key, key_layout)
-        grid_value = to_grid(value, key_layout)
-        bias = length_bias(key_layout, query.dtype)
+        dtype = _working_dtype(query)
+        grid_query = to_grid(query, query_layout).to(dtype)
+        grid_key = to_grid(key, key_layout).to(dtype)
+        grid_value = to_grid(value, key_layout).to(dtype)
+        ctx.dtype = query.dtype
+        bias = length_bias(key_layout, grid_query.dtype)
         if causal:
             size = (query_layout.max_length, key_layout.max_length)
             # Causality hides every pad of a real query, since pads come last.
-            bias = torch.full(size, -math.inf, dtype=query.dtype, device=query.device).triu_(1)
+            bias = torch.full(size, -math.inf, dtype=grid_query.dtype, device=query.device).triu_(1)
         weights = softmax_grid(_scores(grid_query, grid_key), bias)
         scale = dropout_scale(weights, dropout) if dropout else None
-        dropped = weights if scale is None else weights * scale
-        output = dropped @ grid_value
+        output = (weights if scale is None else weights * scale) @ grid_value
         ctx.save_for_backward(grid_query, grid_key, grid_value, weights, output, scale)
         ctx.query_layout, ctx.key_layout = query_layout, key_layout
-        return to_packed(output, query_layout)
+        return to_packed(output, query_layout).to(query.dtype)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Any, ...]:
         query, key, value, weights, output, scale = ctx.saved_tensors
-        gradient = to_grid(gradient, ctx.query_layout)
+        gradient = to_grid(gradient, ctx.query_layout).to(query.dtype)
         pads = ctx.query_layout.pads
         if pads.numel():
             # A pad's gradient is another token's, by construction of the grid; it must not count twice.
-            size = gradient.shape
-            gradient = gradient.masked_fill_(~ctx.query_layout.mask[:, None, :, None], 0.0).view(size)
+            gradient = gradient.masked_fill_(~ctx.query_layout.mask[:, None, :, None], 0.0)
         dropped = weights if scale is None else weights * scale
         grad_value = dropped.transpose(-1, -2) @ gradient
         # Gradient of the softmax: w * (dw - sum(w * dw)), where the sum over keys equals (output . gradient).
@@ -124,8 +130,8 @@ class _PaddedAttention(torch.autograd.Function):
         grad_query = (grad_scores @ key).mul_(factor)
         grad_key = (grad_scores.transpose(-1, -2) @ query).mul_(factor)
         return (
-            to_packed(grad_query, ctx.query_layout),
-            to_packed(grad_key, ctx.key_layout),
-            to_packed(grad_value, ctx.key_layout),
+            to_packed(grad_query, ctx.query_layout).to(ctx.dtype),
+            to_packed(grad_key, ctx.key_layout).to(ctx.dtype),
+            to_packed(grad_value, ctx.key_layout).to(ctx.dtype),
             None, None, None, None,
         )  # fmt: skip

@@ -27,7 +27,6 @@ class RunDirectory:
         self.root = Path(root)
         self.config = self.root / RUN_CONFIG
         self.metrics = self.root / "metrics.jsonl"
-        self.prepared = self.root / "prepared"
         self.checkpoints = self.root / "checkpoints"
         self.models = self.root / "models"
 

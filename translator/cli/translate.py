@@ -26,9 +26,9 @@ def translate(
 ) -> None:
     """Translate lines from files or stdin to stdout: as many out as in, in order."""
     from translator.checkpoints import load_bundle
+    from translator.cli.arguments import open_inputs
     from translator.decoding import (
         decode_lines,
-        open_input,
         read_call_settings,
         replace_stated,
         stated_machine,
@@ -37,10 +37,7 @@ def translate(
     from translator.runtime.console import progress
 
     call = read_call_settings(settings or [])
-    inputs = [
-        (str(file), open_input(file)) if str(file) != "-" else ("stdin", sys.stdin.buffer)
-        for file in files or [Path("-")]
-    ]
+    inputs = open_inputs(files)
     bundle = load_bundle(run, weights=weights, **stated_machine(call))
     decoding = replace_stated(bundle.config.decoding, call)
     # A bar would cut into translations that appear on the same screen.

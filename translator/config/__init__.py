@@ -1,6 +1,7 @@
 """What a run is: typed settings, how they are read, and presets by corpus size."""
 
 from translator.config.load import load_config, read_run_config, write_config
+from translator.config.places import prepared_directory, run_directory
 from translator.config.presets import PRESETS, resolve_preset, suggest_preset
 from translator.config.schema import (
     Config,
@@ -22,8 +23,10 @@ __all__ = [
     "TokenizerSettings",
     "TrainingSettings",
     "load_config",
+    "prepared_directory",
     "read_run_config",
     "resolve_preset",
+    "run_directory",
     "suggest_preset",
     "write_config",
 ]

@@ -2,5 +2,15 @@
 
 from translator.data.dataset import Gathered, ParallelDataset
 from translator.data.prepare import PreparedData, load_prepared, prepare
+from translator.data.report import describe_report, find_prepared, report
 
-__all__ = ["Gathered", "ParallelDataset", "PreparedData", "load_prepared", "prepare"]
+__all__ = [
+    "Gathered",
+    "ParallelDataset",
+    "PreparedData",
+    "describe_report",
+    "find_prepared",
+    "load_prepared",
+    "prepare",
+    "report",
+]

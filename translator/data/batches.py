@@ -36,11 +36,11 @@ class Batch:
     target: Packed
     """Start mark and target pieces: the decoder's input."""
     labels: Tensor
-    """Target pieces and end mark, int64 `[T]`: what the decoder has to say."""
+    """Target pieces and end mark, int64: what the decoder has to say. Filler at the end of `target` has none."""
 
     @property
     def target_tokens(self) -> int:
-        """T, end marks included."""
+        """Target tokens, end marks included, filler not."""
         return self.labels.numel()
 
     def to(self, device: torch.device) -> "Batch":
@@ -80,13 +80,62 @@ def split_by_cost(items: np.ndarray, costs: np.ndarray, budget: int) -> Iterator
         begin, spent = end, int(ends[end - 1])
 
 
-def make_batch(dataset: ParallelDataset, indices: np.ndarray, marks: Marks) -> Batch:
-    """Pack the pairs at `indices`, on the CPU."""
+def make_batch(
+    dataset: ParallelDataset, indices: np.ndarray, marks: Marks, shape: "BatchShape | None" = None
+) -> Batch:
+    """Pack the pairs at `indices`, on the CPU; with a `shape`, filler sentences at the end complete its sizes."""
     pairs = dataset.gather(indices)
     source = _with_marks(pairs.source_tokens, pairs.source_offsets, end=marks.source_eos)
     target = _with_marks(pairs.target_tokens, pairs.target_offsets, begin=marks.target_bos)
     labels = _with_marks(pairs.target_tokens, pairs.target_offsets, end=marks.target_eos)
+    if shape is not None:
+        source, target = shape.fill(source, target, marks)
     return Batch(indices, source, target, labels.tokens)
+
+
+@dataclass(frozen=True)
+class BatchShape:
+    """Token counts that batches are filled up to, so that kernels meet few shapes, or only one.
+
+    With `multiple`, both sides are rounded up to it. With the exact sizes, every batch of a plan made with the
+    same budgets has the same shape, which `torch.compile` and CUDA graphs want.
+    """
+
+    multiple: int = 64
+    source_tokens: int = 0
+    """Exact source tokens; 0 rounds up."""
+    target_tokens: int = 0
+    """Exact target tokens; 0 rounds up."""
+    sentences: int = 0
+    """Exact sentences, filler and empty ones included; 0 adds none beyond the filler."""
+    max_length: int = 0
+    """Longest sentence to declare; 0 declares the longest there is."""
+
+    def fill(self, source: Packed, target: Packed, marks: Marks) -> tuple[Packed, Packed]:
+        """Append filler sentences, no longer than the longest real one, each with a source to attend to."""
+        need_source = self._missing(source.tokens.numel(), self.source_tokens)
+        need_target = self._missing(target.tokens.numel(), self.target_tokens)
+        longest_source, longest_target = source.layout.max_length, target.layout.max_length
+        count = max(-(-need_source // longest_source), -(-need_target // longest_target))
+        if need_target and need_source < count and not self.source_tokens:
+            need_source += self.multiple
+            count = max(count, -(-need_source // longest_source))
+        real = source.layout.num_sentences
+        total = max(self.sentences, real + count)
+        return (
+            self._extend(source, need_source, count, total, marks.source_eos),
+            self._extend(target, need_target, count, total, marks.target_bos),
+        )
+
+    def _missing(self, tokens: int, exact: int) -> int:
+        return max(exact - tokens, 0) if exact else -tokens % self.multiple
+
+    def _extend(self, side: Packed, missing: int, count: int, total: int, mark: int) -> Packed:
+        tokens = torch.cat([side.tokens, torch.full((missing,), mark, dtype=torch.int64)])
+        ends = missing * torch.arange(1, count + 1) // max(count, 1) + side.tokens.numel()
+        empty = torch.full((total - side.layout.num_sentences - count,), tokens.numel())
+        offsets = torch.cat([side.layout.offsets, ends.int(), empty.int()])
+        return Packed(tokens, Layout(offsets, self.max_length or side.layout.max_length))
 
 
 def _with_marks(
@@ -101,4 +150,6 @@ def _with_marks(
     marked[is_mark] = begin if begin is not None else end
     marked[~is_mark] = tokens
     longest = int(np.diff(marked_offsets).max(initial=0))
-    return Packed(torch.from_numpy(marked), Layout(torch.from_numpy(marked_offsets.astype(np.int32)), longest))
+    return Packed(
+        torch.from_numpy(marked), Layout(torch.from_numpy(marked_offsets.astype(np.int32)), longest)
+    )

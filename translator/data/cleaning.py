@@ -1,7 +1,7 @@
 """Which training pairs are kept, judged on their text: blank sides, leaks, repetitions; with counts.
 
-Sentences are compared by 64-bit hashes (BLAKE2b) of their text without surrounding white space: 8 bytes a sentence
-in memory, and for a million pairs a chance of about 1 in 30 million that any is dropped by mistake.
+Sentences are compared by 64-bit hashes (BLAKE2b) of their text without surrounding white space: 8 bytes a
+sentence in memory, and for a million pairs a chance of about 1 in 30 million that any is dropped by mistake.
 """
 
 from collections.abc import Iterable, Sequence

@@ -90,7 +90,7 @@ class ParallelDataset:
         return source, target
 
     def gather(self, indices: np.ndarray) -> Gathered:
-        """Copy the pieces of the pairs at `indices` (int [N], any order, repeats allowed) into flat arrays."""
+        """Copy the pieces of the pairs at `indices` (int [N], any order, with repeats) into flat arrays."""
         chosen = np.asarray(indices, dtype=np.int64)
         if chosen.size and not (chosen.min() >= 0 and chosen.max() < len(self)):
             raise IndexError(f"indices {chosen.min()} to {chosen.max()}, expected 0 to {len(self) - 1}")

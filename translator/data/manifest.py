@@ -1,4 +1,4 @@
-"""The manifest of prepared data: what was made from what, with hashes, so that damage and change are noticed."""
+"""The manifest of prepared data: what was made from what, with hashes that show damage and change."""
 
 import json
 import platform
@@ -32,7 +32,9 @@ def read_manifest(directory: Path) -> dict[str, Any]:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{file} is damaged ({error}); delete the directory and prepare again") from None
     if found != _FORMAT:
-        raise DataError(f"{file} has format {found}, expected {_FORMAT}; delete the directory and prepare again")
+        raise DataError(
+            f"{file} has format {found}, expected {_FORMAT}; delete the directory and prepare again"
+        )
     return manifest
 
 
@@ -53,7 +55,8 @@ def verify_files(directory: Path, manifest: dict[str, Any]) -> None:
         size = file.stat().st_size
         if size != entry["bytes"]:
             raise DataError(
-                f"{file} is damaged: {size:,} bytes, expected {entry['bytes']:,}; delete {directory} and prepare again"
+                f"{file} is damaged: {size:,} bytes, expected {entry['bytes']:,}; delete {directory} and "
+                "prepare again"
             )
         if hash_file(file) != entry["sha256"]:
             raise DataError(
@@ -63,4 +66,7 @@ def verify_files(directory: Path, manifest: dict[str, Any]) -> None:
 
 def library_versions() -> dict[str, str]:
     """Return the versions of what shapes the result."""
-    return {"python": platform.python_version(), **{name: version(name) for name in ("pyarrow", "sentencepiece")}}
+    return {
+        "python": platform.python_version(),
+        **{name: version(name) for name in ("pyarrow", "sentencepiece")},
+    }

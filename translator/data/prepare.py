@@ -1,8 +1,7 @@
-"""From corpora to a directory of prepared data: tokenizer, cleaned pairs as piece ids, and a manifest of it all."""
+"""From corpora to a directory of prepared data: tokenizer, cleaned pairs as piece ids, and a manifest."""
 
 import contextlib
 import os
-import shutil
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from translator.data.manifest import (
 )
 from translator.errors import DataError
 from translator.runtime.console import progress, say
+from translator.runtime.files import new_directory
 from translator.text import (
     Corpus,
     Tokenizer,
@@ -36,8 +36,6 @@ from translator.text import (
 )
 
 _BATCH_PAIRS = 8192
-# Not the run's seed: runs with different seeds share prepared data.
-_SAMPLE_SEED = 1
 _SPLITS = {"train": "train", "valid": "validation", "test": "test"}
 
 
@@ -60,9 +58,9 @@ class PreparedData:
 def prepare(config: Config, directory: str | Path) -> PreparedData:
     """Prepare the corpora of `config.data` in `directory`, unless they have been already.
 
-    Everything is read through once before any work, so that damaged input is an error (`DataError`) at once. The
-    directory appears complete or not at all; what another preparation left there is replaced, anything else is
-    refused. Memory does not grow with the text but for 17 bytes a pair.
+    Everything is read through once before any work, so that damaged input is an error (`DataError`) at once.
+    The directory appears complete or not at all; what another preparation left there is replaced, anything
+    else is refused. Memory does not grow with the text but for 17 bytes a pair.
     """
     place = Path(directory)
     _refuse_foreign_directory(place)
@@ -74,20 +72,14 @@ def prepare(config: Config, directory: str | Path) -> PreparedData:
         if _is_current(place, config, inputs):
             say(f"prepared data in {place} are up to date")
             return load_prepared(place, config)
-        partial = place.parent / f".{place.name}.partial"
-        shutil.rmtree(partial, ignore_errors=True)
-        try:
-            partial.mkdir()
+        with new_directory(place) as partial:
             _Preparation(config, corpora, tokenizer, partial).run(inputs)
-            _swap_in(partial, place)
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
     say(f"prepared data written to {place}")
     return load_prepared(place, config)
 
 
 def load_prepared(directory: str | Path, config: Config | None = None) -> PreparedData:
-    """Open prepared data; raise `DataError` where they are missing, incomplete or damaged (hashes are checked)."""
+    """Open prepared data; raise `DataError` where they are missing or damaged (hashes are checked)."""
     place = Path(directory)
     manifest = read_manifest(place)
     verify_files(place, manifest)
@@ -122,12 +114,17 @@ class _Preparation:
         }
         for name, sentences in scans.items():
             if not len(sentences):
-                raise DataError(f"the {name} corpus {self.corpora[name].name} is empty; expected at least one pair")
+                raise DataError(
+                    f"the {name} corpus {self.corpora[name].name} is empty; expected at least one pair"
+                )
         held_out = _held_out(len(scans["train"]), self.config) if "valid" not in scans else 0
         pairs = len(scans["train"]) - held_out
         languages = self.corpora["train"].languages
         if self.config.preset == "auto":
-            say(f"preset {_resolved(self.config, pairs, languages).preset}: chosen for {pairs:,} training pairs")
+            say(
+                f"preset {_resolved(self.config, pairs, languages).preset}: chosen for {pairs:,} training "
+                "pairs"
+            )
         self.config = _resolved(self.config, pairs, languages)
         keep, dropped = self._select(scans, pairs)
         tokenizers = self._tokenizers(pairs)
@@ -166,7 +163,6 @@ class _Preparation:
             lambda: islice(self.corpora["train"].pairs(), pairs),
             self.config.tokenizer,
             self.directory,
-            _SAMPLE_SEED,
         )
 
     def _write_train(self, tokenizers: TokenizerPair, keep: Any, dropped: dict[str, int]) -> dict[str, Any]:
@@ -277,7 +273,8 @@ def _is_current(place: Path, config: Config, inputs: dict[str, Any]) -> bool:
 def _held_out(pairs: int, config: Config) -> int:
     if pairs < 2:
         raise DataError(
-            f"the train corpus has {pairs} pair and there is no valid corpus; expected at least two pairs or data.valid"
+            f"the train corpus has {pairs} pair and there is no valid corpus; expected at least two pairs or "
+            "data.valid"
         )
     count = max(1, min(config.data.held_out, pairs // 10))
     say(f"no data.valid is set: the last {count:,} of {pairs:,} training pairs are held out for validation")
@@ -293,7 +290,7 @@ def _batches(pairs: Iterator[tuple[str, str]]) -> Iterator[list[tuple[str, str]]
 def _encode(
     tokenizers: TokenizerPair, batch: list[tuple[str, str]]
 ) -> tuple[list[list[int]], list[list[int]]]:
-    # The carriage return of a file from Windows is no part of the sentence that a model should learn to write.
+    # The carriage return of a file from Windows is no part of what a model should learn to write.
     sources = tokenizers.source.encode([source.removesuffix("\r") for source, _ in batch])
     targets = tokenizers.target.encode([target.removesuffix("\r") for _, target in batch])
     return sources, targets
@@ -306,8 +303,8 @@ def _refuse_foreign_directory(place: Path) -> None:
         raise DataError(f"{place} is a file; expected a directory for the prepared data (data.prepared)")
     if not (place / MANIFEST).exists() and any(place.iterdir()):
         raise DataError(
-            f"{place} holds files but no {MANIFEST}, so it is no prepared data of ours and is left alone; choose "
-            "another directory (data.prepared)"
+            f"{place} holds files but no {MANIFEST}, so it is no prepared data of ours and is left alone; "
+            "choose another directory (data.prepared)"
         )
 
 
@@ -325,16 +322,3 @@ def _locked(directory: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
-
-
-def _swap_in(partial: Path, place: Path) -> None:
-    """Give the finished directory its name; what stood there goes first."""
-    for file in partial.iterdir():
-        with file.open("rb") as stream:
-            os.fsync(stream.fileno())
-    old = place.parent / f".{place.name}.old"
-    shutil.rmtree(old, ignore_errors=True)
-    if place.exists():
-        place.rename(old)
-    partial.rename(place)
-    shutil.rmtree(old, ignore_errors=True)

@@ -1,13 +1,13 @@
 """Decoding: search over a step function, batches of sentences, lines in and lines out."""
 
 from translator.decoding.batching import search_ids, token_batches, translate_ids
-from translator.decoding.lines import decode_lines, open_input
 from translator.decoding.penalty import LengthPenalty
 from translator.decoding.search import beam_search, greedy_search
 from translator.decoding.settings import read_call_settings, replace_stated, stated_machine
 from translator.decoding.steps import Steps, TransformerSteps
 from translator.decoding.translate import translate_lines, translate_with
 from translator.decoding.trellis import Hypothesis
+from translator.text import decode_lines, open_input
 
 __all__ = [
     "Hypothesis",

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from translator.config import DecodingSettings
 from translator.decoding.batching import translate_ids
-from translator.decoding.lines import describe_lines
 from translator.decoding.steps import Steps, TransformerSteps
 from translator.runtime.console import warn
+from translator.text import describe_lines
 
 if TYPE_CHECKING:
     from translator.checkpoints import Bundle

@@ -40,8 +40,13 @@ def new_directory(path: Path) -> Iterator[Path]:
 
 def write_text(path: Path, text: str) -> None:
     """Write a whole text file; readers see the old or the new text, never a part."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a whole file; readers see the old or the new bytes, never a part."""
     partial = path.with_name(f".{path.name}{_PARTIAL}")
-    partial.write_text(text, encoding="utf-8")
+    partial.write_bytes(data)
     _sync(partial)
     partial.replace(path)
 

@@ -2,6 +2,8 @@
 
 from translator.text.corpus import Corpus, hash_file, open_corpus
 from translator.text.lines import read_lines
+from translator.text.model_file import find_tokenizer, parse_ids, read_tokenizer_settings, train_model_file
+from translator.text.streams import decode_lines, describe_lines, open_input
 from translator.text.tokenizer import (
     Tokenizer,
     TokenizerPair,
@@ -10,18 +12,26 @@ from translator.text.tokenizer import (
     save_tokenizers,
     tokenizer_files,
 )
-from translator.text.tokenizer_training import train_tokenizers
+from translator.text.tokenizer_training import train_tokenizer, train_tokenizers
 
 __all__ = [
     "Corpus",
     "Tokenizer",
     "TokenizerPair",
     "copy_tokenizers",
+    "decode_lines",
+    "describe_lines",
+    "find_tokenizer",
     "hash_file",
     "load_tokenizers",
     "open_corpus",
+    "open_input",
+    "parse_ids",
     "read_lines",
+    "read_tokenizer_settings",
     "save_tokenizers",
     "tokenizer_files",
+    "train_model_file",
+    "train_tokenizer",
     "train_tokenizers",
 ]

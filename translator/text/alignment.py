@@ -12,9 +12,9 @@ _MIN_LINES = 4
 def first_shifted_line(source: Iterable[str], target: Iterable[str]) -> int | None:
     """Return the 1-based line from which the side with more lines runs ahead, or None where that is unclear.
 
-    Lengths of translations go together. With a cost |log of the length ratio| per line, the place of the break
-    is the split that makes the cost of unshifted lines before it and of shifted lines after it least. All lines
-    that one side has too many are taken to stand in one place. Memory: 8 bytes a line.
+    Lengths of translations go together. With a cost |log of the length ratio| per line, the place of the
+    break is the split that makes the cost of unshifted lines before it and of shifted lines after it least.
+    All lines that one side has too many are taken to stand in one place. Memory: 8 bytes a line.
     """
     left, right = (_log_lengths(lines) for lines in (source, target))
     longer, shorter = (left, right) if len(left) > len(right) else (right, left)
@@ -25,7 +25,9 @@ def first_shifted_line(source: Iterable[str], target: Iterable[str]) -> int | No
     together = np.abs(longer[:count] - shorter)
     shifted = np.abs(longer[shift:] - shorter)
     # cost[k]: lines before k stand together, lines from k on are shifted.
-    cost = np.concatenate([[0.0], np.cumsum(together)]) + np.concatenate([np.cumsum(shifted[::-1])[::-1], [0.0]])
+    cost = np.concatenate([[0.0], np.cumsum(together)]) + np.concatenate(
+        [np.cumsum(shifted[::-1])[::-1], [0.0]]
+    )
     best = int(np.argmin(cost))
     if count - best < _MIN_LINES:
         return count + 1 if cost[best] < 0.8 * cost[0] else None
@@ -36,4 +38,6 @@ def first_shifted_line(source: Iterable[str], target: Iterable[str]) -> int | No
 
 def _log_lengths(lines: Iterable[str]) -> np.ndarray:
     lengths = array("i", (len(line) for line in lines))
-    return np.log1p(np.frombuffer(lengths, dtype=np.int32) if lengths else np.zeros(0, np.int32)).astype(np.float32)
+    return np.log1p(np.frombuffer(lengths, dtype=np.int32) if lengths else np.zeros(0, np.int32)).astype(
+        np.float32
+    )

@@ -67,6 +67,11 @@ def hash_file(file: Path) -> str:
         raise DataError(f"cannot read {file}: {error.strerror or error}") from None
 
 
+def is_corpus(spec: str) -> bool:
+    """Tell whether `spec` by itself names both sides of a corpus, rather than a file of plain text."""
+    return bool(spec.startswith("hub:") or _PATTERN.match(spec) or _table_kind(Path(spec)) in _TABLES)
+
+
 def open_corpus(
     spec: str | Sequence[str],
     source_language: str | None = None,
@@ -75,8 +80,8 @@ def open_corpus(
 ) -> Corpus:
     """Open a corpus as the settings `data.train`, `data.valid` and `data.test` name it (see `DataSettings`).
 
-    Files must exist and columns be there, or `DataError` is raised; the content is not read through. Two files
-    whose endings are the given languages in the other order are exchanged.
+    Files must exist and columns be there, or `DataError` is raised; the content is not read through. Two
+    files whose endings are the given languages in the other order are exchanged.
     """
     wanted = (source_language, target_language)
     if (source_language is None) != (target_language is None):
@@ -92,7 +97,9 @@ def open_corpus(
         return open_hub_set(spec.removeprefix("hub:"), wanted, default_split)
     if match := _PATTERN.match(spec):
         before, first, second, after = match.groups()
-        return _open_text_pair([Path(before + first + after), Path(before + second + after)], wanted, (first, second))
+        return _open_text_pair(
+            [Path(before + first + after), Path(before + second + after)], wanted, (first, second)
+        )
     return _open_table(Path(spec), wanted)
 
 
@@ -117,11 +124,9 @@ def _language_ending(file: Path) -> str | None:
 
 
 def _read_text_pair(source: Path, target: Path) -> Iterator[Pair]:
-    pairs = 0
     for left, right in zip_longest(read_lines(source), read_lines(target)):
         if left is None or right is None:
             break
-        pairs += 1
         yield left, right
     else:
         return
@@ -141,8 +146,12 @@ def _require_file(file: Path) -> None:
         raise DataError(f"{file} is not a file; {_EXPECTED}")
 
 
+def _table_kind(file: Path) -> str:
+    return Path(file.name.removesuffix(".gz")).suffix.lower()
+
+
 def _open_table(file: Path, wanted: Languages) -> Corpus:
-    kind = Path(file.name.removesuffix(".gz")).suffix.lower()
+    kind = _table_kind(file)
     if kind not in _TABLES or (kind == ".parquet" and file.suffix == ".gz"):
         raise DataError(f"cannot tell what kind of corpus {file} is; {_EXPECTED}")
     _require_file(file)
@@ -155,7 +164,9 @@ def _open_table(file: Path, wanted: Languages) -> Corpus:
     return _open_rows(file, wanted, _read_tsv if kind == ".tsv" else _read_csv)
 
 
-def _open_rows(file: Path, wanted: Languages, read: Callable[[Path], Iterator[tuple[int, list[str]]]]) -> Corpus:
+def _open_rows(
+    file: Path, wanted: Languages, read: Callable[[Path], Iterator[tuple[int, list[str]]]]
+) -> Corpus:
     """Open a table with or without a head line; without one, the first two columns are source and target."""
     _, head = next(read(file), (0, []))
     names = [cell.strip() for cell in head]
@@ -174,8 +185,8 @@ def _open_rows(file: Path, wanted: Languages, read: Callable[[Path], Iterator[tu
         for number, cells in rows:
             if len(cells) <= max(places):
                 raise DataError(
-                    f"{file}, line {number:,}: found {len(cells)} column{'s' * (len(cells) != 1)}, expected at "
-                    f"least {max(places) + 1}"
+                    f"{file}, line {number:,}: found {len(cells)} column{'s' * (len(cells) != 1)}, expected "
+                    f"at least {max(places) + 1}"
                 )
             yield one_line(cells[places[0]]), one_line(cells[places[1]])
 
@@ -197,7 +208,9 @@ def _read_csv(file: Path) -> Iterator[tuple[int, list[str]]]:
                 yield number, row
             number = rows.line_num + 1
     except csv.Error as error:
-        raise DataError(f"{file}, line {number:,}: not valid CSV ({error}); quote fields with \"...\"") from None
+        raise DataError(
+            f'{file}, line {number:,}: not valid CSV ({error}); quote fields with "..."'
+        ) from None
 
 
 def _open_records(file: Path, wanted: Languages) -> Corpus:
@@ -218,8 +231,8 @@ def _read_records(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             record = json.loads(line)
         except json.JSONDecodeError as error:
             raise DataError(
-                f"{file}, line {number:,}: not valid JSON ({error.msg} at character {error.pos + 1}); expected one "
-                "object a line"
+                f"{file}, line {number:,}: not valid JSON ({error.msg} at character {error.pos + 1}); "
+                "expected one object a line"
             ) from None
         except RecursionError:
             raise DataError(f"{file}, line {number:,}: JSON nested too deeply") from None
@@ -229,7 +242,7 @@ def _read_records(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def flat_record(record: dict[str, Any]) -> dict[str, Any]:
-    """Return the record, or what stands under `translation` where the hub's translation sets put both sides."""
+    """Return the record, or what stands under `translation`, where the hub's sets put both sides."""
     inner = record.get("translation")
     return inner if isinstance(inner, dict) else record
 
@@ -254,8 +267,8 @@ def choose_columns(names: list[str], wanted: Languages, where: str) -> tuple[str
         for name in (wanted[0], wanted[1]):
             if name not in names:
                 raise DataError(
-                    f"{where}: there is no column `{name}`; found {_list(names)}. Set data.source_language and "
-                    "data.target_language to two of them"
+                    f"{where}: there is no column `{name}`; found {_list(names)}. Set data.source_language "
+                    "and data.target_language to two of them"
                 )
         return wanted[0], wanted[1]
     for pair in _KNOWN_COLUMNS:
@@ -264,8 +277,8 @@ def choose_columns(names: list[str], wanted: Languages, where: str) -> tuple[str
     if len(names) == 2:
         return names[0], names[1]
     raise DataError(
-        f"{where}: cannot tell source from target among the columns {_list(names)}; set data.source_language and "
-        "data.target_language to two of them"
+        f"{where}: cannot tell source from target among the columns {_list(names)}; set data.source_language "
+        "and data.target_language to two of them"
     )
 
 
@@ -279,7 +292,9 @@ def _without_surrogates(text: str, where: str) -> str:
     try:
         text.encode("utf-8")
     except UnicodeEncodeError as error:
-        raise DataError(f"{where}: character {error.start + 1:,} is half of a surrogate pair, not text") from None
+        raise DataError(
+            f"{where}: character {error.start + 1:,} is half of a surrogate pair, not text"
+        ) from None
     return text
 
 

@@ -9,8 +9,8 @@ from translator.text.corpus import Corpus, Languages, Pair, choose_columns, reco
 def open_hub_set(address: str, wanted: Languages, default_split: str) -> Corpus:
     """Open `NAME[/CONFIGURATION][:SPLIT]`, for example `bentrevett/multi30k` or `wmt/wmt14/de-en:validation`.
 
-    A NAME that begins with `.` or `/` is a local directory as `datasets.load_dataset` understands it. The set is
-    downloaded once into the cache of `datasets`.
+    A NAME that begins with `.` or `/` is a local directory as `datasets.load_dataset` understands it. The set
+    is downloaded once into the cache of `datasets`.
     """
     name, _, split = address.partition(":")
     split = split or default_split
@@ -26,16 +26,13 @@ def open_hub_set(address: str, wanted: Languages, default_split: str) -> Corpus:
         # `datasets` raises almost every kind of exception for what a user or a network can do.
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise DataError(
-            f"cannot load hub:{address} (split {split}): {reason}. Check the name, the split and the network, or "
-            "give local files"
+            f"cannot load hub:{address} (split {split}): {reason}. Check the name, the split and the "
+            "network, or give local files"
         ) from None
     where = f"hub:{address}"
     translation = dataset.features.get("translation")
     nested = isinstance(translation, dict) or hasattr(translation, "languages")
-    if nested:
-        names = list(getattr(translation, "languages", None) or translation)
-    else:
-        names = dataset.column_names
+    names = list(getattr(translation, "languages", None) or translation) if nested else dataset.column_names
     columns = choose_columns(names, wanted, where)
     dataset = dataset.select_columns(["translation"] if nested else list(columns))
 
@@ -43,4 +40,5 @@ def open_hub_set(address: str, wanted: Languages, default_split: str) -> Corpus:
         for number, record in enumerate(dataset, start=1):
             yield record_pair(record, columns, f"{where}, row {number:,}")
 
-    return Corpus(where, [], columns, pairs, revision=f"{where} {split} {dataset._fingerprint} {len(dataset)}")
+    # The fingerprint of `datasets` stands for files, builder and split, whatever name they were asked by.
+    return Corpus(where, [], columns, pairs, revision=f"{dataset._fingerprint} {len(dataset)}")

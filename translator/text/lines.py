@@ -1,7 +1,7 @@
 """Reading lines of text strictly: UTF-8, plain or gzip'd, where only a line feed ends a line.
 
-For corpora, where damage must be found before any work; what a user pipes through a command is treated leniently
-elsewhere.
+For corpora, where damage must be found before any work; what a user pipes through a command is treated
+leniently elsewhere.
 """
 
 import gzip
@@ -29,9 +29,9 @@ _FOREIGN_MARKS = {
 def read_lines(path: str | Path) -> Iterator[str]:
     """Yield the lines of a UTF-8 file, plain or gzip'd (told by content), without their line feeds.
 
-    Only `\\n` ends a line: `\\r`, U+0085, U+2028 and the like stay in the text. The last line needs no `\\n`; a
-    byte order mark at the start is dropped. Memory is bounded by a block and the longest line. Raises `DataError`
-    with file and line for a missing or damaged file and for any other encoding.
+    Only `\\n` ends a line: `\\r`, U+0085, U+2028 and the like stay in the text. The last line needs no `\\n`;
+    a byte order mark at the start is dropped. Memory is bounded by a block and the longest line. Raises
+    `DataError` with file and line for a missing or damaged file and for any other encoding.
     """
     file = Path(path)
     number = 1  # of the first line that is still incomplete
@@ -44,8 +44,8 @@ def read_lines(path: str | Path) -> Iterator[str]:
             pending_bytes += len(block)
             if pending_bytes > MAX_LINE_BYTES:
                 raise DataError(
-                    f"{file}, line {number:,}: the line is longer than {MAX_LINE_BYTES >> 20} MiB; expected text "
-                    "with one sentence a line"
+                    f"{file}, line {number:,}: the line is longer than {MAX_LINE_BYTES >> 20} MiB; expected "
+                    "text with one sentence a line"
                 )
             continue
         lines = _decode(b"".join([*pending, block[:end]]), file, number).split("\n")
@@ -64,9 +64,9 @@ def _decode(data: bytes, file: Path, number: int) -> str:
         line = number + data.count(b"\n", 0, error.start)
         column = error.start - (data.rfind(b"\n", 0, error.start) + 1) + 1
         raise DataError(
-            f"{file}, line {line:,}, byte {column:,}: found the byte 0x{data[error.start]:02X}, which is not valid "
-            "UTF-8 there; expected UTF-8. Convert the file (`iconv -f LATIN1 -t UTF-8`, with its true encoding) or "
-            "mend the line"
+            f"{file}, line {line:,}, byte {column:,}: found the byte 0x{data[error.start]:02X}, which is not "
+            "valid UTF-8 there; expected UTF-8. Convert the file (`iconv -f LATIN1 -t UTF-8`, with its true "
+            "encoding) or mend the line"
         ) from None
 
 
@@ -90,7 +90,8 @@ def _blocks(file: Path) -> Iterator[bytes]:
         ) from None
     except (gzip.BadGzipFile, zlib.error) as error:
         raise DataError(
-            f"{file}, line {lines_before + 1:,}: the gzip data are damaged ({error}). Copy or download it again"
+            f"{file}, line {lines_before + 1:,}: the gzip data are damaged ({error}). Copy or download it "
+            "again"
         ) from None
     except OSError as error:
         raise DataError(f"cannot read {file}: {error.strerror or error}") from None

@@ -1,13 +1,13 @@
 """The SentencePiece tokenizer, whose model file is also the vocabulary: loading, encoding, decoding."""
 
 import os
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from translator.errors import TokenizerError
+from translator.runtime.files import write_bytes
 
 JOINT_MODEL = "tokenizer.model"
 SOURCE_MODEL = "tokenizer.source.model"
@@ -21,7 +21,7 @@ class Tokenizer:
     """Text to piece ids and back. Ids of the end marks are attributes; there is no padding piece."""
 
     def __init__(self, model: bytes, name: str = "tokenizer") -> None:
-        """Read a serialised SentencePiece model; raise `TokenizerError` where it is none or has no end marks."""
+        """Read a serialised SentencePiece model; `TokenizerError` where it is none or lacks end marks."""
         import sentencepiece
 
         sentencepiece.set_min_log_level(2)
@@ -30,8 +30,10 @@ class Tokenizer:
         except RuntimeError:
             processor = None
         if not model or processor is None:
-            raise TokenizerError(f"{name} is damaged or not a SentencePiece model; expected the file that "
-                                 "`translator tokenizer train` or `spm_train` wrote")
+            raise TokenizerError(
+                f"{name} is damaged or not a SentencePiece model; expected the file that "
+                "`translator tokenizer train` or `spm_train` wrote"
+            )
         self._processor: Any = processor
         self.model = model
         self.vocab_size: int = processor.vocab_size()
@@ -39,7 +41,9 @@ class Tokenizer:
         self.bos_id: int = processor.bos_id()
         self.eos_id: int = processor.eos_id()
         if min(self.bos_id, self.eos_id) < 0:
-            raise TokenizerError(f"{name} has no begin or end mark (<s>, </s>); train it with --bos_id and --eos_id")
+            raise TokenizerError(
+                f"{name} has no begin or end mark (<s>, </s>); train it with --bos_id and --eos_id"
+            )
 
     @classmethod
     def load(cls, path: str | Path) -> "Tokenizer":
@@ -53,20 +57,29 @@ class Tokenizer:
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         """Return the piece ids of each text, without end marks.
 
-        Text that looks like a control symbol (`</s>`, `<unk>`, `<0x41>`) is text. Normalisation makes one space of
-        several and drops those at the ends, so a blank text has no pieces.
+        Text that looks like a control symbol (`</s>`, `<unk>`, `<0x41>`) is text. Normalisation makes one
+        space of several and drops those at the ends, so a blank text has no pieces.
         """
         threads = (os.cpu_count() or 1) if len(texts) >= _LINES_FOR_THREADS else 1
         return self._processor.encode(list(texts), num_threads=threads)
 
     def decode(self, ids: Sequence[int]) -> str:
-        """Return the text of piece ids; end marks are left out and a line feed (spelt in bytes) becomes a space."""
+        """Return the text of piece ids, without end marks; a line feed (spelt in bytes) becomes a space."""
         marks = (self.bos_id, self.eos_id)
         kept = [int(piece) for piece in ids if piece not in marks]
         if kept and not (min(kept) >= 0 and max(kept) < self.vocab_size):
             wrong = next(piece for piece in kept if not 0 <= piece < self.vocab_size)
             raise TokenizerError(f"there is no piece {wrong}; expected 0 to {self.vocab_size - 1}")
         return self._processor.decode(kept).replace("\n", " ")
+
+    def encode_pieces(self, text: str) -> list[str]:
+        """Return the pieces of a text; a character without any (byte fallback off) stands for itself."""
+        return self._processor.encode(text, out_type=str)
+
+    def decode_pieces(self, pieces: Sequence[str]) -> str:
+        """Return the text of pieces, the inverse of `encode_pieces`; end marks are left out."""
+        marks = [self._processor.id_to_piece(mark) for mark in (self.bos_id, self.eos_id)]
+        return self._processor.decode([piece for piece in pieces if piece not in marks]).replace("\n", " ")
 
     def pieces(self, ids: Sequence[int]) -> list[str]:
         """Return the pieces as written in the vocabulary (U+2581 begins a word), for people to look at."""
@@ -113,9 +126,7 @@ def save_tokenizers(tokenizers: TokenizerPair, directory: Path) -> None:
 
 
 def copy_tokenizers(from_directory: str | Path, to_directory: str | Path) -> None:
-    """Copy the model files of one directory into another, byte for byte; each appears complete or not at all."""
+    """Copy the model files of a directory into another, byte for byte; each is complete or not there."""
     joint = load_tokenizers(from_directory).joint
     for name in tokenizer_files(joint):
-        partial = Path(to_directory) / f".{name}.partial"
-        shutil.copyfile(Path(from_directory) / name, partial)
-        partial.replace(Path(to_directory) / name)
+        write_bytes(Path(to_directory) / name, (Path(from_directory) / name).read_bytes())

@@ -1,4 +1,4 @@
-"""Training SentencePiece on an even sample of a corpus, in bounded memory and with the same result every time."""
+"""Training SentencePiece on an even sample of a corpus: bounded memory, the same result every time."""
 
 import io
 import random
@@ -6,29 +6,36 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 from translator.config.schema import TokenizerSettings
 from translator.errors import TokenizerError
 from translator.runtime.console import say
 from translator.text.tokenizer import Tokenizer, TokenizerPair, save_tokenizers
 
+# Not the run's seed: runs with different seeds share prepared data.
+SAMPLE_SEED = 1
+
 Pairs = Callable[[], Iterable[tuple[str, str]]]
 
-# What SentencePiece holds per byte of its sample: about 5 bytes for BPE (word counts), 30 for unigram (a suffix array).
+# For a byte of its sample SentencePiece holds about 5 bytes for BPE (word counts), 30 for unigram (a suffix
+# array).
 _SAMPLE_BYTES = {"bpe": 64 << 20, "unigram": 16 << 20}
 _LONGEST_SLICE = 4000
-# U+2581 stands for the space and U+2585 for the unknown inside SentencePiece, which skips lines that hold the latter.
+# Inside SentencePiece U+2581 stands for the space and U+2585 for the unknown; it skips lines with the latter.
 _RESERVED = str.maketrans({"\0": " ", "\n": " ", "\r": " ", "\t": " ", "\u2581": " ", "\u2585": " "})
 # Unigram results depend on the number of threads in the last bits, so it is not the machine's.
 _THREADS = 2
 
 
-def train_tokenizers(pairs: Pairs, settings: TokenizerSettings, directory: Path, seed: int) -> TokenizerPair:
-    """Train on the pairs that `pairs()` yields each time it is called, and write the model files to `directory`.
+def train_tokenizers(
+    pairs: Pairs, settings: TokenizerSettings, directory: Path, seed: int = SAMPLE_SEED
+) -> TokenizerPair:
+    """Train on the pairs that `pairs()` yields each time it is called; write the models to `directory`.
 
-    Reads the corpus twice for each model (to measure it, then to sample it evenly, at most `sample_size` lines and
-    a bounded number of bytes). A vocabulary too large for the text is lowered, with a message. Raises
-    `TokenizerError` where there is no text or the vocabulary cannot hold its characters.
+    Reads the corpus twice for each model (to measure it, then to sample it evenly, at most `sample_size`
+    lines and a bounded number of bytes). A vocabulary too large for the text is lowered, with a message.
+    Raises `TokenizerError` where there is no text or the vocabulary cannot hold its characters.
     """
 
     def both() -> Iterator[str]:
@@ -36,18 +43,24 @@ def train_tokenizers(pairs: Pairs, settings: TokenizerSettings, directory: Path,
             yield from pair
 
     if settings.joint:
-        joint = _train(both, settings, seed, "tokenizer")
+        joint = train_tokenizer(both, settings, seed)
         tokenizers = TokenizerPair(joint, joint, True)
     else:
-        source = _train(lambda: (pair[0] for pair in pairs()), settings, seed, "source tokenizer")
-        target = _train(lambda: (pair[1] for pair in pairs()), settings, seed, "target tokenizer")
+        source = train_tokenizer(lambda: (pair[0] for pair in pairs()), settings, seed, "source tokenizer")
+        target = train_tokenizer(lambda: (pair[1] for pair in pairs()), settings, seed, "target tokenizer")
         tokenizers = TokenizerPair(source, target, False)
     directory.mkdir(parents=True, exist_ok=True)
     save_tokenizers(tokenizers, directory)
     return tokenizers
 
 
-def _train(lines: Callable[[], Iterable[str]], settings: TokenizerSettings, seed: int, name: str) -> Tokenizer:
+def train_tokenizer(
+    lines: Callable[[], Iterable[str]],
+    settings: TokenizerSettings,
+    seed: int = SAMPLE_SEED,
+    name: str = "tokenizer",
+) -> Tokenizer:
+    """Train one model on the lines that `lines()` yields each time it is called; see `train_tokenizers`."""
     count, size = _measure(lines())
     if not count:
         raise TokenizerError(f"the {name} cannot be trained: the training text is blank")
@@ -83,7 +96,8 @@ def _run_sentencepiece(sample: Iterator[str], settings: TokenizerSettings, vocab
     import sentencepiece
 
     writer = io.BytesIO()
-    limit = {"hard_vocab_limit": False} if settings.type == "unigram" else {}
+    # Of its two kinds, BPE knows no soft limit.
+    limit: Any = {"hard_vocab_limit": False} if settings.type == "unigram" else {}
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=sample,
         model_writer=writer,
@@ -110,9 +124,9 @@ def _run_sentencepiece(sample: Iterator[str], settings: TokenizerSettings, vocab
 def _explained(error: RuntimeError, settings: TokenizerSettings, name: str) -> TokenizerError:
     if match := re.search(r"smaller than required_chars\. (\d+) vs (\d+)", str(error)):
         return TokenizerError(
-            f"the {name} cannot be trained: tokenizer.vocab_size is {settings.vocab_size:,}, but the characters of "
-            f"the text alone need {int(match[2]):,} pieces; raise it, or lower tokenizer.character_coverage "
-            f"(now {settings.character_coverage})"
+            f"the {name} cannot be trained: tokenizer.vocab_size is {settings.vocab_size:,}, but the "
+            f"characters of the text alone need {int(match[2]):,} pieces; raise it, or lower "
+            f"tokenizer.character_coverage (now {settings.character_coverage})"
         )
     reason = str(error).strip().splitlines()[0]
     return TokenizerError(f"the {name} cannot be trained: {reason}")
@@ -147,7 +161,7 @@ def _draw(lines: Iterable[str], count: int, wanted: int, seed: int) -> Iterator[
 
 
 def _slices(lines: Iterable[str]) -> Iterator[str]:
-    """Clear SentencePiece's own symbols away and cut what is too long for it, at a space where there is one."""
+    """Clear SentencePiece's own symbols away and cut what is too long for it, at a space if there is one."""
     for line in lines:
         rest = line.translate(_RESERVED)
         while len(rest) > _LONGEST_SLICE:

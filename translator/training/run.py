@@ -13,7 +13,7 @@ from translator.checkpoints import (
     write_checkpoint,
 )
 from translator.checkpoints.run import FINAL
-from translator.config import Config, read_run_config, write_config
+from translator.config import Config, prepared_directory, read_run_config, run_directory, write_config
 from translator.config.load import changed_settings
 from translator.data import PreparedData, prepare
 from translator.errors import ConfigError
@@ -48,11 +48,11 @@ def train(config: Config) -> TrainingResult:
 
     Raises `ConfigError`, `DataError`, `CheckpointError` or `DeviceError` before any long work where it can.
     """
-    run = RunDirectory(config.run or default_run(config))
+    run = RunDirectory(run_directory(config))
     machine = choose_machine(config.device, config.precision, config.threads)
     if machine.device.type == "cpu":
         keep_freed_memory()
-    data = prepare(config, Path(config.data.prepared or run.prepared))
+    data = prepare(config, prepared_directory(config))
     config = data.config
     _settle(config, data, run)
     trainer = Trainer(config, data, run, machine)
@@ -62,18 +62,14 @@ def train(config: Config) -> TrainingResult:
     )
     trainer.resume()
     if trainer.has_ended() and (run.models / FINAL).is_dir():
-        say(f"{run.root} has already ended, after step {trainer.progress.step:,}; raise training.max_steps to go on")
+        say(
+            f"{run.root} has already ended, after step {trainer.progress.step:,}; raise training.max_steps to go on"
+        )
     else:
         trainer.train()
         _finish(trainer)
     final = read_checkpoint(run.models / FINAL, with_optimizer=False)
     return TrainingResult(run.root, final.state["step"], final.state["bleu"])
-
-
-def default_run(config: Config) -> str:
-    """Name a run directory where none was given."""
-    languages = [config.data.source_language, config.data.target_language]
-    return "runs/" + ("-".join(language for language in languages if language) or "default")
 
 
 def _settle(config: Config, data: PreparedData, run: RunDirectory) -> None:
@@ -98,7 +94,9 @@ def _finish(trainer: Trainer) -> None:
     settings, run = trainer.config.training, trainer.run
     best = next(step for step in trainer.progress.best_steps(settings.best_metric) if step in run.steps())
     path = run.checkpoint(best)
-    chosen = Checkpoint(read_checkpoint(path, with_optimizer=False).weights, {}, {"step": best, "from": [path.name]})
+    chosen = Checkpoint(
+        read_checkpoint(path, with_optimizer=False).weights, {}, {"step": best, "from": [path.name]}
+    )
     load_weights(trainer.model, chosen.weights, str(path))
     result = trainer.validate(trainer.model)
     paths = [run.checkpoint(step) for step in run.steps()[-settings.average_last :]]
@@ -108,10 +106,15 @@ def _finish(trainer: Trainer) -> None:
         averaged = trainer.validate(trainer.model)
         report_validation(f"average of the last {len(paths)} checkpoints", averaged)
         trainer.metrics.write("valid_average", checkpoints=average.state["average_of"], **describe(averaged))
-        better = averaged.bleu >= result.bleu if settings.best_metric == "bleu" else averaged.loss <= result.loss
+        better = (
+            averaged.bleu >= result.bleu if settings.best_metric == "bleu" else averaged.loss <= result.loss
+        )
         if better:
             names = average.state["average_of"]
-            chosen, result = Checkpoint(average.weights, {}, {"step": average.state["step"], "from": names}), averaged
+            chosen, result = (
+                Checkpoint(average.weights, {}, {"step": average.state["step"], "from": names}),
+                averaged,
+            )
     load_weights(trainer.model, chosen.weights, "the final weights")
     state = {**chosen.state, "bleu": result.bleu, "loss": result.loss}
     write_checkpoint(run.models / FINAL, Checkpoint(model_tensors(trainer.model), {}, state))

@@ -9,7 +9,7 @@ from translator.checkpoints import Checkpoint, RunDirectory, load_weights, model
 from translator.checkpoints.store import write_checkpoint
 from translator.config import Config
 from translator.data import PreparedData
-from translator.data.batches import Marks, make_batch
+from translator.data.batches import BatchShape, Marks, make_batch
 from translator.model import build_model
 from translator.runtime.console import progress as progress_bar
 from translator.runtime.console import say, warn
@@ -42,6 +42,7 @@ class Trainer:
         self.validate = Validator(config, data.valid, tokenizers, machine)
         self.metrics = MetricsLog(run.metrics)
         self.progress = Progress()
+        self.shape = BatchShape()
 
     def resume(self) -> None:
         """Continue from the newest checkpoint where there is one."""
@@ -99,7 +100,9 @@ class Trainer:
         settings, progress = self.config.training, self.progress
         seed_step(self.config.seed, progress.step)
         self.model.train()
-        group = [make_batch(self.data.train, next(batches), self.marks) for _ in range(settings.accumulate)]
+        group = [
+            make_batch(self.data.train, next(batches), self.marks, self.shape) for _ in range(settings.accumulate)
+        ]
         set_learning_rate(self.optimizer, learning_rate(settings, progress.step + 1))
         sums = self.update(group)
         progress.step += 1

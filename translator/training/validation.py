@@ -83,8 +83,9 @@ class Validator:
     def _translate(self, model: Transformer) -> Sequence[str]:
         target = self.tokenizers.target
         steps = TransformerSteps(
-            model, bos_id=target.bos_id, eos_id=target.eos_id, max_length=self.config.model.max_positions - 1
-        )
+            model, bos_id=target.bos_id, eos_id=target.eos_id,
+            max_length=self.config.model.max_positions - 1, machine=self.machine,
+        )  # fmt: skip
         settings: DecodingSettings = self.config.decoding.model_copy(
             update={"beam_size": self.config.training.validation_beam_size}
         )

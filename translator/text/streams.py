@@ -1,6 +1,6 @@
-"""Lines of a stream that somebody pipes through the translator: never fewer and never more than were written.
+"""Lines of a stream that somebody pipes through a command: never fewer and never more than were written.
 
-Unlike a corpus, such text is read leniently: what is not UTF-8 is replaced and reported, never lost.
+Unlike a corpus (`lines`), it is read leniently: what is not UTF-8 is replaced and reported, never lost.
 """
 
 import gzip

@@ -1,0 +1,265 @@
+"""Tests of the sample corpus: its files, the grammar of its generator and the alignment of its test set."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+DATA = ROOT / "data"
+SIZES = {"train": 30_000, "valid": 500, "test": 1_000}
+CASES = ("nom", "acc", "dat", "gen")
+
+
+@pytest.fixture(scope="module")
+def script() -> Iterator[ModuleType]:
+    """The generator script, loaded by path since scripts/ is not a package."""
+    folder = ROOT / "scripts"
+    sys.path.insert(0, str(folder))
+    try:
+        spec = importlib.util.spec_from_file_location("make_sample_corpus", folder / "make_sample_corpus.py")
+        assert spec is not None and spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        yield module
+    finally:
+        sys.path.remove(str(folder))
+
+
+@pytest.fixture(scope="module")
+def grammar(script: ModuleType) -> Any:
+    """The generator's grammar module."""
+    return sys.modules["sample_corpus.grammar"]
+
+
+@pytest.fixture(scope="module")
+def lexicon(script: ModuleType) -> Any:
+    """The generator's lexicon module."""
+    return sys.modules["sample_corpus.lexicon"]
+
+
+def _lines(name: str) -> list[str]:
+    text = (DATA / name).read_text(encoding="utf-8")
+    assert text.endswith("\n")
+    return text[:-1].split("\n")
+
+
+def _name(grammar: Any, keys: Any, name: str) -> Any:
+    token = [grammar.Tok(name, (keys(),))]
+    return grammar.NounPhrase(token, token, dict.fromkeys(CASES, token), "f", "definite")
+
+
+def _text(tokens: list[Any]) -> str:
+    return " ".join(token.text for token in tokens)
+
+
+def test_regenerating_gives_the_committed_bytes(script: ModuleType, tmp_path: Path) -> None:
+    script.write_corpus(tmp_path)
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == sorted([*(f"{split}.{side}" for split in SIZES for side in ("en", "de")), "test.align"])
+    for name in names:
+        assert (tmp_path / name).read_bytes() == (DATA / name).read_bytes(), name
+
+
+def test_another_seed_gives_other_sentences(script: ModuleType, tmp_path: Path) -> None:
+    script.write_corpus(tmp_path, seed=1, train_pairs=50)
+    assert (tmp_path / "test.en").read_bytes() != (DATA / "test.en").read_bytes()
+    assert len((tmp_path / "train.de").read_text(encoding="utf-8").splitlines()) == 50
+
+
+@pytest.mark.parametrize("side", ["en", "de"])
+def test_every_sentence_occurs_once(side: str) -> None:
+    lines = {split: _lines(f"{split}.{side}") for split in SIZES}
+    assert {split: len(found) for split, found in lines.items()} == SIZES
+    every = [line for found in lines.values() for line in found]
+    assert len(set(every)) == len(every)
+
+
+@pytest.mark.parametrize("side", ["en", "de"])
+def test_sentences_are_well_formed(side: str) -> None:
+    for line in _lines(f"train.{side}"):
+        assert line == line.strip() and "  " not in line
+        assert line[0].isupper() and line[-1] in ".?!"
+        assert 3 <= len(line.split()) <= 22
+        assert ",," not in line and " ," not in line and not line[:-1].endswith(",")
+
+
+def test_no_sentence_is_ambiguous(script: ModuleType) -> None:
+    """Without the filter for repeats, no sentence of either language has two translations."""
+    sentence = sys.modules["sample_corpus.patterns"].sentence
+    dice = sys.modules["sample_corpus.choice"].Dice(3)
+    german: dict[str, str] = {}
+    english: dict[str, str] = {}
+    for _ in range(4_000):
+        pair = sentence(dice)
+        assert german.setdefault(pair.en, pair.de) == pair.de
+        assert english.setdefault(pair.de, pair.en) == pair.en
+
+
+def test_alignment_is_within_bounds_and_covers_most_words() -> None:
+    linked = words = 0
+    for en, de, line in zip(_lines("test.en"), _lines("test.de"), _lines("test.align"), strict=True):
+        links = [tuple(map(int, link.split("-"))) for link in line.split()]
+        assert links and len(set(links)) == len(links)
+        assert all(0 <= i < len(en.split()) and 0 <= j < len(de.split()) for i, j in links)
+        linked += len({i for i, _ in links})
+        words += len(en.split())
+    assert linked / words > 0.9
+
+
+def test_alignment_links_names_to_themselves() -> None:
+    for en, de, line in zip(_lines("test.en"), _lines("test.de"), _lines("test.align"), strict=True):
+        links = {tuple(map(int, link.split("-"))) for link in line.split()}
+        german = [word.strip(".,?!") for word in de.split()]
+        for i, word in enumerate(word.strip(".,?!") for word in en.split()):
+            if word in ("Anna", "Berlin", "Karl"):
+                assert [german[j] for k, j in links if k == i] == [word], (en, de)
+
+
+@pytest.mark.parametrize(
+    ("declension", "case", "slot", "ending"),
+    [
+        ("weak", "nom", "m", "e"),
+        ("weak", "acc", "m", "en"),
+        ("weak", "acc", "f", "e"),
+        ("weak", "dat", "n", "en"),
+        ("mixed", "nom", "m", "er"),
+        ("mixed", "acc", "n", "es"),
+        ("mixed", "nom", "p", "en"),
+        ("strong", "acc", "m", "en"),
+        ("strong", "nom", "n", "es"),
+        ("strong", "dat", "m", "em"),
+        ("strong", "acc", "p", "e"),
+        ("strong", "dat", "f", "er"),
+    ],
+)
+def test_adjective_endings(grammar: Any, declension: str, case: str, slot: str, ending: str) -> None:
+    assert grammar.adjective_ending(declension, case, slot) == ending
+
+
+@pytest.mark.parametrize(
+    ("case", "forms"),
+    [("nom", "der die das die"), ("acc", "den die das die"), ("dat", "dem der dem denen")],
+)
+def test_relative_pronouns(grammar: Any, case: str, forms: str) -> None:
+    assert [grammar.relative_pronoun(case, slot) for slot in "mfnp"] == forms.split()
+
+
+@pytest.mark.parametrize(
+    ("noun", "determiner", "adjective", "plural", "case", "expected"),
+    [
+        ("boy", "the", "small", False, "acc", "den kleinen Jungen"),
+        ("farmer", "this", "old", False, "dat", "diesem alten Bauern"),
+        ("man", "the", None, False, "gen", "des Mannes"),
+        ("car", "a", "expensive", False, "nom", "ein teures Auto"),
+        ("coat", "a", "new", False, "acc", "einen neuen Mantel"),
+        ("coffee", "", "hot", False, "acc", "heißen Kaffee"),
+        ("child", "the", None, True, "dat", "den Kindern"),
+        ("car", "many", "red", True, "dat", "vielen roten Autos"),
+        ("sister", "our", "tired", False, "dat", "unserer müden Schwester"),
+        ("apple", "no", "big", True, "acc", "keine großen Äpfel"),
+    ],
+)
+def test_noun_phrases(
+    grammar: Any,
+    lexicon: Any,
+    noun: str,
+    determiner: str,
+    adjective: str | None,
+    plural: bool,
+    case: str,
+    expected: str,
+) -> None:
+    chosen = lexicon.ADJECTIVES[adjective] if adjective else None
+    phrase = grammar.noun_phrase(
+        grammar.Keys(), lexicon.NOUNS[noun], determiner, plural=plural, adjective=chosen
+    )
+    assert _text(phrase.cases[case]) == expected
+
+
+@pytest.mark.parametrize(
+    ("noun", "english", "german", "case", "expected"),
+    [
+        ("house", "in", "in", "dat", "im Haus"),
+        ("house", "into", "in", "acc", "ins Haus"),
+        ("garden", "into", "in", "acc", "in den Garten"),
+        ("school", "to", "zu", "dat", "zur Schule"),
+        ("station", "at", "an", "dat", "am Bahnhof"),
+    ],
+)
+def test_prepositions(
+    grammar: Any, lexicon: Any, noun: str, english: str, german: str, case: str, expected: str
+) -> None:
+    keys = grammar.Keys()
+    np = grammar.noun_phrase(keys, lexicon.NOUNS[noun], "the")
+    assert _text(grammar.prepositional_phrase(keys, english, german, np, case).de) == expected
+
+
+@pytest.mark.parametrize(
+    ("infinitive", "forms"),
+    [
+        ("geben", "gebe gibt geben"),
+        ("lesen", "lese liest lesen"),
+        ("schlafen", "schlafe schläft schlafen"),
+        ("öffnen", "öffne öffnet öffnen"),
+        ("wissen", "weiß weiß wissen"),
+        ("sein", "bin ist sind"),
+    ],
+)
+def test_present_forms(grammar: Any, lexicon: Any, infinitive: str, forms: str) -> None:
+    verb = lexicon.VERB[infinitive]
+    found = [grammar.present_form(verb, *agreement) for agreement in ((1, False), (3, False), (3, True))]
+    assert found == forms.split()
+
+
+def test_separable_verbs(grammar: Any, lexicon: Any) -> None:
+    keys = grammar.Keys()
+    anna, guest = _name(grammar, keys, "Anna"), grammar.noun_phrase(keys, lexicon.NOUNS["guest"], "the")
+    clause = grammar.Clause(keys, anna, lexicon.VERB["abholen"], accusative=guest)
+    assert _text(grammar.german(clause, "second")) == "Anna holt den Gast ab"
+    assert _text(grammar.german(clause, "final")) == "Anna den Gast abholt"
+    assert _text(grammar.german(clause, "first")) == "holt Anna den Gast ab"
+    assert _text(grammar.infinitive_clause(clause).de) == "den Gast abzuholen"
+    pair = grammar.finish(grammar.english(clause), grammar.german(clause, "second"), ".")
+    assert pair.en == "Anna picks up the guest."
+    assert pair.alignment == ((0, 0), (1, 1), (1, 4), (2, 1), (2, 4), (3, 2), (4, 3))
+
+
+def test_word_order_of_time_and_objects(grammar: Any, lexicon: Any) -> None:
+    keys = grammar.Keys()
+    book = lexicon.NOUNS["book"]
+    clause = grammar.Clause(keys, _name(grammar, keys, "Anna"), lexicon.VERB["kaufen"], "past")
+    clause.time = grammar.marked(keys, "yesterday/1", "gestern/1")
+    clause.place = grammar.marked(keys, "in/1 Berlin/2", "in/1 Berlin/2")
+    clause.accusative = grammar.noun_phrase(keys, book, "a")
+    assert _text(grammar.german(clause, "second")) == "Anna hat gestern in Berlin ein Buch gekauft"
+    assert _text(grammar.english(clause)) == "Anna bought a book in Berlin yesterday"
+    clause.accusative, clause.front = grammar.noun_phrase(keys, book, "the"), "time"
+    assert _text(grammar.german(clause, "second")) == "gestern hat Anna das Buch in Berlin gekauft"
+    clause.front, clause.place, clause.negation = "", None, keys()
+    assert _text(grammar.german(clause, "second")) == "Anna hat das Buch gestern nicht gekauft"
+    assert _text(grammar.english(clause, inverted=True)) == "did Anna not buy the book yesterday"
+
+
+def test_relative_clause_has_the_verb_last(grammar: Any, lexicon: Any) -> None:
+    keys = grammar.Keys()
+    head = grammar.noun_phrase(keys, lexicon.NOUNS["child"], "the")
+    anna = _name(grammar, keys, "Anna")
+    clause = grammar.Clause(keys, anna, lexicon.VERB["helfen"], "past", dative=grammar.gap(head))
+    relative = grammar.relative_clause(head, "dat", clause)
+    assert _text(relative.de) == ", dem Anna geholfen hat ,"
+    assert _text(relative.en) == "whom Anna helped"
+
+
+def test_committed_subordinate_clauses_end_in_the_finite_verb() -> None:
+    """After "weil" no finite auxiliary stands before the participle."""
+    clauses = [line.split(", weil ")[1] for line in _lines("train.de") if ", weil " in line]
+    perfect = [clause for clause in clauses if " hat" in clause or " ist" in clause]
+    assert len(perfect) > 500
+    assert all(clause.split()[-1].rstrip(".") in ("hat", "ist", "isst") for clause in perfect)

@@ -1,0 +1,59 @@
+"""`translator data`: parallel text prepared for training, and a report on it."""
+
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(no_args_is_help=True)
+
+
+@app.command()
+def prepare(
+    arguments: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[CONFIG.yaml] [KEY=VALUE ...]", help="Settings file, and settings that replace."
+        ),
+    ] = None,
+) -> None:
+    """Check, clean and encode the corpora, as `train` does first; print the directory of the result."""
+    from translator.cli.arguments import split_arguments
+    from translator.config import load_config, prepared_directory
+
+    path, overrides = split_arguments(arguments)
+    config = load_config(path, overrides)
+
+    from translator.data import prepare as prepare_data
+
+    typer.echo(prepare_data(config, prepared_directory(config)).directory)
+
+
+@app.command()
+def report(
+    arguments: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[DIRECTORY|CONFIG.yaml] [KEY=VALUE ...]",
+            help="A run or prepared data; or the arguments of `data prepare`.",
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="The same figures as JSON.")] = False,
+) -> None:
+    """Print counts, what cleaning dropped, lengths, unknown pieces, and the preset that suits."""
+    import json
+
+    from translator.cli.arguments import split_arguments
+    from translator.config import load_config, prepared_directory
+    from translator.data import describe_report, find_prepared, load_prepared, report
+
+    path, overrides = split_arguments(arguments)
+    if path is not None and path.is_dir():
+        if overrides:
+            raise typer.BadParameter("settings are not replaced in what is prepared already; leave them out")
+        directory = find_prepared(path)
+    else:
+        directory = prepared_directory(load_config(path, overrides))
+    figures = report(load_prepared(directory))
+    typer.echo(
+        json.dumps(figures, indent=2, ensure_ascii=False) if as_json else describe_report(figures), nl=as_json
+    )

@@ -1,0 +1,122 @@
+"""What prepared data hold: counts, what cleaning dropped, lengths, unknown pieces, the preset that suits."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from translator.config import prepared_directory, read_run_config, suggest_preset
+from translator.config.load import RUN_CONFIG
+from translator.data.cleaning import REASONS
+from translator.data.dataset import ParallelDataset
+from translator.data.manifest import MANIFEST
+from translator.data.prepare import PreparedData
+from translator.errors import DataError
+from translator.text import Tokenizer
+
+PERCENTILES = (50, 90, 95, 99)
+_CHUNK_PAIRS = 65_536
+
+
+def find_prepared(directory: Path) -> Path:
+    """Return the prepared data that `directory` is, or that the run which it is was trained on."""
+    if (directory / MANIFEST).is_file():
+        return directory
+    if (directory / RUN_CONFIG).is_file():
+        return prepared_directory(read_run_config(directory), directory)
+    raise DataError(
+        f"{directory} is neither a run (it has no {RUN_CONFIG}) nor prepared data (no {MANIFEST}); make them "
+        "with `translator data prepare`"
+    )
+
+
+def report(prepared: PreparedData) -> dict[str, Any]:
+    """Return the figures of prepared data as what JSON can hold; rates are shares of all pieces of a side."""
+    counts = prepared.manifest["counts"]
+    sets = {"train": prepared.train, "valid": prepared.valid, "test": prepared.test}
+    tokenizers = prepared.tokenizers
+    return {
+        "directory": str(prepared.directory),
+        "languages": prepared.manifest["languages"],
+        "vocab_size": prepared.manifest["vocab_size"],
+        "read": counts["pairs"] + counts["held_out"],
+        "held_out": counts["held_out"],
+        "dropped": counts["dropped"],
+        "sets": {
+            name: {
+                "pairs": len(dataset),
+                "source": _describe_side(dataset, "source", tokenizers.source),
+                "target": _describe_side(dataset, "target", tokenizers.target),
+            }
+            for name, dataset in sets.items()
+            if dataset is not None
+        },
+        "suggested_preset": suggest_preset(counts["pairs"]),
+    }
+
+
+def describe_report(figures: dict[str, Any]) -> str:
+    """Lay out the figures of `report` for people."""
+    source, target = (language or "?" for language in figures["languages"])
+    pieces = " and ".join(f"{size:,}" for size in dict.fromkeys(figures["vocab_size"]))
+    train = figures["sets"]["train"]["pairs"]
+    held_out = f", of which {figures['held_out']:,} held out for validation" if figures["held_out"] else ""
+    lines = [
+        f"{figures['directory']}: {source} to {target}, {pieces} pieces in the vocabulary",
+        "",
+        f"training pairs: {figures['read']:,} read{held_out}, {train:,} kept",
+        *(
+            f"  {count:>12,}  {100 * count / figures['read']:6.2f} %  {REASONS[reason]}"
+            for reason, count in figures["dropped"].items()
+        ),
+        "",
+        f"{'':<14}{'pairs':>12}{'pieces':>14}{'mean':>8}"
+        + "".join(f"{f'{percent} %':>7}" for percent in PERCENTILES)
+        + f"{'longest':>9}{'unknown':>11}{'in bytes':>11}",
+        *(
+            f"{f'{name} {side}':<14}{entry['pairs']:>12,}{_describe_row(entry[side])}"
+            for name, entry in figures["sets"].items()
+            for side in ("source", "target")
+        ),
+        "",
+        "Lengths are in pieces, without end marks. `unknown`: pieces that stand for lost text; `in bytes`:",
+        "pieces that spell one byte of a character without a piece of its own.",
+        f"preset that suits: {figures['suggested_preset']}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _describe_row(side: dict[str, Any]) -> str:
+    return (
+        f"{side['pieces']:>14,}{side['mean']:>8.1f}"
+        + "".join(f"{side['percentiles'][str(percent)]:>7,}" for percent in PERCENTILES)
+        + f"{side['longest']:>9,}{100 * side['unknown_rate']:>9.3f} %{100 * side['byte_rate']:>9.3f} %"
+    )
+
+
+def _describe_side(dataset: ParallelDataset, side: str, tokenizer: Tokenizer) -> dict[str, Any]:
+    lengths = dataset.source_lengths if side == "source" else dataset.target_lengths
+    uses = np.zeros(tokenizer.vocab_size, dtype=np.int64)
+    for tokens in _pieces(dataset, side):
+        uses += np.bincount(tokens, minlength=tokenizer.vocab_size)
+    total = int(uses.sum())
+    in_bytes = sum(int(uses[piece]) for piece in range(tokenizer.vocab_size) if tokenizer.is_byte(piece))
+    return {
+        "pieces": total,
+        "mean": float(lengths.mean()),
+        # A length that occurs, not one between two.
+        "percentiles": {
+            str(percent): int(np.percentile(lengths, percent, method="inverted_cdf"))
+            for percent in PERCENTILES
+        },
+        "longest": int(lengths.max()),
+        "unknown_rate": int(uses[tokenizer.unk_id]) / max(total, 1),
+        "byte_rate": in_bytes / max(total, 1),
+    }
+
+
+def _pieces(dataset: ParallelDataset, side: str) -> Iterator[np.ndarray]:
+    for start in range(0, len(dataset), _CHUNK_PAIRS):
+        gathered = dataset.gather(np.arange(start, min(start + _CHUNK_PAIRS, len(dataset))))
+        yield gathered.source_tokens if side == "source" else gathered.target_tokens
