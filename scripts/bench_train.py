@@ -1,9 +1,9 @@
 """Measure training: target tokens/s of our step against a plain loop around Hugging Face's MarianMTModel.
 
-All contenders have the same shape, vocabulary, dropout, label smoothing, first weights and batches; before the
-clock starts it is checked that they get the same tokens, count as many parameters and compute the same loss. Each
-lives in a process of its own, because the C allocator's settings hold for a whole process, and they take turns,
-never two at once. This says nothing about quality, or about speed on a GPU.
+All contenders have the same shape, vocabulary, dropout, label smoothing, first weights and batches; before
+the clock starts it is checked that they get the same tokens, count as many parameters and compute the same
+loss. Each lives in a process of its own, because the C allocator's settings hold for a whole process, and they
+take turns, never two at once. This says nothing about quality, or about speed on a GPU.
 
 Needs the `bench` extra: `scripts/setup bench`, then `.venv/bin/python scripts/bench_train.py --shape both`.
 """
@@ -11,8 +11,8 @@ Needs the `bench` extra: `scripts/setup bench`, then `.venv/bin/python scripts/b
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import hashlib
+import importlib
 import importlib.metadata
 import json
 import multiprocessing
@@ -23,11 +23,12 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -48,7 +49,6 @@ from translator.training.optimizer import make_optimizer
 from translator.training.update import Updater
 
 SEED = 1
-OURS = "translator"
 # Marian wants a pad id: the unknown piece, which byte fallback keeps out of text. Masks come from lengths.
 PAD, IGNORED = 0, -100
 
@@ -62,8 +62,9 @@ class Variant:
     keeps_memory: bool
 
 
+OURS = "translator"
 VARIANTS = {
-    "HF as it comes": Variant("sdpa", fused_adam=False, keeps_memory=False),
+    "HF as it comes (SDPA, Adam)": Variant("sdpa", fused_adam=False, keeps_memory=False),
     "HF eager, fused Adam": Variant("eager", fused_adam=True, keeps_memory=False),
     "HF eager, fused Adam, allocator": Variant("eager", fused_adam=True, keeps_memory=True),
 }
@@ -88,24 +89,14 @@ class Task:
 
 
 class Check(NamedTuple):
-    """What a contender says of itself before the clock starts; the same for all."""
+    """What a contender says of itself before the clock starts; it must be the same for all."""
 
     parameters: int
     target_tokens: int
     digest: str
-    """Hash of the source, decoder input and label ids of real positions, as the model gets them."""
+    """Hash of the source, decoder input and label ids, pads left out, as the model gets them."""
     loss: float
     """Label-smoothed cross-entropy without dropout, in fp32, nats a target token."""
-
-
-class Contender(Protocol):
-    """A model and its optimizer."""
-
-    def step(self, batch: Batch) -> None:
-        """Do one optimizer step."""
-
-    def check(self, batch: Batch) -> Check:
-        """Describe what a step on `batch` computes."""
 
 
 class OurStep:
@@ -120,16 +111,18 @@ class OurStep:
         self.update = Updater(self.model, optimizer, machine, self.smoothing, training.clip_norm)
 
     def step(self, batch: Batch) -> None:
+        """Do one optimizer step."""
         self.model.train()
         self.update([batch])
 
     @torch.no_grad()
     def check(self, batch: Batch) -> Check:
+        """Describe what a step on `batch` computes."""
         self.model.eval()
         states = self.model(batch.source, batch.target)
         sums = smoothed_cross_entropy(states, self.model.output_weight, batch.labels, self.smoothing)
         loss = float(sums.smoothed) / batch.target_tokens
-        ids = digest(batch.source.tokens, batch.target.tokens, batch.labels)
+        ids = _digest(batch.source.tokens, batch.target.tokens, batch.labels)
         return Check(count_parameters(self.model), batch.target_tokens, ids, loss)
 
 
@@ -137,15 +130,17 @@ class MarianStep:
     """The loop that one would write around MarianMTModel."""
 
     def __init__(self, task: Task, variant: Variant) -> None:
-        self.smoothing = task.config.training.label_smoothing
-        self.model = marian_model(task, variant.attention)
         training = task.config.training
+        self.smoothing = training.label_smoothing
+        self.model = marian_model(task, variant.attention)
+        # fused=None is PyTorch's default: a loop over the parameters on the CPU.
         self.optimizer = torch.optim.Adam(
             self.model.parameters(), lr=training.learning_rate, betas=training.adam_betas,
             eps=training.adam_epsilon, fused=True if variant.fused_adam else None,
         )  # fmt: skip
 
     def step(self, batch: Batch) -> None:
+        """Do one optimizer step."""
         self.model.train()
         self._loss(*_marian_inputs(batch)).backward()
         self.optimizer.step()
@@ -153,14 +148,13 @@ class MarianStep:
 
     @torch.no_grad()
     def check(self, batch: Batch) -> Check:
+        """Describe what a step on `batch` computes."""
         self.model.eval()
         source, mask, target, labels = _marian_inputs(batch)
         real = labels != IGNORED
+        ids = _digest(source[mask.bool()], target[real], labels[real])
         parameters = sum(p.numel() for p in self.model.parameters() if p.requires_grad)
-        loss = float(self._loss(source, mask, target, labels))
-        return Check(
-            parameters, int(real.sum()), digest(source[mask.bool()], target[real], labels[real]), loss
-        )
+        return Check(parameters, int(real.sum()), ids, float(self._loss(source, mask, target, labels)))
 
     def _loss(self, source: Tensor, mask: Tensor, target: Tensor, labels: Tensor) -> Tensor:
         output = self.model(input_ids=source, attention_mask=mask, decoder_input_ids=target, use_cache=False)
@@ -187,13 +181,17 @@ def _padded(packed: Packed, fill: int) -> Tensor:
     return torch.full(mask.shape, fill).masked_scatter_(mask, packed.tokens)
 
 
+def _digest(*ids: Tensor) -> str:
+    return hashlib.sha256(b"|".join(part.numpy().tobytes() for part in ids)).hexdigest()[:16]
+
+
 def marian_model(task: Task, attention: str) -> Any:
     """Make a MarianMTModel of the task's shape, with our first weights and our table of positions."""
-    import transformers
-
+    # By name, so that type checking gives the same result with and without the bench extra.
+    transformers = importlib.import_module("transformers")
     transformers.logging.set_verbosity_error()
-    ours, theirs = task.config.model, transformers.MarianConfig
-    config = theirs(
+    ours = task.config.model
+    config = transformers.MarianConfig(
         vocab_size=task.vocabulary, pad_token_id=PAD, eos_token_id=task.marks.target_eos,
         decoder_start_token_id=task.marks.target_bos, max_position_embeddings=ours.max_positions,
         encoder_layers=ours.encoder_layers, decoder_layers=ours.decoder_layers, d_model=ours.d_model,
@@ -202,22 +200,21 @@ def marian_model(task: Task, attention: str) -> Any:
         attention_dropout=ours.attention_dropout, activation_dropout=ours.activation_dropout,
         scale_embedding=True, attn_implementation=attention,
     )  # fmt: skip
-    model: Any = transformers.MarianMTModel(config)
-    missing, unexpected = model.load_state_dict(marian_weights(task.first_model()), strict=False)
-    tied = {"lm_head.weight", "final_logits_bias", "model.encoder.embed_tokens.weight"}
-    if unexpected or not set(missing) <= tied | {"model.decoder.embed_tokens.weight"}:
-        raise SystemExit(
-            f"MarianMTModel has other weights than expected: {missing} are missing, {unexpected} too many"
-        )
+    model = transformers.MarianMTModel(config)
+    # Not strict, for the tied matrix goes by four names; that nothing else is missing, the losses show.
+    _, unexpected = model.load_state_dict(marian_weights(task.first_model()), strict=False)
+    if unexpected:
+        raise SystemExit(f"MarianMTModel has no weights named {unexpected}; expected those of transformers 5")
     return model
 
 
-# Our names and Marian's, for what is named otherwise there.
+# What has another name in Marian.
 _MARIAN_NAMES = {
     "encoder_layers": "model.encoder.layers", "decoder_layers": "model.decoder.layers",
     "self_attention": "self_attn", "cross_attention": "encoder_attn", ".output.": ".out_proj.",
     "self_residual.norm": "self_attn_layer_norm", "cross_residual.norm": "encoder_attn_layer_norm",
-    "feed_forward_residual.norm": "final_layer_norm", "feed_forward.inner": "fc1", "feed_forward.outer": "fc2",
+    "feed_forward_residual.norm": "final_layer_norm", "feed_forward.inner": "fc1",
+    "feed_forward.outer": "fc2",
 }  # fmt: skip
 
 
@@ -229,24 +226,19 @@ def marian_weights(model: Transformer) -> dict[str, Tensor]:
     for name, value in model.named_parameters():
         if "_layers." not in name:
             continue
-        for old, new in _MARIAN_NAMES.items():
-            name = name.replace(old, new)
+        for ours, theirs in _MARIAN_NAMES.items():
+            name = name.replace(ours, theirs)
         prefix, joined, kind = name.partition("input_")
-        if not joined:
+        if joined:
+            parts = zip("qkv", value.chunk(3), strict=True)
+            weights |= {f"{prefix}{projection}_proj.{kind}": part for projection, part in parts}
+        else:
             weights[name] = value
-            continue
-        for projection, part in zip("qkv", value.chunk(3), strict=True):
-            weights[f"{prefix}{projection}_proj.{kind}"] = part
     return weights
 
 
-def digest(*tokens: Tensor) -> str:
-    """Hash sequences of ids."""
-    return hashlib.sha256(b"|".join(part.numpy().tobytes() for part in tokens)).hexdigest()[:16]
-
-
 class Timing(NamedTuple):
-    """One contender's share of a round."""
+    """One contender's turn."""
 
     target_tokens: int
     seconds: float
@@ -258,8 +250,7 @@ def serve(connection: Connection, name: str, task: Task, checked: np.ndarray) ->
     variant = VARIANTS.get(name)
     if (variant is None or variant.keeps_memory) and not keep_freed_memory():
         print(f"{name}: this C library takes no allocator settings", file=sys.stderr)
-    torch.manual_seed(SEED)
-    contender: Contender = OurStep(task) if variant is None else MarianStep(task, variant)
+    contender = OurStep(task) if variant is None else MarianStep(task, variant)
     dataset = ParallelDataset.open(task.data)
     connection.send(contender.check(make_batch(dataset, checked, task.marks)))
     steps = 0
@@ -278,24 +269,18 @@ class Worker:
 
     def __init__(self, name: str, task: Task, checked: np.ndarray) -> None:
         self.name = name
-        self.connection, theirs = multiprocessing.Pipe()
         # Spawned, not forked: a child must not inherit an allocator or threads that were used before.
-        self.process = multiprocessing.get_context("spawn").Process(
-            target=serve, args=(theirs, name, task, checked), daemon=True
-        )
+        context = multiprocessing.get_context("spawn")
+        self.connection, theirs = context.Pipe()
+        self.process = context.Process(target=serve, args=(theirs, name, task, checked), daemon=True)
         self.process.start()
         theirs.close()
         self.check: Check = self._receive()
 
-    def run(self, batches: list[np.ndarray]) -> Timing:
+    def run(self, batches: Sequence[np.ndarray]) -> Timing:
         """Train on `batches` and wait for the end."""
         self.connection.send(batches)
         return self._receive()
-
-    def close(self) -> None:
-        """End the process."""
-        self.connection.send(None)
-        self.process.join()
 
     def _receive(self) -> Any:
         try:
@@ -304,62 +289,70 @@ class Worker:
             raise SystemExit(f"{self.name}: its process has ended, see above") from None
 
 
+@contextmanager
+def contenders(task: Task, checked: np.ndarray) -> Iterator[list[Worker]]:
+    """Start all contenders, one after another, and end them afterwards."""
+    workers = [Worker(name, task, checked) for name in (OURS, *VARIANTS)]
+    yield workers
+    for worker in workers:
+        worker.connection.send(None)
+        worker.process.join()
+
+
 @dataclass(frozen=True)
 class Result:
-    """Figures of one shape."""
+    """Figures of one shape, by contender."""
 
     task: Task
-    check: Check
-    parameters: dict[str, int]
-    """Trained parameters by contender."""
+    checks: dict[str, Check]
     rates: dict[str, list[float]]
-    """Target tokens/s by contender and round."""
+    """Target tokens/s of every round."""
 
     @property
     def medians(self) -> dict[str, float]:
-        """Median over the rounds by contender."""
+        """Target tokens/s, median over the rounds."""
         return {name: statistics.median(rates) for name, rates in self.rates.items()}
+
+    @property
+    def ratios(self) -> dict[str, float]:
+        """How many times as fast ours is, by medians."""
+        return {name: self.medians[OURS] / median for name, median in self.medians.items()}
 
 
 def measure(task: Task, rounds: list[list[np.ndarray]], warmup: int) -> Result:
     """Let the contenders take turns on the same batches, in another order every round."""
-    longest_first = sorted((batch for batches in rounds for batch in batches), key=len)
-    workers = [Worker(name, task, rounds[0][0]) for name in (OURS, *VARIANTS)]
-    compare([worker.name for worker in workers], [worker.check for worker in workers])
-    for worker in workers:
-        worker.run(longest_first[:warmup])
-    rates: dict[str, list[float]] = {worker.name: [] for worker in workers}
-    for number, batches in enumerate(rounds, 1):
-        first = number % len(workers)
-        timings = {worker.name: worker.run(batches) for worker in workers[first:] + workers[:first]}
-        for name, timing in timings.items():
-            rates[name].append(timing.target_tokens / timing.seconds)
-        tokens = {timing.target_tokens for timing in timings.values()}
-        if len(tokens) != 1:
-            raise SystemExit(
-                f"round {number}: the contenders counted {sorted(tokens)} target tokens; expected one number"
-            )
-        seconds = sum(timing.seconds for timing in timings.values())
-        print(f"{task.shape}: round {number} of {len(rounds)}, {seconds:.0f} s", file=sys.stderr)
-    for worker in workers:
-        worker.close()
-    return Result(task, workers[0].check, {worker.name: worker.check.parameters for worker in workers}, rates)
+    with contenders(task, rounds[0][0]) as workers:
+        checks = {worker.name: worker.check for worker in workers}
+        compare(checks)
+        # Batches of the longest and the shortest sentences, so that every size of block has been allocated.
+        by_count = sorted((batch for batches in rounds for batch in batches), key=len)
+        for worker in workers:
+            worker.run([by_count[-(number % 2)] for number in range(warmup)])
+        rates: dict[str, list[float]] = {worker.name: [] for worker in workers}
+        for number, batches in enumerate(rounds):
+            first = number % len(workers)
+            timings = {worker.name: worker.run(batches) for worker in workers[first:] + workers[:first]}
+            for name, timing in timings.items():
+                rates[name].append(timing.target_tokens / timing.seconds)
+            if len({timing.target_tokens for timing in timings.values()}) != 1:
+                raise SystemExit(
+                    f"round {number + 1}: expected as many target tokens for all, found {timings}"
+                )
+            seconds = sum(timing.seconds for timing in timings.values())
+            print(f"{task.shape}: round {number + 1} of {len(rounds)}, {seconds:.0f} s", file=sys.stderr)
+    return Result(task, checks, rates)
 
 
-def compare(names: Sequence[str], checks: Sequence[Check]) -> None:
+def compare(checks: dict[str, Check]) -> None:
     """Stop unless all contenders get the same tokens and compute the same loss with as many parameters."""
-    ours = checks[0]
-    for name, check in zip(names, checks, strict=True):
+    ours = checks[OURS]
+    for name, check in checks.items():
         if (check.target_tokens, check.digest) != (ours.target_tokens, ours.digest):
-            raise SystemExit(f"{name} gets other tokens than {names[0]}: {check} against {ours}")
+            raise SystemExit(f"{name} gets other tokens than {OURS}: {check} against {ours}")
         if abs(check.parameters - ours.parameters) > 0.01 * ours.parameters:
-            raise SystemExit(
-                f"{name} has {check.parameters:,} parameters; {names[0]} has {ours.parameters:,}"
-            )
+            raise SystemExit(f"{name} has {check.parameters:,} parameters, {OURS} has {ours.parameters:,}")
         if not abs(check.loss - ours.loss) <= 1e-3:
-            raise SystemExit(
-                f"{name} computes the loss {check.loss:.5f}; {names[0]} computes {ours.loss:.5f}"
-            )
+            raise SystemExit(f"{name} computes the loss {check.loss:.5f}, {OURS} computes {ours.loss:.5f}")
 
 
 def plan_rounds(task: Task, rounds: int, steps: int) -> list[list[np.ndarray]]:
@@ -367,40 +360,38 @@ def plan_rounds(task: Task, rounds: int, steps: int) -> list[list[np.ndarray]]:
     dataset = ParallelDataset.open(task.data)
     epoch = plan_epoch(dataset, task.config.training.batch_tokens, "bucketed", SEED, 0)
     by_length = sorted(epoch, key=lambda indices: float(dataset.target_lengths[indices].mean()))
-    # Only full batches: the last of the longest sentences has what was left.
-    chosen = np.linspace(0, len(by_length) - 2, rounds * steps).round().astype(int)
+    # The last one, of the longest sentences, is what was left and seldom full.
+    places = np.linspace(0, max(len(by_length) - 2, 0), rounds * steps).round().astype(int)
     random = np.random.default_rng(SEED)
     return [
-        [by_length[place] for place in random.permutation(chosen[first::rounds])] for first in range(rounds)
+        [by_length[place] for place in random.permutation(places[first::rounds])] for first in range(rounds)
     ]
 
 
 def write_synthetic(path: Path, vocabulary: int, pairs: int = 30_000) -> None:
-    """Write pairs with the lengths of image captions in pieces, and pieces as frequent as Zipf's law has them.
+    """Write pairs like image captions: as long, in pieces, and with pieces as frequent as in Zipf's law.
 
-    Both sides about 14 pieces, spread log-normally, the sides' ratio too: as in Multi30k with 8,000 pieces.
+    Both sides have about 14 pieces; lengths and their ratio are log-normal with the spread of Multi30k's.
     """
     random = np.random.default_rng(SEED)
-    target_lengths = random.lognormal(np.log(14.0), 0.33, pairs).round().clip(2, 100).astype(int)
-    ratios = random.lognormal(0.0, 0.17, pairs)
-    source_lengths = (target_lengths * ratios).round().clip(2, 100).astype(int)
+    middles = random.lognormal(np.log(14.0), 0.33, pairs)
     frequencies = 1.0 / np.arange(10, vocabulary + 7)
-    frequencies /= frequencies.sum()
-    sides = []
-    for lengths in (source_lengths, target_lengths):
+    sides: list[list[list[int]]] = []
+    for ratio in (random.lognormal(0.0, 0.17, pairs), 1.0):
+        lengths = (middles * ratio).round().clip(2, 100).astype(int)
         # Ids 0 to 2 are the unknown piece and the marks.
-        pieces = random.choice(np.arange(3, vocabulary), size=int(lengths.sum()), p=frequencies)
-        sides.append([side.tolist() for side in np.split(pieces, lengths.cumsum()[:-1])])
+        known, shares = np.arange(3, vocabulary), frequencies / frequencies.sum()
+        pieces = random.choice(known, size=int(lengths.sum()), p=shares)
+        sides.append([sentence.tolist() for sentence in np.split(pieces, lengths.cumsum()[:-1])])
     with DatasetWriter(path, with_text=False) as writer:
-        writer.write(*sides)
+        writer.write(sides[0], sides[1])
 
 
 def make_task(shape: str, options: argparse.Namespace, directory: Path) -> Task:
-    """Settle shape, vocabulary and data; synthetic data go into `directory`."""
-    # A small learning rate: from random weights without a warm-up, more would end in numbers that are not finite.
-    config = load_config(
-        overrides=[f"preset={shape}", "training.batch_tokens=4096", "training.learning_rate=1e-5"]
-    )
+    """Settle shape, vocabulary and data; synthetic pairs go into `directory`."""
+    # A tiny learning rate: there is no warm-up here, and numbers that are not finite would change the speed.
+    settings = [f"preset={shape}", "training.batch_tokens=4096", "training.learning_rate=1e-5"]
+    config = load_config(overrides=settings)
     if options.data is None:
         vocabulary = options.vocabulary or config.tokenizer.vocab_size
         marks, data = Marks(source_eos=2, target_bos=1, target_eos=2), directory / "train.arrow"
@@ -417,27 +408,29 @@ def make_task(shape: str, options: argparse.Namespace, directory: Path) -> Task:
 
 def report(result: Result) -> str:
     """Lay out the figures of one shape."""
-    task, model, medians = result.task, result.task.config.model, result.medians
+    task, model, check = result.task, result.task.config.model, result.checks[OURS]
+    ratios, medians = result.ratios, result.medians
     lines = [
-        f"{task.shape}: {model.encoder_layers}+{model.decoder_layers} layers, d_model {model.d_model}, d_ff {model.d_ff}, "
-        f"{model.num_heads} heads, vocabulary {task.vocabulary:,}, dropout {model.dropout}, fp32 (ours {task.precision}); "
-        f"batches of {task.config.training.batch_tokens:,} target tokens",
-        "parameters: " + ", ".join(f"{name} {count:,}" for name, count in result.parameters.items()),
-        f"all get the same tokens (batch of {result.check.target_tokens:,}, {result.check.digest}) and compute the same "
-        f"loss ({result.check.loss:.4f})",
+        f"{task.shape}: {model.encoder_layers}+{model.decoder_layers} layers, d_model {model.d_model}, "
+        f"d_ff {model.d_ff}, {model.num_heads} heads, vocabulary {task.vocabulary:,}, "
+        f"dropout {model.dropout}; ours in {task.precision}",
+        "parameters: " + ", ".join(f"{name} {each.parameters:,}" for name, each in result.checks.items()),
+        f"same tokens for all: {check.target_tokens:,} in the batch compared, hash {check.digest}",
+        "loss there: " + ", ".join(f"{name} {each.loss:.5f}" for name, each in result.checks.items()),
+        "",
         f"{'contender':<34}{'target tokens/s, median (min-max)':<36}ours / it",
     ]
     for name, rates in result.rates.items():
         figures = f"{medians[name]:,.0f} ({min(rates):,.0f}-{max(rates):,.0f})"
-        lines.append(f"{name:<34}{figures:<36}{medians[OURS] / medians[name]:.2f}")
+        lines.append(f"{name:<34}{figures:<36}{ratios[name]:.2f}")
     return "\n".join(lines)
 
 
-def facts(threads: int) -> dict[str, str]:
+def machine_facts(threads: int) -> dict[str, str]:
     """What the figures depend on besides the code."""
     return {
         "cpu": _cpu_name(),
-        "threads": f"{threads} of {os.cpu_count()} cores",
+        "threads": f"{threads} on {os.cpu_count()} cores",
         "load before": f"{os.getloadavg()[0]:.2f}",
         **{name: importlib.metadata.version(name) for name in ("torch", "transformers")},
         "command": shlex.join(["python", "scripts/bench_train.py", *sys.argv[1:]]),
@@ -445,12 +438,10 @@ def facts(threads: int) -> dict[str, str]:
 
 
 def _cpu_name() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor() or "unknown"
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text(encoding="utf-8").splitlines() if cpuinfo.exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else "unknown"
+    return names[0] if names else platform.processor()
 
 
 def as_json(results: Sequence[Result], machine: dict[str, str]) -> str:
@@ -461,43 +452,37 @@ def as_json(results: Sequence[Result], machine: dict[str, str]) -> str:
             "model": result.task.config.model.model_dump(mode="json"),
             "vocabulary": result.task.vocabulary,
             "precision": result.task.precision,
-            "parameters": result.parameters,
-            "check": result.check._asdict(),
-            "variants": {name: dataclasses.asdict(variant) for name, variant in VARIANTS.items()},
+            "checks": {name: check._asdict() for name, check in result.checks.items()},
             "tokens_per_second": result.rates,
             "median": result.medians,
-            "ratio": {name: result.medians[OURS] / median for name, median in result.medians.items()},
+            "ratio": result.ratios,
         }
         for result in results
     ]
-    return json.dumps({"machine": machine, "shapes": shapes}, indent=2)
+    variants = {name: asdict(variant) for name, variant in VARIANTS.items()}
+    return json.dumps({"machine": machine, "variants": variants, "shapes": shapes}, indent=2)
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--shape", choices=("tiny", "small", "both"), default="tiny")
-    parser.add_argument("--rounds", type=int, default=5, help="turns of every contender (default 5)")
-    parser.add_argument("--steps", type=int, default=6, help="optimizer steps of a turn (default 6)")
-    parser.add_argument("--warmup", type=int, default=2, help="steps before the clock starts (default 2)")
-    parser.add_argument("--threads", type=int, default=2, help="CPU threads (default 2)")
-    parser.add_argument(
-        "--precision", choices=("fp32", "bf16"), default="fp32", help="of our step (default fp32)"
-    )
-    parser.add_argument(
-        "--data", type=Path, metavar="PREPARED_DIR", help="prepared data instead of synthetic pairs"
-    )
-    parser.add_argument(
-        "--vocabulary", type=int, help="of synthetic pairs; by default the preset's (8,000; 10,000)"
-    )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there too")
+    add = parser.add_argument
+    add("--shape", choices=("tiny", "small", "both"), default="tiny", help="default tiny")
+    add("--rounds", type=int, default=5, help="turns of every contender (default 5)")
+    add("--steps", type=int, default=6, help="optimizer steps of a turn (default 6)")
+    add("--warmup", type=int, default=2, help="steps of every contender before the clock starts (default 2)")
+    add("--threads", type=int, default=2, help="CPU threads (default 2)")
+    add("--precision", choices=("fp32", "bf16"), default="fp32", help="of our step (default fp32)")
+    add("--data", type=Path, metavar="PREPARED_DIR", help="prepared data instead of synthetic pairs")
+    add("--vocabulary", type=int, help="of synthetic pairs (default: the preset's, 8,000 and 10,000)")
+    add("--json", type=Path, metavar="FILE", help="write all figures there too")
     return parser.parse_args(arguments)
 
 
 def main() -> None:
     """Measure what was asked for."""
     options = parse()
-    machine, results = facts(options.threads), []
+    machine, results = machine_facts(options.threads), []
     for shape in ("tiny", "small") if options.shape == "both" else (options.shape,):
         with tempfile.TemporaryDirectory() as directory:
             task = make_task(shape, options, Path(directory))

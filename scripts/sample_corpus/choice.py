@@ -288,13 +288,11 @@ class Chooser:
         return f"at/1 {hour}/2 o'clock/3", f"um/1 {hour}/2 Uhr/3"
 
     def time(self, tense: str) -> Phrase:
-        """Return an adverbial of time that fits the tense (past, fut or pres for a habit)."""
+        """Return an adverbial of time that fits the tense (past or fut)."""
         if tense == "past":
             options = [*lex.PAST_TIMES, self.weekday(), self.days_ago()]
-        elif tense == "fut":
-            options = [*lex.FUTURE_TIMES, self.weekday()]
         else:
-            options = list(lex.HABITS)
+            options = [*lex.FUTURE_TIMES, self.weekday()]
         return self.marked(self.dice.pick(options))
 
     # Clauses
@@ -403,7 +401,8 @@ class Chooser:
         elif verb.de in ("kaufen", "kochen") and not clause.negation and dice.chance(0.3):
             person = self.person(owner=clause.subject.owner)
             clause.beneficiary = prepositional_phrase(self.keys, "for", "für", person, "acc")
-        if verb.en in ("arrive", "depart", "get up") and tense != "perf" and dice.chance(0.5):
+        punctual = verb.en in ("arrive", "depart", "get up") and tense != "perf" and not clause.negation
+        if punctual and dice.chance(0.5):
             clause.time = self.marked(self.clock())
         elif tense in ("past", "fut") and dice.chance(0.5):
             clause.time = self.time(tense)
@@ -411,6 +410,8 @@ class Chooser:
             clause.time = self.time("fut")
         elif tense == "pres" and not clause.modal and "stative" not in verb.flags and dice.chance(0.7):
             if clause.negation or dice.chance(0.4):
-                clause.time = self.time("pres")
+                # "Not every day" needs another place for "nicht", and "kein" does not go with a habit.
+                habits = lex.HABITS if not clause.negation else () if clause.kein else lex.PERIODS
+                clause.time = self.marked(dice.pick(habits)) if habits else None
             else:
                 clause.frequency = self.marked(dice.pick(lex.FREQUENCIES))

@@ -8,6 +8,8 @@ from typing import NamedTuple
 from .lexicon import VERB, Adjective, Modal, Noun, Verb
 
 CASES = ("nom", "acc", "dat", "gen")
+# Verbs whose past is the preterite even in speech; all others take the perfect.
+_PRETERITE = {"sein": "war", "liegen": "lag"}
 _GENITIVE_ES = ("Mann", "Gast", "Kind")
 
 # Endings by case, in the order masculine, feminine, neuter, plural.
@@ -67,6 +69,11 @@ class NounPhrase:
     def plural(self) -> bool:
         """Whether verbs agree with it in the plural."""
         return self.slot == "p"
+
+    @property
+    def is_person(self) -> bool:
+        """Whether it is a name or a noun for a person."""
+        return self.noun is None or "person" in self.noun.tags
 
     @property
     def third_singular(self) -> bool:
@@ -382,8 +389,8 @@ def german_verb(clause: Clause) -> tuple[list[Tok], list[Tok]]:
     if clause.tense == "fut":
         future = "werden" if subject.plural else "werde" if subject.person == 1 else "wird"
         return [Tok(future, aux_key)], infinitive
-    if clause.tense == "past" and verb.de == "sein":
-        return [Tok("waren" if subject.plural else "war", key)], []
+    if clause.tense == "past" and verb.de in _PRETERITE:
+        return [Tok(_PRETERITE[verb.de] + ("en" if subject.plural else ""), key)], []
     if clause.tense in ("past", "perf"):
         if verb.aux == "sein":
             finite = present_form(VERB["sein"], subject.person, subject.plural)
@@ -404,29 +411,35 @@ def _german_time(clause: Clause) -> list[Tok]:
     return words
 
 
+def german_pronouns(clause: Clause) -> list[Tok]:
+    """Return the pronouns among the objects, of which a clause has at most one."""
+    objects = ((clause.dative, "dat"), (clause.accusative, "acc"))
+    return [token for np, case in objects if np and np.kind == "pronoun" for token in np.cases[case]]
+
+
 def german_middle(clause: Clause) -> list[Tok]:
     """Order everything between the finite verb (or conjunction) and the end of the German clause.
 
-    Pronouns come first; definite objects come before "nicht" and, under negation, before the time as well;
-    indefinite accusatives come after time and place, indefinite datives after the time.
+    Pronouns are left to `german_pronouns`. Definite objects come before "nicht" and, under negation, before
+    the time as well; persons also come before adverbs of frequency. Indefinite accusatives come after time
+    and place, indefinite datives after the time.
     """
     accusative = clause.accusative if clause.front != "accusative" else None
-    pronouns: list[Tok] = []
     early: list[Tok] = []
     middle: list[Tok] = []
     late: list[Tok] = []
     for np, case in ((clause.dative, "dat"), (accusative, "acc")):
-        if np is None:
+        if np is None or np.kind == "pronoun":
             continue
-        if np.kind == "pronoun":
-            pronouns += np.cases[case]
-        elif np.kind == "definite" and (case == "dat" or clause.negation):
+        if np.kind == "definite" and (
+            case == "dat" or clause.negation or (clause.frequency and np.is_person)
+        ):
             early += np.cases[case]
         elif np.kind == "indefinite" and case == "acc":
             late += np.cases[case]
         else:
             middle += np.cases[case]
-    words = pronouns + clause.please + early + _german_time(clause)
+    words = clause.please + early + _german_time(clause)
     nicht = [Tok("nicht", (clause.negation,))] if clause.negation and not clause.kein else []
     company = clause.company.de if clause.company else []
     place = clause.place.de if clause.place and clause.front != "place" else []
@@ -438,17 +451,19 @@ def german_middle(clause: Clause) -> list[Tok]:
 def german(clause: Clause, order: str) -> list[Tok]:
     """Put a clause in German order: "second" (statement), "first" (question) or "final" (subordinate)."""
     finite, rest = german_verb(clause)
-    subject = clause.subject.cases["nom"]
+    subject, pronouns = clause.subject.cases["nom"], german_pronouns(clause)
+    # "Gestern hat mich ein Gast besucht", but "Gestern hat der Gast mich besucht".
+    first = [*pronouns, *subject] if clause.subject.kind == "indefinite" else [*subject, *pronouns]
     middle = german_middle(clause)
     tail = clause.tail.de if clause.tail else []
     particle = clause.verb.particle if not rest else ""
     if order == "final":
         joined = [Tok(particle + finite[0].text, finite[0].keys)]
-        return [*subject, *middle, *rest, *joined, *tail]
+        return [*first, *middle, *rest, *joined, *tail]
     end = rest or ([Tok(particle, finite[0].keys)] if particle else [])
     if order == "first" or clause.front:
-        return [*_german_front(clause), *finite, *subject, *middle, *end, *tail]
-    return [*subject, *finite, *middle, *end, *tail]
+        return [*_german_front(clause), *finite, *first, *middle, *end, *tail]
+    return [*subject, *finite, *pronouns, *middle, *end, *tail]
 
 
 def _german_front(clause: Clause) -> list[Tok]:
@@ -466,8 +481,7 @@ def gap(head: NounPhrase) -> NounPhrase:
 def relative_clause(head: NounPhrase, role: str, clause: Clause) -> Phrase:
     """Turn a clause with a gap into a relative clause on `head`; `role` is the case of the gap."""
     key = clause.keys()
-    is_person = head.noun is not None and "person" in head.noun.tags
-    word = "that" if not is_person else "who" if role == "nom" else "whom"
+    word = "that" if not head.is_person else "who" if role == "nom" else "whom"
     opener = Tok(relative_pronoun(role, head.slot), (key,))
     return Phrase([Tok(word, (key,)), *english(clause)], [COMMA, opener, *german(clause, "final"), COMMA])
 
@@ -476,7 +490,7 @@ def infinitive_clause(clause: Clause) -> Phrase:
     """Turn a clause into an infinitive with "to" and "zu", without its subject."""
     en = [Tok("to"), *_tokens(clause.verb.en, clause.verb_key), *_english_end(clause)]
     verb = [Tok(word, (clause.verb_key,) if word != "zu" else ()) for word in zu_infinitive(clause.verb)]
-    return Phrase(en, [*german_middle(clause), *verb])
+    return Phrase(en, [*german_pronouns(clause), *german_middle(clause), *verb])
 
 
 def imperative(clause: Clause) -> Phrase:
@@ -486,7 +500,8 @@ def imperative(clause: Clause) -> Phrase:
     key = (clause.verb_key,)
     particle = [Tok(verb.particle, key)] if verb.particle else []
     en = [please, *_tokens(verb.en, clause.verb_key), *_english_end(clause)]
-    return Phrase(en, [Tok(verb.imperative, key), *german_middle(clause), *particle])
+    middle = [*german_pronouns(clause), *german_middle(clause)]
+    return Phrase(en, [Tok(verb.imperative, key), *middle, *particle])
 
 
 class Pair(NamedTuple):

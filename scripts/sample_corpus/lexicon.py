@@ -386,7 +386,7 @@ _PERSON = "old young friendly clever sad tired strong"
 _COLOURS = "red blue black white"
 _ADJECTIVES_BY_KIND = {
     "person": _PERSON,
-    "minor": "small young friendly clever sad tired",
+    "minor": "small friendly clever sad tired",
     "kin": "friendly clever sad tired strong",
     "animal": "old young big small black white hungry",
     "food": "big small fresh cold",
@@ -425,11 +425,14 @@ PAST_TIMES = (
     ("last/1 year/2", "letztes/1 Jahr/2"),
     ("this/1 morning/2", "heute/1 Morgen/2"),
 )
+PERIODS = (
+    ("in/1 the/1 evening/2", "am/1 Abend/2"),
+    ("in/1 summer/2", "im/1 Sommer/2"),
+)
 HABITS = (
     ("every/1 day/2", "jeden/1 Tag/2"),
     ("every/1 week/2", "jede/1 Woche/2"),
-    ("in/1 the/1 evening/2", "am/1 Abend/2"),
-    ("in/1 summer/2", "im/1 Sommer/2"),
+    *PERIODS,
 )
 FREQUENCIES = (
     ("often/1", "oft/1"),

@@ -159,7 +159,7 @@ def content(c: Chooser) -> Pair:
     return finish(en, [*german(main, "second"), COMMA, Tok(conjunction, key), *german(sub, "final")], ".")
 
 
-def _actions(noun: lex.Noun, other: lex.Verb | None) -> list[lex.Verb]:
+def _actions(noun: lex.Noun, other: lex.Verb) -> list[lex.Verb]:
     """Return the transitive verbs of action, except `other`, that take the noun as their object."""
     verbs = [
         verb for verb in lex.VERBS if verb.frame == "T" and "stative" not in verb.flags and verb is not other
@@ -167,23 +167,32 @@ def _actions(noun: lex.Noun, other: lex.Verb | None) -> list[lex.Verb]:
     return [verb for verb in verbs if any(tag in noun.tags for tag in verb.objects)]
 
 
-def _relative(c: Chooser, head: NounPhrase, other: lex.Verb | None = None) -> Phrase:
-    """Make a relative clause on the head, with another verb than `other`, that has only one reading."""
+def _other_verb(c: Chooser, frames: str, tense: str, other: lex.Verb) -> lex.Verb:
+    verb = other
+    while verb is other:
+        verb = c.verb(frames, stative=tense == "pres")
+    return verb
+
+
+def _relative(c: Chooser, head: NounPhrase, main: Clause) -> Phrase:
+    """Make a relative clause on the head that has only one reading and fits the verb and tense of `main`."""
     noun, empty = head.noun, gap(head)
     assert noun is not None
-    tense = c.dice.weighted({"past": 4, "pres": 1})
+    tense = "past" if main.tense == "past" or c.dice.chance(0.7) else "pres"
     light = c.dice.chance(0.6)
     if "person" not in noun.tags:
-        verb = c.dice.pick(_actions(noun, other))
+        verb = c.dice.pick(_actions(noun, main.verb))
         return relative_clause(head, "acc", c.clause(verb=verb, accusative=empty, tense=tense, light=light))
     # "Die Frau, die Anna besucht" would have two readings; only a masculine head shows its case.
     role = c.dice.weighted({"nom": 5, "dat": 2, "acc": 2 if head.slot == "m" else 0})
     if role == "nom":
-        clause = c.clause("TDGILMVP", subject=empty, tense=tense, light=light)
+        verb = _other_verb(c, "TDGILMVP", tense, main.verb)
+        clause = c.clause(verb=verb, subject=empty, tense=tense, light=light)
     elif role == "dat":
-        clause = c.clause("D", dative=empty, tense=tense, light=True)
+        verb = _other_verb(c, "D", tense, main.verb)
+        clause = c.clause(verb=verb, dative=empty, tense=tense, light=True)
     else:
-        verb = c.dice.pick(_actions(noun, other))
+        verb = c.dice.pick(_actions(noun, main.verb))
         clause = c.clause(verb=verb, accusative=empty, tense=tense, light=True)
     return relative_clause(head, role, clause)
 
@@ -199,17 +208,16 @@ def relative_subject(c: Chooser) -> Pair:
     """A main clause whose subject has a relative clause."""
     if c.dice.chance(0.35):
         head = _head(c, tuple(n for n in lex.nouns_tagged("goods") if n.kind in lex.QUALITIES_BY_KIND))
-        relative = _relative(c, head)
         assert head.noun is not None
         adjective = c.dice.pick(lex.QUALITIES_BY_KIND[head.noun.kind])
         main = _be(c, head, _adjective_phrase(c, adjective), c.dice.pick(("pres", "past")))
     else:
         head = _head(c, tuple(n for n in lex.nouns_tagged("person") if n.kind == "person"))
-        relative = _relative(c, head)
         if c.dice.chance(0.3):
             main = _be(c, head, _adjective_phrase(c, c.dice.pick(lex.STATES)))
         else:
             main = c.clause("TDILMV", subject=head, light=True)
+    relative = _relative(c, head, main)
     nominative = [*head.cases["nom"], *relative.de]
     main.subject = replace(head, en_subject=[*head.en_subject, *relative.en], cases={"nom": nominative})
     return _statement(main)
@@ -229,7 +237,7 @@ def relative_object(c: Chooser) -> Pair:
     if main.tense == "past":
         main.time = c.time("past") if c.dice.chance(0.4) else None
         main.front = "time" if main.time else ""
-    main.tail = _relative(c, head, verb)
+    main.tail = _relative(c, head, main)
     return _statement(main)
 
 
@@ -317,6 +325,8 @@ def purpose(c: Chooser) -> Pair:
         opener = [Tok("um")]
     main.negation = 0
     verbs = [verb for verb in lex.VERBS if verb.frame in ("T", "G", "D") and not verb.flags]
+    # Nobody should "try to try on" a hat.
+    verbs = [verb for verb in verbs if verb.en.split()[0] != main.verb.en]
     aim = infinitive_clause(
         c.clause(verb=c.dice.pick(verbs), subject=main.subject, tense="pres", light=True, negative=0)
     )
@@ -332,7 +342,7 @@ def comparison(c: Chooser) -> Pair:
         words = ["old", "young", "big", "small", "strong", "clever", "friendly"]
         first, second = (c.name() if c.dice.chance(0.5) else c.person(plural=0.05) for _ in range(2))
     else:
-        kind = c.dice.pick(("vehicle", "clothes", "machine", "furniture"))
+        kind = c.dice.pick(("vehicle", "clothes", "furniture"))
         words = [a.en for a in lex.ADJECTIVES_BY_KIND[kind] if a.de_comparative]
         first, second = (c.thing((kind,), plural=0.1, plain=True) for _ in range(2))
     adjective = lex.ADJECTIVES[c.dice.pick(words)]
@@ -376,7 +386,13 @@ def description(c: Chooser) -> Pair:
         clause = _thing_description(c, c.fresh(nouns), kind, tense)
     elif kind == "owner":
         subject = noun_phrase(c.keys, c.fresh(lex.nouns_tagged("goods")), "this")
-        clause = Clause(c.keys, subject, lex.VERB["gehören"], "pres", dative=c.object_person("", dative=True))
+        owner = c.object_person("", dative=True)
+        clause = Clause(c.keys, subject, lex.VERB["gehören"], "pres")
+        # "Der Hut gehört mir nicht", but "Der Hut gehört nicht dem Bäcker".
+        if owner.kind == "pronoun":
+            clause.dative = owner
+        else:
+            clause.complement = Phrase(owner.en_object, owner.cases["dat"])
     else:
         adjectives = [*lex.STATES, *(lex.ADJECTIVES[word] for word in ("old", "young", "clever", "friendly"))]
         places = ("garden", "kitchen", "office", "school", "park", "museum", "station", "HOME", "CITY")
@@ -416,7 +432,7 @@ def coordination(c: Chooser) -> Pair:
     word = c.dice.pick((("and", "und"), ("but", "aber")))
     key = (c.keys(),)
     comma = [COMMA] if word[0] == "but" else []
-    en = [*english(first), *comma, Tok(word[0], key), *english(second)]
+    en = [*english(first), COMMA, Tok(word[0], key), *english(second)]
     de = [*german(first, "second"), *comma, Tok(word[1], key), *german(second, "second")]
     return finish(en, de, ".")
 

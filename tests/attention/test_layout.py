@@ -24,7 +24,7 @@ def test_grid_and_back_is_the_identity(lists: list[list[int]]) -> None:
 
 @given(sentences)
 def test_positions_count_from_zero_in_every_sentence(lists: list[list[int]]) -> None:
-    layout = pack(lists).layout
-    assert layout.positions.tolist() == [place for sentence in lists for place in range(len(sentence))]
+    tokens, layout = pack(lists)
+    assert layout.positions(len(tokens)).tolist() == [place for sentence in lists for place in range(len(sentence))]
     assert layout.lengths.tolist() == [len(sentence) for sentence in lists]
     assert layout.max_length == max(map(len, lists))

@@ -10,21 +10,20 @@ from translator.config import Config
 
 Pairs = list[tuple[str, str]]
 
-NOUNS = (("dog", "Hund"), ("cat", "Kater"), ("man", "Mann"), ("bird", "Vogel"), ("tree", "Baum"))
-VERBS = (("sees", "sieht"), ("finds", "findet"), ("likes", "mag"), ("loses", "verliert"))
 
+@pytest.fixture
+def pairs() -> Callable[[int, int], Pairs]:
+    """Distinct pairs of four to seven words: `pairs(first number, count)`."""
+    nouns = (("dog", "Hund"), ("cat", "Kater"), ("man", "Mann"), ("bird", "Vogel"), ("tree", "Baum"))
 
-def sentences(start: int, count: int) -> Pairs:
-    """Distinct pairs of four to a dozen words."""
-    pairs = []
-    for number in range(start, start + count):
-        noun, verb = NOUNS[number % 5], VERBS[number // 5 % 4]
-        tail = [f"and {word}" for word in ("again", "now", "here")][: number % 4]
-        pairs.append((
-            " ".join([f"the {noun[0]} {verb[0]} house {number}", *tail]) + ".",
-            " ".join([f"der {noun[1]} {verb[1]} Haus {number}", *tail]).replace("and", "und") + ".",
-        ))  # fmt: skip
-    return pairs
+    def make(start: int, count: int) -> Pairs:
+        made = []
+        for number in range(start, start + count):
+            source, target = nouns[number % 5]
+            made.append((f"the {source} sees house {number}.", f"der {target} sieht Haus {number}."))
+        return made
+
+    return make
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from translator.text.alignment import first_shifted_line
 
 PAIRS = [("a dog", "ein Hund"), ("", "leer"), ('say "no",\tthen', "x\u2028y"), ("last", "")]
 NONE = (None, None)
+EN_DE = ("en", "de")
 GOOD = '{"source": "x", "target": "y"}\n'
 
 
@@ -42,7 +43,7 @@ def test_two_files_by_a_pattern_or_by_name(tmp_path: Path, ending: str) -> None:
     listed = open_corpus([f"{tmp_path}/train.en{ending}", f"{tmp_path}/train.de{ending}"])
     for corpus in (pattern, listed):
         assert list(corpus.pairs()) == PAIRS == list(corpus.pairs()), "it can be read again"
-        assert corpus.languages == ("en", "de")
+        assert corpus.languages == EN_DE
     backwards = open_corpus(f"{tmp_path}/train.{{en,de}}{ending}", "de", "en")
     assert list(backwards.pairs()) == [pair[::-1] for pair in PAIRS]
 
@@ -51,7 +52,7 @@ def test_a_pattern_may_hold_the_languages_anywhere(tmp_path: Path) -> None:
     write(tmp_path / "en" / "a.txt", "one\n")
     write(tmp_path / "de" / "a.txt", "eins")
     corpus = open_corpus(f"{tmp_path}/{{en,de}}/a.txt")
-    assert (list(corpus.pairs()), corpus.languages) == ([("one", "eins")], ("en", "de"))
+    assert (list(corpus.pairs()), corpus.languages) == ([("one", "eins")], EN_DE)
 
 
 @pytest.mark.parametrize("ending", ["", ".gz"])
@@ -59,9 +60,9 @@ def test_a_pattern_may_hold_the_languages_anywhere(tmp_path: Path) -> None:
     ("kind", "text", "languages"),
     [
         ("tsv", "a dog\tein Hund\n\tleer\nsay \"no\", then\tx\u2028y\nlast\t\n", (None, None)),
-        ("tsv", "n\tde\ten\n\tein Hund\ta dog\n\tleer\t\n\tx\u2028y\tsay \"no\", then\n\t\tlast\n", ("en", "de")),
+        ("tsv", "n\tde\ten\n\tein Hund\ta dog\n\tleer\t\n\tx\u2028y\tsay \"no\", then\n\t\tlast\n", EN_DE),
         ("csv", 'source,target\na dog,ein Hund\n,leer\n"say ""no"", then",x\u2028y\nlast,\n', (None, None)),
-        ("csv", 'de,en\r\nein Hund,a dog\r\nleer,\r\nx\u2028y,"say ""no"", then"\r\n,last\r\n', ("en", "de")),
+        ("csv", 'de,en\r\nein Hund,a dog\r\nleer,\r\nx\u2028y,"say ""no"", then"\r\n,last\r\n', EN_DE),
     ],
 )  # fmt: skip
 def test_tables(tmp_path: Path, ending: str, kind: str, text: str, languages: Any) -> None:
@@ -139,16 +140,16 @@ def test_the_first_shifted_line_is_only_named_where_it_is_clear() -> None:
         ("a.txt", "x", NONE, r"cannot tell what kind of corpus .*a.txt is; expected a pattern"),
         ("a.parquet.gz", "x", NONE, r"cannot tell what kind of corpus"),
         ("a.parquet", "x", NONE, r"a.parquet: not a readable Parquet file"),
-        ("a.tsv", "en\tfr\nx\ty\n", ("en", "de"), r"line 1: the head line has no column `de`; found `en`, `fr`"),
+        ("a.tsv", "en\tfr\nx\ty\n", EN_DE, r"line 1: the head line has no column `de`; found `en`, `fr`"),
         ("a.tsv", "x\ty\nz\n", NONE, r"a.tsv, line 2: found 1 column, expected at least 2"),
         ("a.csv", 'x,y\nz,"open\n', NONE, r"a.csv, line 2: not valid CSV"),
-        ("a.jsonl", '{"en": "x", "fr": "y"}\n', ("en", "de"), r"line 1: there is no column `de`; found `en`, `fr`"),
-        ("a.jsonl", '{"a": "x", "b": "y", "c": "z"}\n', NONE, r"cannot tell source from target among .*`a`, `b`, `c`"),
+        ("a.jsonl", '{"en": "x", "fr": "y"}\n', EN_DE, r"line 1: there is no column `de`; found `en`, `fr`"),
+        ("a.jsonl", '{"a": "x", "b": "y", "c": "z"}\n', NONE, r"cannot tell source from target .*`b`, `c`"),
         ("a.jsonl", GOOD + '{"source": "x"}\n', NONE, r"line 2: there is no field `target`"),
         ("a.jsonl", '{"source": "x", "target": 3}\n', NONE, r"line 1: `target` is int, expected text"),
         ("a.jsonl", GOOD + '[1]\n', NONE, r"line 2: found list, expected an object"),
         ("a.jsonl", GOOD + '\n', NONE, r"line 2: not valid JSON"),
-        ("a.jsonl", '{"source": "x", "target": "\\ud800"}\n', NONE, r"line 1: character 1 is half of a surrogate"),
+        ("a.jsonl", '{"source": "x", "target": "\\ud800"}\n', NONE, r"line 1: character 1 is half of a"),
         ("a.jsonl", "[" * 100_000, NONE, r"line 1: JSON nested too deeply"),
         ("a.tsv", "x\ty\n", ("en", None), r"data.target_language is not set while the other language is"),
         ("a.tsv", "x\ty\n", ("en", "en"), r"data.source_language and data.target_language are both en"),

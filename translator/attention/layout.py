@@ -57,10 +57,14 @@ class Layout:
         last = (self.offsets[-1].long() - 1).clamp(min=0)
         return torch.minimum(starts[:, None] + columns, last).flatten()
 
-    @cached_property
-    def positions(self) -> Tensor:
-        """The position of each token in its sentence, int64 `[T]`."""
-        return self.cells % max(self.max_length, 1)
+    def positions(self, num_tokens: int) -> Tensor:
+        """The position of each of the T = `num_tokens` tokens in its sentence, int64 `[T]`.
+
+        Neither waits for the device nor makes a shape that depends on the data, so that it compiles.
+        """
+        places = torch.arange(num_tokens, device=self.offsets.device)
+        sentences = torch.searchsorted(self.offsets[1:], places, right=True)
+        return places - self.offsets[sentences]
 
     def to(self, device: torch.device) -> "Layout":
         """The same layout on another device."""

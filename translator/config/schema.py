@@ -194,6 +194,9 @@ class Config(Settings):
     """Where to compute; `auto` takes CUDA where it is."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     """Number format of matrix products; `auto` is bf16 where the device does it well, else fp32."""
+    compile: bool | None = None
+    """Compile the model with `torch.compile` on batches of one shape (needs training.order: random); by default
+    on CUDA."""
     threads: PositiveCount | None = None
     """CPU threads; by default all cores."""
     data: DataSettings = DataSettings()

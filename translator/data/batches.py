@@ -49,10 +49,17 @@ class Batch:
         return Batch(self.indices, self.source.to(device), self.target.to(device), labels)
 
 
-def plan_epoch(
-    dataset: ParallelDataset, batch_tokens: int, order: str, seed: int, epoch: int
-) -> list[np.ndarray]:
-    """Divide an epoch into batches of at most `batch_tokens` target tokens (one pair at the least).
+@dataclass(frozen=True)
+class Budget:
+    """The most that a batch may hold; a pair that is larger by itself makes a batch of its own."""
+
+    target_tokens: int
+    source_tokens: int | None = None
+    sentences: int | None = None
+
+
+def plan_epoch(dataset: ParallelDataset, budget: Budget, order: str, seed: int, epoch: int) -> list[np.ndarray]:
+    """Divide an epoch into batches within the budget.
 
     `bucketed` batches hold pairs of like length in both languages and come in random order; `random` batches
     are random samples. Which of equally long pairs share a batch changes with the epoch. Every pair is in
@@ -60,24 +67,33 @@ def plan_epoch(
     """
     random = np.random.default_rng([seed, epoch])
     shuffled = random.permutation(len(dataset))
-    costs = dataset.target_lengths.astype(np.int64) + MARK
     if order == "bucketed":
         lengths = dataset.target_lengths[shuffled], dataset.source_lengths[shuffled]
         shuffled = shuffled[np.lexsort((lengths[1], lengths[0]))]
-    batches = list(split_by_cost(shuffled, costs[shuffled], batch_tokens))
+    batches = list(split_by_budget(dataset, shuffled, budget))
     if order == "bucketed":
         batches = [batches[place] for place in random.permutation(len(batches))]
     return batches
 
 
-def split_by_cost(items: np.ndarray, costs: np.ndarray, budget: int) -> Iterator[np.ndarray]:
-    """Cut `items`, in order, into the longest runs whose costs sum to at most `budget` (or single items)."""
-    ends = np.cumsum(costs)
-    begin, spent = 0, 0
-    while begin < len(items):
-        end = max(int(np.searchsorted(ends, spent + budget, side="right")), begin + 1)
-        yield items[begin:end]
-        begin, spent = end, int(ends[end - 1])
+def split_by_budget(dataset: ParallelDataset, indices: np.ndarray, budget: Budget) -> Iterator[np.ndarray]:
+    """Cut `indices`, in order, into the longest runs that are within the budget."""
+    limits = [
+        (dataset.target_lengths[indices].astype(np.int64) + MARK, budget.target_tokens),
+        (dataset.source_lengths[indices].astype(np.int64) + MARK, budget.source_tokens),
+        (np.ones(len(indices), dtype=np.int64), budget.sentences),
+    ]
+    sums = [(np.cumsum(costs), limit) for costs, limit in limits if limit is not None]
+    begin = 0
+    while begin < len(indices):
+        spent = [int(totals[begin - 1]) if begin else 0 for totals, _ in sums]
+        ends = [
+            int(np.searchsorted(totals, before + limit, side="right"))
+            for (totals, limit), before in zip(sums, spent, strict=True)
+        ]
+        end = max(min(ends), begin + 1)
+        yield indices[begin:end]
+        begin = end
 
 
 def make_batch(
@@ -111,11 +127,41 @@ class BatchShape:
     max_length: int = 0
     """Longest sentence to declare; 0 declares the longest there is."""
 
+    @classmethod
+    def fixed(cls, dataset: ParallelDataset, batch_tokens: int, max_length: int) -> "BatchShape":
+        """One shape for all random batches of `batch_tokens` target tokens from `dataset`.
+
+        Source and sentences get their share of the corpus and a little more, so that the target side is what
+        fills up. `max_length` is the longest side that the data may have, in pieces.
+        """
+        sentences = len(dataset)
+        target = int(dataset.target_lengths.sum()) + sentences * MARK
+        source = int(dataset.source_lengths.sum()) + sentences * MARK
+        target_tokens = max(batch_tokens, max_length + MARK)
+        share = target_tokens / target
+        return cls(
+            source_tokens=max(_round_up(1.03 * share * source), max_length + MARK) + cls.multiple,
+            target_tokens=target_tokens,
+            sentences=_round_up(1.2 * share * sentences),
+            max_length=max_length + MARK,
+        )
+
+    @property
+    def budget(self) -> Budget | None:
+        """What a batch may hold to be filled up to an exact shape, with room for filler; None for `multiple`."""
+        if not self.target_tokens:
+            return None
+        longest = self.max_length
+        filler = max(self.source_tokens, self.target_tokens) // longest + 1
+        # Some source is left over for every filler sentence: attention over nothing is not a number.
+        return Budget(self.target_tokens, self.source_tokens - self.multiple, max(self.sentences - filler, 1))
+
     def fill(self, source: Packed, target: Packed, marks: Marks) -> tuple[Packed, Packed]:
-        """Append filler sentences, no longer than the longest real one, each with a source to attend to."""
+        """Append filler sentences, no longer than the declared length, each with a source to attend to."""
         need_source = self._missing(source.tokens.numel(), self.source_tokens)
         need_target = self._missing(target.tokens.numel(), self.target_tokens)
-        longest_source, longest_target = source.layout.max_length, target.layout.max_length
+        longest_source = self.max_length or source.layout.max_length
+        longest_target = self.max_length or target.layout.max_length
         count = max(-(-need_source // longest_source), -(-need_target // longest_target))
         if need_target and need_source < count and not self.source_tokens:
             need_source += self.multiple
@@ -136,6 +182,10 @@ class BatchShape:
         empty = torch.full((total - side.layout.num_sentences - count,), tokens.numel())
         offsets = torch.cat([side.layout.offsets, ends.int(), empty.int()])
         return Packed(tokens, Layout(offsets, self.max_length or side.layout.max_length))
+
+
+def _round_up(size: float, multiple: int = 64) -> int:
+    return -int(-size // multiple) * multiple
 
 
 def _with_marks(

@@ -56,7 +56,8 @@ class Embedding(nn.Module):
 
     def forward(self, batch: Packed) -> Tensor:
         """Vectors `[T, d_model]` of a packed batch."""
-        return self.dropout(self._vectors(batch.tokens, self.positions(batch.layout.positions)))
+        positions = batch.layout.positions(batch.tokens.numel())
+        return self.dropout(self._vectors(batch.tokens, self.positions(positions)))
 
     def step(self, tokens: Tensor, position: int) -> Tensor:
         """Vectors `[N, K, d_model]` of tokens `[N, K]` that all stand at one position."""

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from translator.config import Duration, TrainingSettings
-from translator.data.batches import plan_epoch
+from translator.config import Duration
+from translator.data.batches import Budget, plan_epoch
 from translator.data.dataset import ParallelDataset
 
 
@@ -55,16 +55,12 @@ class Progress:
 
 
 def batches_from(
-    dataset: ParallelDataset, settings: TrainingSettings, seed: int, progress: Progress
+    dataset: ParallelDataset, budget: Budget, order: str, seed: int, progress: Progress
 ) -> Iterator[np.ndarray]:
     """Yield the batches after a position, for ever, moving `progress` on before each is given out."""
     while True:
-        plan = plan_epoch(dataset, settings.batch_tokens, settings.order, seed, progress.epoch)
-        while progress.position < len(plan):
-            indices = plan[progress.position]
-            progress.position += 1
-            if progress.position == len(plan):
-                progress.epoch, progress.position = progress.epoch + 1, 0
-                yield indices
-                break
-            yield indices
+        plan = plan_epoch(dataset, budget, order, seed, progress.epoch)
+        for place in range(progress.position, len(plan)):
+            last = place + 1 == len(plan)
+            progress.epoch, progress.position = progress.epoch + last, 0 if last else place + 1
+            yield plan[place]

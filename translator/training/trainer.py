@@ -9,8 +9,9 @@ from translator.checkpoints import Checkpoint, RunDirectory, load_weights, model
 from translator.checkpoints.store import write_checkpoint
 from translator.config import Config
 from translator.data import PreparedData
-from translator.data.batches import BatchShape, Marks, make_batch
-from translator.model import build_model
+from translator.data.batches import BatchShape, Budget, Marks, make_batch
+from translator.data.dataset import ParallelDataset
+from translator.model import Transformer, build_model
 from translator.runtime.console import progress as progress_bar
 from translator.runtime.console import say, warn
 from translator.runtime.device import Machine
@@ -20,7 +21,7 @@ from translator.runtime.signals import Interruption
 from translator.training.optimizer import make_optimizer, optimizer_tensors, restore_optimizer, set_learning_rate
 from translator.training.progress import Progress, batches_from
 from translator.training.schedule import learning_rate
-from translator.training.update import Updater, UpdateSums
+from translator.training.update import Forward, Updater, UpdateSums
 from translator.training.validation import Validation, Validator
 
 
@@ -36,13 +37,14 @@ class Trainer:
         ).to(machine.device)
         self.optimizer = make_optimizer(self.model, config.training)
         settings = config.training
+        self.shape, forward = choose_shape(config, data.train, machine, self.model)
+        self.budget = self.shape.budget or Budget(settings.batch_tokens)
         self.update = Updater(
-            self.model, self.optimizer, machine, settings.label_smoothing, settings.clip_norm
+            self.model, self.optimizer, machine, settings.label_smoothing, settings.clip_norm, forward
         )
         self.validate = Validator(config, data.valid, tokenizers, machine)
         self.metrics = MetricsLog(run.metrics)
         self.progress = Progress()
-        self.shape = BatchShape()
 
     def resume(self) -> None:
         """Continue from the newest checkpoint where there is one."""
@@ -74,7 +76,7 @@ class Trainer:
         Raises `SystemExit` with 130 or 143 after saving for SIGINT or SIGTERM.
         """
         settings, progress = self.config.training, self.progress
-        batches = batches_from(self.data.train, settings, self.config.seed, progress)
+        batches = batches_from(self.data.train, self.budget, settings.order, self.config.seed, progress)
         window = _Window()
         bar = progress_bar(description="training", total=settings.max_steps, unit=" steps", initial=progress.step)
         with bar, Interruption() as interruption:
@@ -151,6 +153,23 @@ class Trainer:
         for step in steps:
             if step not in kept:
                 self.run.remove_checkpoint(step)
+
+
+def choose_shape(
+    config: Config, dataset: ParallelDataset, machine: Machine, model: Transformer
+) -> tuple[BatchShape, Forward]:
+    """Decide between one shape for all batches and a compiled model, or a few shapes and the model as it is."""
+    wanted = machine.device.type == "cuda" if config.compile is None else config.compile
+    if wanted and config.training.order == "bucketed":
+        say(
+            "the model is not compiled, since bucketed batches have many shapes; "
+            "training.order=random is usually faster on a GPU"
+        )
+        wanted = False
+    if not wanted:
+        return BatchShape(), model
+    shape = BatchShape.fixed(dataset, config.training.batch_tokens, config.data.max_length)
+    return shape, torch.compile(model, dynamic=False)
 
 
 class _Window:

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from translator.config import Config, DecodingSettings
-from translator.data.batches import MARK, Marks, make_batch, split_by_cost
+from translator.data.batches import MARK, Budget, Marks, make_batch, split_by_budget
 from translator.data.dataset import ParallelDataset
 from translator.decoding import TransformerSteps, translate_ids
 from translator.evaluation import Score, score
@@ -65,12 +65,11 @@ class Validator:
     def _loss(self, model: Transformer) -> tuple[float, float]:
         tokenizers, device = self.tokenizers, self.machine.device
         marks = Marks(tokenizers.source.eos_id, tokenizers.target.bos_id, tokenizers.target.eos_id)
-        costs = self.dataset.target_lengths[self.usable].astype(np.int64) + MARK
-        order = np.argsort(costs, kind="stable")
-        budget = self.config.training.batch_tokens
+        by_length = self.usable[np.argsort(self.dataset.target_lengths[self.usable], kind="stable")]
+        budget = Budget(self.config.training.batch_tokens)
         smoothing = self.config.training.label_smoothing
         smoothed, nll, tokens = 0.0, 0.0, 0
-        for indices in split_by_cost(self.usable[order], costs[order], budget):
+        for indices in split_by_budget(self.dataset, by_length, budget):
             batch = make_batch(self.dataset, indices, marks).to(device)
             with self.machine.autocast():
                 states = model(batch.source, batch.target)
