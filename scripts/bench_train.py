@@ -2,8 +2,8 @@
 
 All contenders have the same shape, vocabulary, dropout, label smoothing, first weights and batches; before
 the clock starts it is checked that they get the same tokens, count as many parameters and compute the same
-loss. Each lives in a process of its own, because the C allocator's settings hold for a whole process, and they
-take turns, never two at once. This says nothing about quality, or about speed on a GPU.
+loss. Each lives in a process of its own, because the C allocator's settings hold for a whole process, and
+they take turns, never two at once. This says nothing about quality, or about speed on a GPU.
 
 Needs the `bench` extra: `scripts/setup bench`, then `.venv/bin/python scripts/bench_train.py --shape both`.
 """
@@ -37,7 +37,7 @@ from torch.nn import functional
 
 from translator.attention import Packed
 from translator.config import Config, load_config
-from translator.data.batches import Batch, Marks, make_batch, plan_epoch
+from translator.data.batches import Batch, Budget, Marks, make_batch, plan_epoch
 from translator.data.dataset import DatasetWriter, ParallelDataset
 from translator.model import Transformer, build_model, count_parameters
 from translator.runtime.device import choose_machine
@@ -46,6 +46,7 @@ from translator.runtime.random import seed_step
 from translator.text import load_tokenizers
 from translator.training.loss import smoothed_cross_entropy
 from translator.training.optimizer import make_optimizer
+from translator.training.trainer import choose_shape
 from translator.training.update import Updater
 
 SEED = 1
@@ -100,38 +101,45 @@ class Check(NamedTuple):
 
 
 class OurStep:
-    """The step of `translator train`."""
+    """The step of `translator train`, filled up to the shapes that it chooses."""
 
-    def __init__(self, task: Task) -> None:
-        training = task.config.training
-        self.smoothing = training.label_smoothing
+    def __init__(self, task: Task, dataset: ParallelDataset) -> None:
+        training, machine = task.config.training, choose_machine("cpu", task.precision, task.threads)
+        self.marks, self.dataset, self.smoothing = task.marks, dataset, training.label_smoothing
         self.model = task.first_model()
+        self.shape, forward = choose_shape(task.config, dataset, machine, self.model)
         optimizer = make_optimizer(self.model, training)
-        machine = choose_machine("cpu", task.precision, task.threads)
-        self.update = Updater(self.model, optimizer, machine, self.smoothing, training.clip_norm)
+        self.update = Updater(self.model, optimizer, machine, self.smoothing, training.clip_norm, forward)
 
-    def step(self, batch: Batch) -> None:
-        """Do one optimizer step."""
+    def step(self, indices: np.ndarray) -> int:
+        """Do one optimizer step on these pairs; return the target tokens."""
         self.model.train()
-        self.update([batch])
+        return self.update([self._batch(indices)]).target_tokens
 
     @torch.no_grad()
-    def check(self, batch: Batch) -> Check:
-        """Describe what a step on `batch` computes."""
+    def check(self, indices: np.ndarray) -> Check:
+        """Describe what a step on these pairs computes."""
         self.model.eval()
-        states = self.model(batch.source, batch.target)
+        batch = self._batch(indices)
+        # Behind the real sentences come those that fill the batch up.
+        source = batch.source.tokens[: batch.source.layout.offsets[len(indices)]]
+        target = batch.target.tokens[: batch.target_tokens]
+        states = self.model(batch.source, batch.target)[: batch.target_tokens]
         sums = smoothed_cross_entropy(states, self.model.output_weight, batch.labels, self.smoothing)
         loss = float(sums.smoothed) / batch.target_tokens
-        ids = _digest(batch.source.tokens, batch.target.tokens, batch.labels)
+        ids = _digest(source, target, batch.labels)
         return Check(count_parameters(self.model), batch.target_tokens, ids, loss)
+
+    def _batch(self, indices: np.ndarray) -> Batch:
+        return make_batch(self.dataset, indices, self.marks, self.shape)
 
 
 class MarianStep:
     """The loop that one would write around MarianMTModel."""
 
-    def __init__(self, task: Task, variant: Variant) -> None:
+    def __init__(self, task: Task, dataset: ParallelDataset, variant: Variant) -> None:
         training = task.config.training
-        self.smoothing = training.label_smoothing
+        self.marks, self.dataset, self.smoothing = task.marks, dataset, training.label_smoothing
         self.model = marian_model(task, variant.attention)
         # fused=None is PyTorch's default: a loop over the parameters on the CPU.
         self.optimizer = torch.optim.Adam(
@@ -139,18 +147,20 @@ class MarianStep:
             eps=training.adam_epsilon, fused=True if variant.fused_adam else None,
         )  # fmt: skip
 
-    def step(self, batch: Batch) -> None:
-        """Do one optimizer step."""
+    def step(self, indices: np.ndarray) -> int:
+        """Do one optimizer step on these pairs; return the target tokens."""
         self.model.train()
+        batch = make_batch(self.dataset, indices, self.marks)
         self._loss(*_marian_inputs(batch)).backward()
         self.optimizer.step()
         self.optimizer.zero_grad()
+        return batch.target_tokens
 
     @torch.no_grad()
-    def check(self, batch: Batch) -> Check:
-        """Describe what a step on `batch` computes."""
+    def check(self, indices: np.ndarray) -> Check:
+        """Describe what a step on these pairs computes."""
         self.model.eval()
-        source, mask, target, labels = _marian_inputs(batch)
+        source, mask, target, labels = _marian_inputs(make_batch(self.dataset, indices, self.marks))
         real = labels != IGNORED
         ids = _digest(source[mask.bool()], target[real], labels[real])
         parameters = sum(p.numel() for p in self.model.parameters() if p.requires_grad)
@@ -250,17 +260,16 @@ def serve(connection: Connection, name: str, task: Task, checked: np.ndarray) ->
     variant = VARIANTS.get(name)
     if (variant is None or variant.keeps_memory) and not keep_freed_memory():
         print(f"{name}: this C library takes no allocator settings", file=sys.stderr)
-    contender = OurStep(task) if variant is None else MarianStep(task, variant)
     dataset = ParallelDataset.open(task.data)
-    connection.send(contender.check(make_batch(dataset, checked, task.marks)))
+    contender = OurStep(task, dataset) if variant is None else MarianStep(task, dataset, variant)
+    connection.send(contender.check(checked))
     steps = 0
     while (batches := connection.recv()) is not None:
         began, tokens = time.perf_counter(), 0
         for indices in batches:
             seed_step(SEED, steps)
-            batch = make_batch(dataset, indices, task.marks)
-            contender.step(batch)
-            steps, tokens = steps + 1, tokens + batch.target_tokens
+            tokens += contender.step(indices)
+            steps += 1
         connection.send(Timing(tokens, time.perf_counter() - began))
 
 
@@ -358,7 +367,7 @@ def compare(checks: dict[str, Check]) -> None:
 def plan_rounds(task: Task, rounds: int, steps: int) -> list[list[np.ndarray]]:
     """Choose batches of an epoch so that every round has short and long sentences in equal shares."""
     dataset = ParallelDataset.open(task.data)
-    epoch = plan_epoch(dataset, task.config.training.batch_tokens, "bucketed", SEED, 0)
+    epoch = plan_epoch(dataset, Budget(task.config.training.batch_tokens), "bucketed", SEED, 0)
     by_length = sorted(epoch, key=lambda indices: float(dataset.target_lengths[indices].mean()))
     # The last one, of the longest sentences, is what was left and seldom full.
     places = np.linspace(0, max(len(by_length) - 2, 0), rounds * steps).round().astype(int)

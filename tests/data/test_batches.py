@@ -1,5 +1,6 @@
 """Batches: every pair once an epoch, within the budget, and the same for the same seed and epoch."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -8,9 +9,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from translator.data import ParallelDataset
-from translator.data.batches import Marks, make_batch, plan_epoch, split_by_cost
+from translator.data.batches import Budget, Marks, make_batch, plan_epoch, split_by_budget
 from translator.data.dataset import DatasetWriter
 
+PLAIN = Budget(40)
 MARKS = Marks(source_eos=2, target_bos=1, target_eos=3)
 
 
@@ -28,21 +30,60 @@ def dataset(tmp_path: Path) -> ParallelDataset:
 
 
 def plan(
-    dataset: ParallelDataset, order: str, seed: int = 1, epoch: int = 0, budget: int = 40
+    dataset: ParallelDataset, order: str, seed: int = 1, epoch: int = 0, budget: Budget = PLAIN
 ) -> list[list[int]]:
     return [batch.tolist() for batch in plan_epoch(dataset, budget, order, seed, epoch)]
 
 
+def costs_of(dataset: ParallelDataset, batch: list[int]) -> tuple[int, int, int]:
+    """Target tokens and source tokens, a mark with each sentence, and sentences."""
+    sides = (int((lengths[batch] + 1).sum()) for lengths in (dataset.target_lengths, dataset.source_lengths))
+    return (*sides, len(batch))
+
+
+def within(costs: tuple[int, int, int], budget: Budget) -> bool:
+    limits = (budget.target_tokens, budget.source_tokens, budget.sentences)
+    return all(limit is None or cost <= limit for cost, limit in zip(costs, limits, strict=True))
+
+
+BUDGETS = [
+    Budget(1),
+    Budget(13),
+    Budget(40),
+    Budget(10_000),
+    Budget(40, 30),
+    Budget(60, None, 4),
+    Budget(99, 80, 9),
+]
+
+
 @pytest.mark.parametrize("order", ["bucketed", "random"])
-@pytest.mark.parametrize("budget", [1, 13, 40, 10_000])
+@pytest.mark.parametrize("budget", BUDGETS, ids=str)
 def test_every_pair_is_in_exactly_one_batch_within_the_budget(
-    dataset: ParallelDataset, order: str, budget: int
+    dataset: ParallelDataset, order: str, budget: Budget
 ) -> None:
     for epoch in range(3):
         batches = plan(dataset, order, epoch=epoch, budget=budget)
         assert sorted(pair for batch in batches for pair in batch) == list(range(len(dataset)))
-        costs = [int((dataset.target_lengths[batch] + 1).sum()) for batch in batches]
-        assert all(cost <= budget or len(batch) == 1 for cost, batch in zip(costs, batches, strict=True))
+        assert all(len(batch) == 1 or within(costs_of(dataset, batch), budget) for batch in batches)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=40)
+@given(
+    chosen=st.lists(st.integers(0, 199), max_size=30),
+    budget=st.builds(
+        Budget, st.integers(1, 60), st.none() | st.integers(1, 60), st.none() | st.integers(1, 9)
+    ),
+)
+def test_runs_are_in_order_and_as_long_as_the_budget_allows(
+    dataset: ParallelDataset, chosen: list[int], budget: Budget
+) -> None:
+    indices = np.array(chosen, dtype=np.int64)
+    runs = [run.tolist() for run in split_by_budget(dataset, indices, budget)]
+    assert [item for run in runs for item in run] == chosen
+    assert all(len(run) == 1 or within(costs_of(dataset, run), budget) for run in runs)
+    for run, following in pairwise(runs):
+        assert not within(costs_of(dataset, [*run, following[0]]), budget)
 
 
 @pytest.mark.parametrize("order", ["bucketed", "random"])
@@ -65,16 +106,6 @@ def test_bucketed_batches_hold_like_lengths(dataset: ParallelDataset) -> None:
     assert spread["bucketed"] <= 1 < spread["random"]
     lengths = [int(dataset.target_lengths[batch[0]]) for batch in plan(dataset, "bucketed")]
     assert lengths != sorted(lengths), "short batches do not all come first"
-
-
-@given(costs=st.lists(st.integers(1, 9), max_size=30), budget=st.integers(1, 25))
-def test_runs_are_as_long_as_the_budget_allows(costs: list[int], budget: int) -> None:
-    array = np.array(costs, dtype=np.int64)
-    runs = [run.tolist() for run in split_by_cost(np.arange(len(costs)), array, budget)]
-    assert [item for run in runs for item in run] == list(range(len(costs)))
-    for run, following in zip(runs, runs[1:], strict=False):
-        assert sum(costs[item] for item in run) + costs[following[0]] > budget
-    assert all(sum(costs[item] for item in run) <= budget or len(run) == 1 for run in runs)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=25)

@@ -66,7 +66,7 @@ def read_checkpoint(path: Path, with_optimizer: bool = True) -> Checkpoint:
     try:
         state = json.loads((path / STATE).read_text())
         checksums = state.pop("sha256")
-    except (OSError, ValueError, KeyError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
         raise CheckpointError(f"{path / STATE} is missing or damaged ({error}); use another checkpoint") from None
     weights = _read(path / WEIGHTS, checksums)
     optimizer = _read(path / OPTIMIZER, checksums) if with_optimizer and OPTIMIZER in checksums else {}

@@ -128,6 +128,9 @@ def _place(values: dict[str, Any], key: str, value: Any, problems: list[str]) ->
             problems.append(f"`{key}`: `{section}` has no settings inside")
             return
         place = child
+    if isinstance(place.get(name), dict):
+        problems.append(f"`{key}`: found a value and settings inside it; keep one")
+        return
     place[name] = value
 
 

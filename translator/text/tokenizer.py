@@ -65,11 +65,9 @@ class Tokenizer:
 
     def decode(self, ids: Sequence[int]) -> str:
         """Return the text of piece ids, without end marks; a line feed (spelt in bytes) becomes a space."""
-        marks = (self.bos_id, self.eos_id)
-        kept = [int(piece) for piece in ids if piece not in marks]
-        if kept and not (min(kept) >= 0 and max(kept) < self.vocab_size):
-            wrong = next(piece for piece in kept if not 0 <= piece < self.vocab_size)
-            raise TokenizerError(f"there is no piece {wrong}; expected 0 to {self.vocab_size - 1}")
+        kept = [int(piece) for piece in ids]
+        if wrong := [piece for piece in kept if not 0 <= piece < self.vocab_size]:
+            raise TokenizerError(f"there is no piece {wrong[0]}; expected 0 to {self.vocab_size - 1}")
         return self._processor.decode(kept).replace("\n", " ")
 
     def encode_pieces(self, text: str) -> list[str]:
@@ -78,8 +76,7 @@ class Tokenizer:
 
     def decode_pieces(self, pieces: Sequence[str]) -> str:
         """Return the text of pieces, the inverse of `encode_pieces`; end marks are left out."""
-        marks = [self._processor.id_to_piece(mark) for mark in (self.bos_id, self.eos_id)]
-        return self._processor.decode([piece for piece in pieces if piece not in marks]).replace("\n", " ")
+        return self._processor.decode(list(pieces)).replace("\n", " ")
 
     def pieces(self, ids: Sequence[int]) -> list[str]:
         """Return the pieces as written in the vocabulary (U+2581 begins a word), for people to look at."""

@@ -1,0 +1,81 @@
+"""Random numbers, devices and the allocator."""
+
+import pytest
+import torch
+
+from translator.errors import DeviceError
+from translator.model.dropout import Dropout
+from translator.runtime import device as module
+from translator.runtime.device import choose_machine
+from translator.runtime.diagnosis import diagnose
+from translator.runtime.memory import keep_freed_memory
+from translator.runtime.random import dropout_scale, seed_step
+
+
+@pytest.mark.parametrize("probability", [0.1, 0.3, 0.5, 0.9])
+def test_dropout_drops_its_share_and_keeps_the_mean(probability: float) -> None:
+    torch.manual_seed(1)
+    scale = dropout_scale(torch.empty(1001, 301), probability)
+    dropped = (scale == 0).float().mean().item()
+    assert dropped == pytest.approx(probability, abs=0.005)
+    assert scale.mean().item() == pytest.approx(1.0, abs=0.02)
+    kept = scale[scale > 0]
+    assert kept.unique().numel() == 1
+    assert kept[0].item() == pytest.approx(1 / (1 - probability), rel=1e-4)
+    neighbours = ((scale[:, 1:] == 0) & (scale[:, :-1] == 0)).float().mean().item()
+    assert neighbours == pytest.approx(probability**2, abs=0.01)
+
+
+def test_dropout_adds_to_the_residual_and_rests_in_evaluation() -> None:
+    dropout = Dropout(0.4)
+    residual, values = torch.randn(50, 8), torch.randn(50, 8)
+    torch.manual_seed(2)
+    added = dropout.add(residual, values)
+    torch.manual_seed(2)
+    torch.testing.assert_close(added, residual + dropout(values))
+    assert not torch.allclose(added, residual + values)
+    dropout.eval()
+    assert torch.equal(dropout.add(residual, values), residual + values)
+    assert dropout(values) is values
+
+
+def test_a_step_has_its_own_random_numbers() -> None:
+    def draw(*position: int) -> list[float]:
+        seed_step(*position)
+        return torch.rand(4).tolist()
+
+    draws = [draw(1, 1), draw(1, 2), draw(2, 1), draw(1, 1, 1)]
+    assert draw(1, 1) == draws[0]
+    assert len({tuple(values) for values in draws}) == 4
+
+
+def test_what_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(DeviceError, match="sees no CUDA device"):
+        choose_machine(device="cuda")
+    with pytest.raises(DeviceError, match="fp16 needs a CUDA device"):
+        choose_machine(device="cpu", precision="fp16")
+
+
+@pytest.mark.parametrize(("able", "expected"), [(True, "bf16"), (False, "fp32")])
+def test_auto_precision_is_bf16_where_it_is_done_well(
+    able: bool, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_does_bf16_well", lambda device: able)
+    machine = choose_machine(device="cpu")
+    assert machine.precision == expected
+    with machine.autocast():
+        product = torch.ones(2, 2) @ torch.ones(2, 2)
+    assert product.dtype == machine.dtype
+
+
+def test_the_allocator_takes_its_settings_or_says_no(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert keep_freed_memory() in (True, False)
+    monkeypatch.setattr("sys.platform", "win32")
+    assert keep_freed_memory() is False
+
+
+def test_the_diagnosis_names_versions_and_choice() -> None:
+    facts = diagnose()
+    assert facts["torch"] == torch.__version__ or facts["torch"].split("+")[0] == torch.__version__.split("+")[0]
+    assert "CPU" in facts["auto chooses"] or torch.cuda.is_available()

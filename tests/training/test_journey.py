@@ -1,0 +1,160 @@
+"""Training through the real command: from text to a run, resumed, interrupted, refused."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from translator.checkpoints import RunDirectory, load_bundle, read_checkpoint
+
+Call = Callable[..., tuple[int, str, str]]
+
+
+def weights_of(run: Path, step: int) -> dict[str, torch.Tensor]:
+    return read_checkpoint(RunDirectory(run).checkpoint(step)).weights
+
+
+def test_from_text_to_a_run_that_translates(settings_file: Path, run_command: Callable[..., subprocess.CompletedProcess[bytes]]) -> None:  # fmt: skip
+    result = run_command("train", settings_file)
+    errors = result.stderr.decode()
+    assert result.returncode == 0, errors
+    run = settings_file.parent / "run"
+    assert result.stdout.decode().strip() == str(run)
+    assert "training:" in errors and "tokens/s" in errors
+    assert "validation loss" in errors and "translation" in errors
+    assert "finished after 12 steps" in errors and re.search(r"BLEU = .*tok:13a", errors)
+    directory = RunDirectory(run)
+    assert directory.steps()[-2:] == [8, 12]
+    assert len(directory.steps()) <= 3  # two newest and the best
+    lines = [json.loads(line) for line in directory.metrics.read_text().splitlines()]
+    trained = [line for line in lines if line["kind"] == "train"]
+    assert [line["step"] for line in trained] == [2, 4, 6, 8, 10, 12]
+    assert trained[-1]["loss"] < trained[0]["loss"]
+    validated = [line for line in lines if line["kind"] == "valid"]
+    assert [line["step"] for line in validated] == [4, 8, 12]
+    assert all("signature" in score for line in validated for score in line["scores"])
+    translated = run_command("translate", run, input=b"the dog sleeps.\n\na cat reads.\n")
+    assert translated.returncode == 0 and translated.stdout.count(b"\n") == 3
+    assert translated.stdout.split(b"\n")[1] == b""
+
+
+def test_resuming_gives_the_weights_of_an_uninterrupted_run(settings_file: Path, call_program: Call) -> None:
+    whole, parts = settings_file.parent / "whole", settings_file.parent / "parts"
+    assert call_program("train", settings_file, f"run={whole}")[0] == 0
+    # Steps 5 and 10 lie inside an epoch and beyond its border.
+    for steps in (5, 10, 12):
+        code, _, errors = call_program("train", settings_file, f"run={parts}", f"training.max_steps={steps}")
+        assert code == 0
+    assert "resuming after step 10" in errors
+    expected, found = weights_of(whole, 12), weights_of(parts, 12)
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+    state = read_checkpoint(RunDirectory(parts).checkpoint(12)).state
+    assert state["epoch"] > 0
+
+
+def test_a_finished_run_says_so_and_goes_on_when_asked(settings_file: Path, call_program: Call) -> None:
+    run = settings_file.parent / "run"
+    assert call_program("train", settings_file)[0] == 0
+    before = (run / "models" / "final" / "model.safetensors").read_bytes()
+    code, out, errors = call_program("train", settings_file)
+    assert (code, out.strip()) == (0, str(run))
+    assert "has already ended, after step 12; raise training.max_steps to go on" in errors
+    assert (run / "models" / "final" / "model.safetensors").read_bytes() == before
+    assert call_program("train", settings_file, "training.max_steps=14")[0] == 0
+    assert RunDirectory(run).steps()[-1] == 14
+
+
+def test_a_setting_that_cannot_change_is_named(settings_file: Path, call_program: Call) -> None:
+    assert call_program("train", settings_file)[0] == 0
+    code, _, errors = call_program("train", settings_file, "model.d_ff=64", "seed=3", "training.log_every=5")
+    assert code == 1
+    assert "model.d_ff" in errors and "was begun with 32, found 64" in errors
+    assert "seed" in errors and "log_every" not in errors
+
+
+def test_five_mistakes_are_printed_before_anything_is_touched(settings_file: Path, call_program: Call) -> None:
+    before = sorted(settings_file.parent.rglob("*"))
+    mistakes = ["trainig.max_steps=5", "training.learning_rat=1", "model.dropout=2", "precision=fp8", "seed=one"]
+    code, out, errors = call_program("train", settings_file, *mistakes)
+    assert (code, out) == (1, "")
+    assert "5 mistakes in the settings" in errors
+    assert "did you mean training?" in errors and "did you mean training.learning_rate?" in errors
+    assert sorted(settings_file.parent.rglob("*")) == before
+
+
+def test_wrong_usage_exits_with_2(call_program: Call, tmp_path: Path) -> None:
+    code, _, errors = call_program("train", tmp_path / "a.yaml", "training")
+    assert code == 2
+    assert "expected KEY=VALUE" in errors
+
+
+def test_training_without_a_corpus_is_explained(call_program: Call, tmp_path: Path) -> None:
+    code, _, errors = call_program("train", f"run={tmp_path / 'run'}")
+    assert code == 1
+    assert "data.train" in errors
+
+
+def test_sigterm_saves_and_the_same_command_continues(settings_file: Path) -> None:
+    command = [sys.executable, "-m", "translator", "train", str(settings_file), "training.max_steps=100k"]
+    command.append("training.validate_every=50k")
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, env=environment)
+    metrics = settings_file.parent / "run" / "metrics.jsonl"
+    deadline = time.monotonic() + 60
+    while not metrics.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 143
+    assert b"stopped by SIGTERM after step" in errors
+    steps = RunDirectory(settings_file.parent / "run").steps()
+    assert len(steps) == 1
+    command[-2:] = [f"training.max_steps={steps[0] + 1}"]
+    result = subprocess.run(command, capture_output=True, env=environment, timeout=60)
+    assert result.returncode == 0
+    assert f"resuming after step {steps[0]:,}".encode() in result.stderr
+
+
+def test_early_stopping_and_the_end_of_epochs(settings_file: Path, call_program: Call) -> None:
+    common = ("training.validate_every=1", "training.learning_rate=1e-9", "training.best_metric=loss")
+    code, _, errors = call_program("train", settings_file, *common, "training.patience=2", "training.warmup_steps=0")
+    assert code == 0
+    run = RunDirectory(settings_file.parent / "run")
+    history = read_checkpoint(run.checkpoint(run.steps()[-1])).state["history"]
+    losses = [entry["loss"] for entry in history]
+    assert len(losses) < 12 and min(losses) == losses[-3]
+    other = settings_file.parent / "epochs"
+    code, _, _ = call_program("train", settings_file, f"run={other}", "training.max_epochs=1")
+    assert code == 0
+    state = read_checkpoint(RunDirectory(other).checkpoint(RunDirectory(other).steps()[-1])).state
+    assert (state["epoch"], state["position"]) == (1, 0)
+
+
+def test_average_gives_weights_a_name(settings_file: Path, call_program: Call) -> None:
+    run = settings_file.parent / "run"
+    assert call_program("train", settings_file, "training.average_last=1")[0] == 0
+    code, out, _ = call_program("average", run, "--last", "2", "--name", "mean")
+    assert code == 0 and "average of step-00000008, step-00000012" in out
+    mean = load_bundle(run, weights="mean")
+    expected = (weights_of(run, 8)["output_weight"] + weights_of(run, 12)["output_weight"]) / 2
+    torch.testing.assert_close(mean.model.output_weight.detach(), expected)
+    code, _, errors = call_program("average", run, "--step", "8", "--step", "9")
+    assert code == 1 and "'9'" in errors
+
+
+def test_config_and_doctor_print_what_they_know(settings_file: Path, call_program: Call) -> None:
+    code, out, _ = call_program("config", "show", settings_file, "seed=9")
+    assert code == 0 and "seed: 9" in out and "d_ff: 32" in out and "label_smoothing: 0.1" in out
+    code, out, _ = call_program("config", "schema")
+    assert code == 0 and "training.max_steps" in out
+    code, out, _ = call_program("config", "schema", "--json")
+    assert code == 0 and json.loads(out)["properties"]["training"]
+    code, out, _ = call_program("doctor")
+    assert code == 0 and "auto chooses" in out and "torch" in out
