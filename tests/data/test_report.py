@@ -1,6 +1,7 @@
 """The figures of a report, against counting by hand."""
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,11 @@ def test_figures_equal_counting(
     corpus: Callable[[str, Pairs], str],
     settings: Callable[..., Config],
     pairs: Callable[[int, int], Pairs],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    valid = [*pairs(90, 3), ("漢字 dog", "Hund 🙂"), ("", "")]
+    # The package has a function of the same name as the module.
+    monkeypatch.setattr(sys.modules["translator.data.report"], "_CHUNK_PAIRS", 2)
+    valid = [*pairs(90, 2), ("dog " * 40, "Hund " * 40), ("漢字 dog", "Hund 🙂"), ("", "")]
     train = [*pairs(0, 50), ("", "leer"), pairs(4, 1)[0]]
     prepared = prepare(settings(train=corpus("train", train), valid=corpus("valid", valid)), tmp_path / "out")
     figures = report(prepared)

@@ -21,6 +21,7 @@ from translator.text import (
 
 ENGLISH = "the dog cat house garden runs sleeps sees a small old red man woman in on and"
 GERMAN = "der Hund Katze Haus Garten läuft schläft sieht ein klein alt rot Mann Frau in auf und"
+SMALL = TokenizerSettings(vocab_size=320)
 LOOKALIKES = ["</s>", "<s>", "<unk>", "<pad>", "<0x41>", "a </s> b", "<s><s>", "x<unk>y"]
 
 
@@ -179,10 +180,9 @@ def test_one_tokenizer_for_each_side(tmp_path: Path) -> None:
     assert (loaded.joint, loaded.source.model, loaded.target.model) == (
         False, trained.source.model, trained.target.model,
     )  # fmt: skip
-    only_source = train_tokenizer(
-        lambda: [source for source, _ in pairs()], TokenizerSettings(vocab_size=320)
-    )
-    assert loaded.source.model == only_source.model
+    for place, side in enumerate((loaded.source, loaded.target)):
+        alone = train_tokenizer(lambda place=place: [pair[place] for pair in pairs()], SMALL)
+        assert side.model == alone.model
 
 
 def test_a_joint_tokenizer_is_one_object_and_can_be_copied(tmp_path: Path) -> None:

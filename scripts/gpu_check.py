@@ -1,0 +1,327 @@
+"""Checks and times everything on one CUDA device in one call, without a network.
+
+    python scripts/gpu_check.py [--multi30k DIRECTORY] [--json FILE]
+
+Parts, in order: `ceilings` (copy bandwidth and bf16 matrix product of this device, which the rest is compared
+with), `kernels` (varlen against padded against explicit attention, values and gradients), `training` (target
+tokens/s of base and big on batches of one shape, compiled), `multi30k` (the tiny model trained to its end through
+`translator train`) and `decoding` (tokens/s of that model). Prints a table in Markdown. With `--device cpu --quick`
+it runs anywhere in a minute, to test the script and not the machine.
+"""
+
+import argparse
+import dataclasses
+import json
+import math
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from translator.attention import Layout, attend, attention_weights
+from translator.attention.kernels import choose_kernel
+from translator.attention.padded import attend_padded, to_packed
+from translator.checkpoints import load_bundle
+from translator.config import Config, DecodingSettings, load_config, resolve_preset
+from translator.data import Gathered
+from translator.data.batches import BatchShape, Marks, make_batch, plan_epoch
+from translator.decoding import TransformerSteps, translate_ids
+from translator.model import Transformer, build_model, count_parameters
+from translator.runtime.device import Machine, choose_machine
+from translator.training import train
+from translator.training.optimizer import make_optimizer
+from translator.training.update import Updater
+
+PARTS = ("ceilings", "kernels", "training", "multi30k", "decoding")
+MARKS = Marks(source_eos=2, target_bos=1, target_eos=2)
+VOCABULARY = 37_000
+
+
+@dataclasses.dataclass
+class Row:
+    """One line of the table."""
+
+    what: str
+    value: str
+    note: str = ""
+
+
+class Check:
+    """The parts, and what they have found so far."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.options = options
+        self.quick: bool = options.quick
+        self.machine = choose_machine(options.device, options.precision)
+        self.device = self.machine.device
+        self.rows: list[Row] = []
+        self.figures: dict[str, Any] = {"torch": torch.__version__, "device": str(self.machine)}
+        self.failures = 0
+        self.run = Path(options.run)
+
+    def add(self, what: str, value: str, note: str = "") -> None:
+        """Keep a line and print it at once."""
+        self.rows.append(Row(what, value, note))
+        print(f"  {what}: {value}  {note}", flush=True)
+
+    def seconds(self, action: Callable[[], object], repeats: int = 10) -> float:
+        """Median seconds of `action`, after three calls for warming up."""
+        times = []
+        for attempt in range(3 + repeats):
+            self.wait()
+            began = time.perf_counter()
+            action()
+            self.wait()
+            if attempt >= 3:
+                times.append(time.perf_counter() - began)
+        return statistics.median(times)
+
+    def wait(self) -> None:
+        """Let the device finish."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize()
+
+    def ceilings(self) -> None:
+        """Copy bandwidth, counting bytes read and written, and the bf16 matrix product, on random data."""
+        count = 1 << (20 if self.quick else 30)
+        numbers = torch.empty(count, dtype=torch.float32, device=self.device).normal_()
+        copy = torch.empty_like(numbers)
+        gigabytes = 2 * 4 * count / self.seconds(lambda: copy.copy_(numbers)) / 1e9
+        del numbers, copy
+        size = 512 if self.quick else 8192
+        left, right = torch.randn(2, size, size, device=self.device).to(torch.bfloat16)
+        teraflops = 2 * size**3 / self.seconds(lambda: left @ right) / 1e12
+        self.figures |= {"copy_gb_per_second": gigabytes, "matmul_tflops": teraflops}
+        self.add("copy bandwidth", f"{gigabytes:,.0f} GB/s", "read and written bytes")
+        self.add("bf16 matrix product", f"{teraflops:,.1f} TFLOP/s", f"{size} cubed")
+
+    def kernels(self) -> None:
+        """Attention of random sentences, an empty one among them: values and gradients of every kernel."""
+        for dtype, tolerance in ((torch.float32, 1e-4), (torch.bfloat16, 3e-2), (torch.float16, 4e-3)):
+            if dtype == torch.float16 and self.device.type == "cpu":
+                continue
+            for use in ("self", "causal", "cross"):
+                error = self._kernel_error(dtype, use)
+                self.failures += error > tolerance
+                verdict = "agrees" if error <= tolerance else f"FAILS (expected at most {tolerance:g})"
+                kernel = choose_kernel(torch.empty(1, 1, 64, dtype=dtype, device=self.device))
+                self.add(f"{kernel}, {str(dtype)[6:]}, {use}", verdict, f"largest error {error:.1e}")
+
+    def _kernel_error(self, dtype: torch.dtype, use: str) -> float:
+        """Largest difference of `attend` and of the padded kernel from the explicit weights in fp32."""
+        torch.manual_seed(1)
+        random = np.random.default_rng(1)
+        layouts = [random_layout(random.integers(0, 90, 64), self.device) for _ in range(2)]
+        if use != "cross":
+            layouts[1] = layouts[0]
+        else:
+            # Real sentences have a source; an empty one is only ever filler without a target.
+            layouts[1] = random_layout(random.integers(1, 90, 64), self.device)
+        sizes = [int(layout.offsets[-1]) for layout in layouts]
+        query = torch.randn(sizes[0], 8, 64, device=self.device).to(dtype).requires_grad_()
+        key, value = (
+            torch.randn(sizes[1], 8, 64, device=self.device).to(dtype).requires_grad_() for _ in range(2)
+        )
+        upstream = torch.randn(sizes[0], 8, 64, device=self.device).to(dtype)
+        causal = use == "causal"
+        wide = [part.detach().float().requires_grad_() for part in (query, key, value)]
+        expected = [explicit(*wide, *layouts, causal)]
+        expected += torch.autograd.grad(expected[0], wide, upstream.float())
+        worst = 0.0
+        for kernel in (attend, lambda *inputs: attend_padded(*inputs, 0.0)):
+            found = [kernel(query, key, value, *layouts, causal)]
+            found += torch.autograd.grad(found[0], (query, key, value), upstream)
+            for mine, reference in zip(found, expected, strict=True):
+                scale = max(1.0, float(reference.abs().max()))
+                worst = max(worst, float((mine.float() - reference).abs().max()) / scale)
+        return worst
+
+    def training(self) -> None:
+        """Whole training steps on synthetic batches of one shape: forward, loss, backward, Adam."""
+        for preset in ("base", "big"):
+            config = resolve_preset(load_config(None, [f"preset={preset}"]))
+            if self.quick:
+                small = {"d_model": 32, "d_ff": 64, "encoder_layers": 1, "decoder_layers": 1, "num_heads": 2}
+                config = config.model_copy(update={"model": config.model.model_copy(update=small)})
+            rate, share, memory = self._training_rate(config)
+            self.figures[f"training_{preset}"] = {"tokens_per_second": rate, "share_of_matmul": share}
+            self.add(
+                f"training, {preset}", f"{rate:,.0f} target tokens/s",
+                f"{share:.0%} of the matrix product, peak memory {memory:.1f} GiB" if share else "",
+            )  # fmt: skip
+
+    def _training_rate(self, config: Config) -> tuple[float, float, float]:
+        vocabulary = 500 if self.quick else VOCABULARY
+        tokens = 500 if self.quick else self.options.batch_tokens
+        pairs: Any = SyntheticPairs(tokens // 4, vocabulary)
+        model = build_model(config.model, vocabulary, vocabulary, seed=1).to(self.device).train()
+        shape = BatchShape.fixed(pairs, tokens, pairs.longest)
+        assert shape.budget is not None
+        batches = [
+            make_batch(pairs, indices, MARKS, shape) for indices in plan_epoch(pairs, shape.budget, "random", 1, 0)
+        ][:-1]
+        forward = torch.compile(model, dynamic=False) if self.device.type == "cuda" else model
+        update = Updater(model, make_optimizer(model, config.training), self.machine, 0.1, 0.0, forward)
+        for batch in batches[:3]:
+            update([batch])
+        self.wait()
+        began, done = time.perf_counter(), 0
+        for step in range(4 if self.quick else 60):
+            done += update([batches[step % len(batches)]]).target_tokens
+        self.wait()
+        rate = done / (time.perf_counter() - began)
+        flops = training_flops_per_token(model, pairs) * rate
+        ceiling = self.figures.get("matmul_tflops", math.inf) * 1e12
+        memory = torch.cuda.max_memory_allocated() / 2**30 if self.device.type == "cuda" else 0.0
+        return rate, flops / ceiling, memory
+
+    def multi30k(self) -> None:
+        """Train configs/multi30k-en-de.yaml to its end from text files; without them, the sample corpus."""
+        root = Path(__file__).parents[1]
+        if self.options.multi30k:
+            corpus = Path(self.options.multi30k)
+            names = {"train": "train", "valid": "val", "test": "test_2016_flickr"}
+            settings = [f"data.{key}={corpus / name}.{{en,de}}.gz" for key, name in names.items()]
+            path = root / "configs" / "multi30k-en-de.yaml"
+        else:
+            settings = [f"data.{name}={root / 'data' / name}.{{en,de}}" for name in ("train", "valid", "test")]
+            path = root / "configs" / "sample-en-de.yaml"
+        settings += [f"run={self.run}", f"device={self.device.type}", f"precision={self.machine.precision}"]
+        if self.quick:
+            settings += ["training.max_steps=4", "training.validate_every=2", "training.validation_sentences=4"]
+        began = time.perf_counter()
+        result = train(load_config(path, settings))
+        minutes = (time.perf_counter() - began) / 60
+        self.figures["multi30k"] = {"validation_bleu": result.bleu, "minutes": minutes, "steps": result.steps}
+        self.add(f"{path.stem}, {result.steps:,} steps", f"{minutes:.1f} minutes", f"validation BLEU {result.bleu:.2f}")
+
+    def decoding(self) -> None:
+        """Tokens/s of greedy and beam search with the model of the part before, tokenisation left out."""
+        bundle = load_bundle(self.run, device=self.device.type, precision=self.machine.precision)
+        file = self.run / "prepared"
+        from translator.data import load_prepared
+
+        valid = load_prepared(file, bundle.config).valid
+        sources = [valid.source(index).tolist() for index in range(min(len(valid), 8 if self.quick else 2000))]
+        steps = TransformerSteps.of(bundle)
+        for beam in (1, 5):
+            settings = DecodingSettings(beam_size=beam, batch_tokens=20_000 if self.device.type == "cuda" else 4096)
+            translate_ids(steps, sources[:8], settings)
+            self.wait()
+            began = time.perf_counter()
+            found = translate_ids(steps, sources, settings)
+            self.wait()
+            seconds = time.perf_counter() - began
+            tokens = sum(len(ids) + 1 for ids in found)
+            self.figures[f"decoding_beam_{beam}"] = tokens / seconds
+            self.add(f"decoding, beam {beam}", f"{tokens / seconds:,.0f} tokens/s", f"{len(sources):,} sentences")
+
+
+class SyntheticPairs:
+    """Random pairs with the lengths of news text; as much of a ParallelDataset as batches need."""
+
+    longest = 100
+
+    def __init__(self, count: int, vocabulary: int) -> None:
+        random = np.random.default_rng(1)
+        lengths = np.clip(random.lognormal(3.2, 0.55, count), 2, self.longest)
+        self.source_lengths = lengths.astype(np.int32)
+        ratio = random.normal(1.0, 0.15, count)
+        self.target_lengths = np.clip(lengths * ratio, 2, self.longest).astype(np.int32)
+        self.vocabulary = vocabulary
+
+    def __len__(self) -> int:
+        return len(self.source_lengths)
+
+    def gather(self, indices: np.ndarray) -> Gathered:
+        """Random tokens in the lengths of the pairs."""
+        random = np.random.default_rng(int(indices[0]))
+        parts: list[np.ndarray] = []
+        for lengths in (self.source_lengths[indices], self.target_lengths[indices]):
+            offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+            parts += [random.integers(3, self.vocabulary, offsets[-1]).astype(np.int32), offsets]
+        return Gathered(*parts)
+
+
+def random_layout(lengths: np.ndarray, device: torch.device) -> Layout:
+    """A layout of sentences of these lengths."""
+    offsets = torch.from_numpy(np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32))
+    return Layout(offsets.to(device), int(lengths.max()))
+
+
+def explicit(
+    query: Tensor, key: Tensor, value: Tensor, query_layout: Layout, key_layout: Layout, causal: bool
+) -> Tensor:
+    """Attention by the explicit weights, `[Tq, H, D]`."""
+    weights = attention_weights(query, key, query_layout, key_layout, causal)
+    grid = value.new_zeros(key_layout.num_sentences * key_layout.max_length, *value.shape[1:])
+    grid = grid.index_copy(0, key_layout.cells, value)
+    grid = grid.view(key_layout.num_sentences, key_layout.max_length, *value.shape[1:]).transpose(1, 2)
+    return to_packed(weights @ grid, query_layout)
+
+
+def training_flops_per_token(model: Transformer, pairs: SyntheticPairs) -> float:
+    """Matrix-product FLOPs of forward and backward (6 a weight) for a target token and its source share.
+
+    Attention's own products are left out: under 2 % at these lengths.
+    """
+    source_share = float(pairs.source_lengths.sum() / pairs.target_lengths.sum())
+    encoder = count_parameters(model.encoder_layers)
+    decoder = count_parameters(model.decoder_layers)
+    # The memory's keys and values are made for source tokens: half of a cross-attention's four matrices.
+    d_model = model.settings.d_model
+    memory = len(model.decoder_layers) * 2 * d_model * d_model
+    return 6.0 * (source_share * (encoder + memory) + decoder - memory + model.output_weight.numel())
+
+
+def parse_options(arguments: list[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("--parts", default=",".join(PARTS), help=f"comma-separated, of {', '.join(PARTS)}")
+    parser.add_argument("--multi30k", help="folder with train, val and test_2016_flickr .{en,de}.gz")
+    parser.add_argument("--run", default=str(Path(tempfile.gettempdir()) / "translator-gpu-check"))
+    parser.add_argument("--batch-tokens", type=int, default=25_000, help="target tokens of a batch for base and big")
+    parser.add_argument("--device", default="cuda", choices=["cuda", "cpu"])
+    parser.add_argument("--precision", default="bf16", choices=["bf16", "fp16", "fp32"])
+    parser.add_argument("--quick", action="store_true", help="toy sizes, to test this script")
+    parser.add_argument("--json", type=Path, help="also write the figures to this file")
+    options = parser.parse_args(arguments)
+    unknown = set(options.parts.split(",")) - set(PARTS)
+    if unknown:
+        parser.error(f"--parts: {', '.join(sorted(unknown))}; expected some of {', '.join(PARTS)}")
+    return options
+
+
+def describe(machine: Machine) -> str:
+    """Versions and device, for the head of the table."""
+    return f"{machine}; torch {torch.__version__}, CUDA {torch.version.cuda or 'none'}, Python {sys.version.split()[0]}"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the parts; return 1 where a kernel fails."""
+    options = parse_options(arguments)
+    check = Check(options)
+    print(describe(check.machine), flush=True)
+    for part in options.parts.split(","):
+        print(part, flush=True)
+        getattr(check, part)()
+    print(f"\n{time.strftime('%Y-%m-%d')}, {describe(check.machine)}\n")
+    print("| what | value | note |\n|---|---|---|")
+    for row in check.rows:
+        print(f"| {row.what} | {row.value} | {row.note} |")
+    if options.json:
+        options.json.write_text(json.dumps(check.figures, indent=1) + "\n")
+    return 1 if check.failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,149 @@
+"""One optimizer step: sums over tokens, accumulation, clipping, and gradients that are not finite."""
+
+import copy
+import math
+from typing import Any
+
+import pytest
+import torch
+from torch.nn import functional
+
+from translator.attention import pack
+from translator.config import ModelSettings, TrainingSettings
+from translator.data.batches import Batch
+from translator.model import Transformer, build_model
+from translator.runtime.device import choose_machine
+from translator.training.optimizer import make_optimizer, optimizer_tensors, restore_optimizer, set_learning_rate
+from translator.training.schedule import learning_rate
+from translator.training.update import Updater
+
+PAIRS = [([5, 6, 7], [20, 21]), ([8], [22, 23, 24, 25]), ([9, 10], [26]), ([11, 12, 13, 14], [27, 28, 29])]
+
+
+def batch_of(pairs: list[tuple[list[int], list[int]]]) -> Batch:
+    import numpy as np
+
+    source = pack([[*s, 2] for s, _ in pairs])
+    target = pack([[1, *t] for _, t in pairs])
+    return Batch(np.arange(len(pairs)), source, target, pack([[*t, 2] for _, t in pairs]).tokens)
+
+
+def small_model() -> Transformer:
+    settings = ModelSettings(encoder_layers=1, decoder_layers=1, d_model=16, d_ff=16, num_heads=2, dropout=0.0)
+    return build_model(settings, 40, 40, seed=1)
+
+
+def updater(model: Transformer, **settings: Any) -> Updater:
+    training = TrainingSettings(learning_rate=0.01, **settings)
+    optimizer = make_optimizer(model, training)
+    machine = choose_machine("cpu", "fp32")
+    return Updater(model, optimizer, machine, training.label_smoothing, training.clip_norm)
+
+
+def test_a_step_is_that_of_a_plain_loop() -> None:
+    model, plain = small_model(), small_model()
+    # The bias of the keys has no gradient but rounding, which Adam would blow up with a tiny epsilon.
+    sums = updater(model, adam_epsilon=1e-3)([batch_of(PAIRS)])
+    optimizer = torch.optim.Adam(plain.parameters(), lr=0.01, betas=(0.9, 0.98), eps=1e-3)
+    batch = batch_of(PAIRS)
+    logits = plain.logits(plain(batch.source, batch.target))
+    loss = functional.cross_entropy(logits, batch.labels, label_smoothing=0.1)
+    loss.backward()
+    norm = torch.nn.utils.get_total_norm([p.grad for p in plain.parameters() if p.grad is not None])
+    optimizer.step()
+    assert sums.target_tokens == 14
+    torch.testing.assert_close(sums.smoothed / 14, loss.detach())
+    torch.testing.assert_close(sums.gradient_norm, norm, rtol=1e-4, atol=1e-5)
+    for mine, reference in zip(model.parameters(), plain.parameters(), strict=True):
+        torch.testing.assert_close(mine, reference, atol=1e-5, rtol=1e-4)
+
+
+def test_accumulated_batches_of_unequal_size_are_one_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    together, parts = small_model(), small_model()
+    gradients: list[list[torch.Tensor]] = []
+    for model, groups in ((together, [PAIRS]), (parts, [PAIRS[:1], PAIRS[1:]])):
+        update = updater(model)
+        kept: list[torch.Tensor] = []
+        monkeypatch.setattr(
+            update.optimizer, "step",
+            lambda *_, model=model, kept=kept: kept.extend(p.grad.clone() for p in model.parameters()),
+        )  # fmt: skip
+        update([batch_of(group) for group in groups])
+        gradients.append(kept)
+    for mine, reference in zip(*gradients, strict=True):
+        torch.testing.assert_close(mine, reference, atol=1e-6, rtol=1e-5)
+
+
+def test_a_gradient_that_is_not_finite_never_reaches_the_weights() -> None:
+    model = small_model()
+    update = updater(model)
+    update([batch_of(PAIRS)])
+    weights = copy.deepcopy(model.state_dict())
+    state = {name: value.clone() for name, value in optimizer_tensors(model, update.optimizer).items()}
+    hook = model.encoder_layers[0].feed_forward.inner.register_forward_hook(lambda *_: _[2] * math.nan)
+    assert update([batch_of(PAIRS)]).skipped.item() == 1.0
+    hook.remove()
+    assert all(torch.equal(value, weights[name]) for name, value in model.state_dict().items())
+    after = optimizer_tensors(model, update.optimizer)
+    assert all(torch.equal(after[name], value) for name, value in state.items())
+    assert update([batch_of(PAIRS)]).skipped.item() == 0.0
+    assert not torch.equal(model.output_weight, weights["output_weight"])
+
+
+def test_clipping_bounds_the_gradient() -> None:
+    free, clipped = small_model(), small_model()
+    norm = updater(free)([batch_of(PAIRS)]).gradient_norm
+    update = updater(clipped, clip_norm=float(norm) / 4, adam_epsilon=1e3)
+    before = clipped.output_weight.detach().clone()
+    update([batch_of(PAIRS)])
+    moved = (clipped.output_weight - before).norm()
+    update = updater(small_model(), adam_epsilon=1e3)
+    update([batch_of(PAIRS)])
+    unclipped = (update.model.output_weight - before).norm()
+    torch.testing.assert_close(moved * 4, unclipped, rtol=1e-3, atol=0.0)
+
+
+def test_weight_decay_falls_on_matrices_only() -> None:
+    model = small_model()
+    optimizer = make_optimizer(model, TrainingSettings(learning_rate=0.1, weight_decay=0.5))
+    before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
+    for parameter in model.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    optimizer.step()
+    for name, parameter in model.named_parameters():
+        factor = 1 - 0.1 * 0.5 if parameter.ndim > 1 else 1.0
+        torch.testing.assert_close(parameter.detach(), before[name] * factor)
+
+
+def test_the_optimizer_comes_back_from_its_tensors() -> None:
+    first, second = small_model(), small_model()
+    update = updater(first)
+    update([batch_of(PAIRS)])
+    other = updater(second)
+    second.load_state_dict(first.state_dict())
+    tensors = {name: value.clone() for name, value in optimizer_tensors(first, update.optimizer).items()}
+    restore_optimizer(second, other.optimizer, tensors)
+    for each in (update, other):
+        set_learning_rate(each.optimizer, 0.003)
+        each([batch_of(PAIRS[:2])])
+    assert all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("schedule", "expected"),
+    [
+        ("inverse_sqrt", {1: 0.1, 10: 1.0, 40: 0.5, 100: math.sqrt(0.1)}),
+        ("cosine", {5: 0.5, 10: 1.0, 55: 0.5, 100: 0.0}),
+        ("linear", {10: 1.0, 55: 0.5, 100: 0.0}),
+        ("constant", {10: 1.0, 100: 1.0}),
+    ],
+)
+def test_learning_rates(schedule: str, expected: dict[int, float]) -> None:
+    settings = TrainingSettings(learning_rate=1.0, warmup_steps=10, max_steps=100, schedule=schedule)
+    for step, rate in expected.items():
+        assert learning_rate(settings, step) == pytest.approx(rate, abs=1e-9)
+
+
+def test_without_warm_up_the_first_step_has_the_peak() -> None:
+    settings = TrainingSettings(learning_rate=1.0, warmup_steps=0, max_steps=100)
+    assert learning_rate(settings, 1) == 1.0
