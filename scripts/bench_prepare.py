@@ -23,13 +23,9 @@ LETTERS = "etaoinshrdlucmfwypvbgkjqxzäöüß"
 
 def main() -> None:
     """Make the corpus, prepare it in a process of its own, print seconds and megabytes."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pairs", type=int, default=1_000_000, help="training pairs")
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="a setting; repeatable"
-    )
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting; repeatable")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         place = Path(name)
@@ -42,9 +38,7 @@ def main() -> None:
         subprocess.run([*command, *arguments.set], check=True)
         seconds = time.perf_counter() - begin
         # Linux counts in KiB, macOS in bytes.
-        peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * (
-            1 if sys.platform == "darwin" else 1024
-        )
+        peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
         print(
             f"{arguments.pairs:,} pairs, {text / 1e6:,.0f} MB of text: {seconds:,.1f} s, "
             f"{arguments.pairs / seconds:,.0f} pairs/s, peak resident memory {peak / 1e6:,.0f} MB"

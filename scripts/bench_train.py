@@ -344,9 +344,7 @@ def measure(task: Task, rounds: list[list[np.ndarray]], warmup: int) -> Result:
             for name, timing in timings.items():
                 rates[name].append(timing.target_tokens / timing.seconds)
             if len({timing.target_tokens for timing in timings.values()}) != 1:
-                raise SystemExit(
-                    f"round {number + 1}: expected as many target tokens for all, found {timings}"
-                )
+                raise SystemExit(f"round {number + 1}: expected as many target tokens for all, found {timings}")
             seconds = sum(timing.seconds for timing in timings.values())
             print(f"{task.shape}: round {number + 1} of {len(rounds)}, {seconds:.0f} s", file=sys.stderr)
     return Result(task, checks, rates)
@@ -372,9 +370,7 @@ def plan_rounds(task: Task, rounds: int, steps: int) -> list[list[np.ndarray]]:
     # The last one, of the longest sentences, is what was left and seldom full.
     places = np.linspace(0, max(len(by_length) - 2, 0), rounds * steps).round().astype(int)
     random = np.random.default_rng(SEED)
-    return [
-        [by_length[place] for place in random.permutation(places[first::rounds])] for first in range(rounds)
-    ]
+    return [[by_length[place] for place in random.permutation(places[first::rounds])] for first in range(rounds)]
 
 
 def write_synthetic(path: Path, vocabulary: int, pairs: int = 30_000) -> None:

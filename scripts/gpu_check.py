@@ -32,7 +32,7 @@ from translator.attention.kernels import choose_kernel
 from translator.attention.padded import attend_padded, to_packed
 from translator.checkpoints import load_bundle
 from translator.config import Config, DecodingSettings, load_config, resolve_preset
-from translator.data import Gathered
+from translator.data import Gathered, load_prepared
 from translator.data.batches import BatchShape, Marks, make_batch, plan_epoch
 from translator.decoding import TransformerSteps, translate_ids
 from translator.model import Transformer, build_model, count_parameters
@@ -94,9 +94,8 @@ class Check:
         """Copy bandwidth, counting bytes read and written, and the bf16 matrix product, on random data."""
         count = 1 << (20 if self.quick else 30)
         numbers = torch.empty(count, dtype=torch.float32, device=self.device).normal_()
-        copy = torch.empty_like(numbers)
-        gigabytes = 2 * 4 * count / self.seconds(lambda: copy.copy_(numbers)) / 1e9
-        del numbers, copy
+        target = torch.empty_like(numbers)
+        gigabytes = 2 * 4 * count / self.seconds(lambda: target.copy_(numbers)) / 1e9
         size = 512 if self.quick else 8192
         left, right = torch.randn(2, size, size, device=self.device).to(torch.bfloat16)
         teraflops = 2 * size**3 / self.seconds(lambda: left @ right) / 1e12
@@ -120,25 +119,21 @@ class Check:
         """Largest difference of `attend` and of the padded kernel from the explicit weights in fp32."""
         torch.manual_seed(1)
         random = np.random.default_rng(1)
-        layouts = [random_layout(random.integers(0, 90, 64), self.device) for _ in range(2)]
-        if use != "cross":
-            layouts[1] = layouts[0]
-        else:
+        rows = columns = random_layout(random.integers(0, 90, 64), self.device)
+        if use == "cross":
             # Real sentences have a source; an empty one is only ever filler without a target.
-            layouts[1] = random_layout(random.integers(1, 90, 64), self.device)
-        sizes = [int(layout.offsets[-1]) for layout in layouts]
+            columns = random_layout(random.integers(1, 90, 64), self.device)
+        sizes = [int(layout.offsets[-1]) for layout in (rows, columns)]
         query = torch.randn(sizes[0], 8, 64, device=self.device).to(dtype).requires_grad_()
-        key, value = (
-            torch.randn(sizes[1], 8, 64, device=self.device).to(dtype).requires_grad_() for _ in range(2)
-        )
+        key, value = (torch.randn(sizes[1], 8, 64, device=self.device).to(dtype).requires_grad_() for _ in range(2))
         upstream = torch.randn(sizes[0], 8, 64, device=self.device).to(dtype)
         causal = use == "causal"
-        wide = [part.detach().float().requires_grad_() for part in (query, key, value)]
-        expected = [explicit(*wide, *layouts, causal)]
+        wide = tuple(part.detach().float().requires_grad_() for part in (query, key, value))
+        expected = [explicit(wide[0], wide[1], wide[2], rows, columns, causal)]
         expected += torch.autograd.grad(expected[0], wide, upstream.float())
         worst = 0.0
-        for kernel in (attend, lambda *inputs: attend_padded(*inputs, 0.0)):
-            found = [kernel(query, key, value, *layouts, causal)]
+        for kernel in (attend, attend_padded):
+            found = [kernel(query, key, value, rows, columns, causal, 0.0)]
             found += torch.autograd.grad(found[0], (query, key, value), upstream)
             for mine, reference in zip(found, expected, strict=True):
                 scale = max(1.0, float(reference.abs().max()))
@@ -207,10 +202,7 @@ class Check:
     def decoding(self) -> None:
         """Tokens/s of greedy and beam search with the model of the part before, tokenisation left out."""
         bundle = load_bundle(self.run, device=self.device.type, precision=self.machine.precision)
-        file = self.run / "prepared"
-        from translator.data import load_prepared
-
-        valid = load_prepared(file, bundle.config).valid
+        valid = load_prepared(self.run / "prepared", bundle.config).valid
         sources = [valid.source(index).tolist() for index in range(min(len(valid), 8 if self.quick else 2000))]
         steps = TransformerSteps.of(bundle)
         for beam in (1, 5):

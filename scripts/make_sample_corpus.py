@@ -54,9 +54,7 @@ def _write_lines(path: Path, lines: list[str]) -> None:
 
 def main() -> None:
     """Run the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument("--output", type=Path, default=Path("data"), help="folder to write to")
     parser.add_argument("--seed", type=int, default=SEED, help="random seed")
     parser.add_argument("--pairs", type=int, default=TRAIN_PAIRS, help="number of training pairs")

@@ -41,9 +41,7 @@ def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     run = RunDirectory(tmp_path_factory.mktemp("runs") / "tiny")
     lines = [f"{first} {second}." for first in WORDS.split() for second in WORDS.split()]
-    tokenizers = train_tokenizers(
-        lambda: zip(lines, reversed(lines), strict=True), config.tokenizer, run.root, seed=1
-    )
+    tokenizers = train_tokenizers(lambda: zip(lines, reversed(lines), strict=True), config.tokenizer, run.root, seed=1)
     write_config(config, run.config)
     model = build_model(config.model, tokenizers.source.vocab_size, tokenizers.target.vocab_size, config.seed)
     run.models.mkdir()

@@ -431,9 +431,7 @@ def german_middle(clause: Clause) -> list[Tok]:
     for np, case in ((clause.dative, "dat"), (accusative, "acc")):
         if np is None or np.kind == "pronoun":
             continue
-        if np.kind == "definite" and (
-            case == "dat" or clause.negation or (clause.frequency and np.is_person)
-        ):
+        if np.kind == "definite" and (case == "dat" or clause.negation or (clause.frequency and np.is_person)):
             early += np.cases[case]
         elif np.kind == "indefinite" and case == "acc":
             late += np.cases[case]

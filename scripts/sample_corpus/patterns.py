@@ -161,9 +161,7 @@ def content(c: Chooser) -> Pair:
 
 def _actions(noun: lex.Noun, other: lex.Verb) -> list[lex.Verb]:
     """Return the transitive verbs of action, except `other`, that take the noun as their object."""
-    verbs = [
-        verb for verb in lex.VERBS if verb.frame == "T" and "stative" not in verb.flags and verb is not other
-    ]
+    verbs = [verb for verb in lex.VERBS if verb.frame == "T" and "stative" not in verb.flags and verb is not other]
     return [verb for verb in verbs if any(tag in noun.tags for tag in verb.objects)]
 
 
@@ -228,9 +226,7 @@ def relative_object(c: Chooser) -> Pair:
     verb = c.verb("T")
     while verb.en == "drink":
         verb = c.verb("T")
-    head = _head(
-        c, tuple(n for n in lex.nouns_tagged(*verb.objects) if n.kind != "kin" and _actions(n, verb))
-    )
+    head = _head(c, tuple(n for n in lex.nouns_tagged(*verb.objects) if n.kind != "kin" and _actions(n, verb)))
     main = c.clause(verb=verb, accusative=head, light=True, negative=0)
     if main.tense == "perf":
         main.tense = "past"

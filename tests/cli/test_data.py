@@ -23,9 +23,7 @@ def text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pytestconfig: pytest.C
     for name, start, count in (("train", 0, 60), ("valid", 90, 5)):
         numbers = range(start, start + count)
         (tmp_path / f"{name}.en").write_text("".join(f"the dog sees house {number}.\n" for number in numbers))
-        (tmp_path / f"{name}.de").write_text(
-            "".join(f"der Hund sieht Haus {number}.\n" for number in numbers)
-        )
+        (tmp_path / f"{name}.de").write_text("".join(f"der Hund sieht Haus {number}.\n" for number in numbers))
     return tmp_path
 
 
@@ -96,9 +94,7 @@ def test_the_report_as_json(text: Path, call_program: Program) -> None:
         (["report", "mine", "seed=1"], 2, "settings are not replaced in what is prepared already"),
     ],
 )  # fmt: skip
-def test_mistakes_are_explained(
-    text: Path, call_program: Program, words: list[str], code: int, message: str
-) -> None:
+def test_mistakes_are_explained(text: Path, call_program: Program, words: list[str], code: int, message: str) -> None:
     for name, sides in {
         "short": (b"a\nb\n", b"a\nb\nc\n"),
         "bad": (b"a\nb\n", b"a\n\xff\n"),

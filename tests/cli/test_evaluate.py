@@ -101,9 +101,7 @@ def test_named_test_set_is_read_from_the_cache(
     assert (entry["test_set"], entry["sentences"]) == ("wmt14 en-de", 3)
 
 
-def test_damaged_scores_are_named_and_left_alone(
-    run: Path, files: tuple[Path, Path], call_program: Program
-) -> None:
+def test_damaged_scores_are_named_and_left_alone(run: Path, files: tuple[Path, Path], call_program: Program) -> None:
     (run / "scores.json").write_text("[{")
     code, _, errors = call_program("evaluate", run, "--source", files[0], "--reference", files[1])
     assert code == 1

@@ -62,9 +62,7 @@ def test_files_are_read_in_order_and_the_last_line_needs_no_end(
 ) -> None:
     (tmp_path / "a").write_bytes(b"a dog\nruns")
     (tmp_path / "b").write_bytes(gzip.compress(b"the cat\n"))
-    _, encoded, _ = call_program(
-        "tokenizer", "encode", model, tmp_path / "b", "-", tmp_path / "a", input=b"on"
-    )
+    _, encoded, _ = call_program("tokenizer", "encode", model, tmp_path / "b", "-", tmp_path / "a", input=b"on")
     _, decoded, _ = call_program("tokenizer", "decode", model, input=encoded.encode())
     assert decoded == "the cat\non\na dog\nruns\n"
 

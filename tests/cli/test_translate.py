@@ -58,18 +58,14 @@ def test_settings_can_be_replaced_for_a_call(tiny_run: Path, call_program: Progr
 
 
 def test_lines_that_are_too_long_are_cut_and_named(tiny_run: Path, call_program: Program) -> None:
-    code, output, errors = call_program(
-        "translate", tiny_run, input=b"a dog\n" + b"the cat sleeps. " * 40 + b"\n"
-    )
+    code, output, errors = call_program("translate", tiny_run, input=b"a dog\n" + b"the cat sleeps. " * 40 + b"\n")
     assert (code, output.count("\n")) == (0, 2)
     assert "warning: line 2 is longer than 63 pieces, the model's limit" in errors
 
 
 def test_a_reader_that_has_enough_is_no_error(tiny_run: Path) -> None:
     command = [sys.executable, "-m", "translator", "translate", str(tiny_run), "--set", "beam_size=1"]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as process:
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdin and process.stdout and process.stderr
         process.stdout.close()
         process.stdin.write(b"a dog\n" * 200)

@@ -22,9 +22,7 @@ def dataset(tmp_path: Path) -> ParallelDataset:
     random = np.random.default_rng(0)
     with DatasetWriter(tmp_path / "pairs.arrow", with_text=False) as writer:
         for _ in range(4):
-            sides = [
-                [random.integers(5, 40, random.integers(1, 13)).tolist() for _ in range(50)] for _ in range(2)
-            ]
+            sides = [[random.integers(5, 40, random.integers(1, 13)).tolist() for _ in range(50)] for _ in range(2)]
             writer.write(sides[0], sides[1])
     return ParallelDataset.open(tmp_path / "pairs.arrow")
 
@@ -71,9 +69,7 @@ def test_every_pair_is_in_exactly_one_batch_within_the_budget(
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=40)
 @given(
     chosen=st.lists(st.integers(0, 199), max_size=30),
-    budget=st.builds(
-        Budget, st.integers(1, 60), st.none() | st.integers(1, 60), st.none() | st.integers(1, 9)
-    ),
+    budget=st.builds(Budget, st.integers(1, 60), st.none() | st.integers(1, 60), st.none() | st.integers(1, 9)),
 )
 def test_runs_are_in_order_and_as_long_as_the_budget_allows(
     dataset: ParallelDataset, chosen: list[int], budget: Budget
@@ -93,9 +89,7 @@ def test_the_order_is_a_function_of_seed_and_epoch(dataset: ParallelDataset, ord
     for place, one in enumerate(plans):
         for other in plans[place + 1 :]:
             assert one != other
-            assert sorted(map(sorted, one)) != sorted(map(sorted, other)), (
-                "the batches differ, not their order"
-            )
+            assert sorted(map(sorted, one)) != sorted(map(sorted, other)), "the batches differ, not their order"
 
 
 def test_bucketed_batches_hold_like_lengths(dataset: ParallelDataset) -> None:

@@ -31,10 +31,7 @@ def decoded(dataset: ParallelDataset, tokenizers: Any) -> Pairs:
 
 
 def snapshot(directory: Path) -> dict[str, tuple[int, int, bytes]]:
-    return {
-        file.name: (file.stat().st_ino, file.stat().st_mtime_ns, file.read_bytes())
-        for file in directory.iterdir()
-    }
+    return {file.name: (file.stat().st_ino, file.stat().st_mtime_ns, file.read_bytes()) for file in directory.iterdir()}
 
 
 def test_the_whole_way(tmp_path: Path, corpus: Write, settings: Settings, pairs: MakePairs) -> None:
@@ -87,9 +84,7 @@ def test_every_reason_for_dropping_a_pair_is_counted(
     assert max(prepared.train.source_lengths.max(), prepared.train.target_lengths.max()) <= 25
 
 
-def test_duplicates_and_leaks_can_be_kept(
-    tmp_path: Path, corpus: Write, settings: Settings, pairs: MakePairs
-) -> None:
+def test_duplicates_and_leaks_can_be_kept(tmp_path: Path, corpus: Write, settings: Settings, pairs: MakePairs) -> None:
     train = pairs(0, 50) + pairs(0, 2)
     config = settings(
         train=corpus("train", train),
@@ -101,9 +96,7 @@ def test_duplicates_and_leaks_can_be_kept(
     assert decoded(prepared.train, prepared.tokenizers) == train
 
 
-def test_references_are_never_cleaned(
-    tmp_path: Path, corpus: Write, settings: Settings, pairs: MakePairs
-) -> None:
+def test_references_are_never_cleaned(tmp_path: Path, corpus: Write, settings: Settings, pairs: MakePairs) -> None:
     odd = [
         ("", "leer"),
         ("a\r", "b\u2028c"),
@@ -120,9 +113,7 @@ def test_references_are_never_cleaned(
     assert prepared.manifest["counts"]["test"] == 0
 
 
-@pytest.mark.parametrize(
-    ("count", "held_out", "expected"), [(100, 1000, 10), (100, 3, 3), (12, 1000, 1), (2, 5, 1)]
-)
+@pytest.mark.parametrize(("count", "held_out", "expected"), [(100, 1000, 10), (100, 3, 3), (12, 1000, 1), (2, 5, 1)])
 def test_without_a_validation_corpus_the_last_pairs_are_held_out(
     tmp_path: Path,
     corpus: Write,
@@ -211,9 +202,7 @@ def test_what_has_changed_is_prepared_again(
     data = {"train": corpus("train", pairs(0, 60)), "valid": corpus("valid", pairs(90, 4))}
     prepare(settings(**data), tmp_path / "out")
     before = snapshot(tmp_path / "out")
-    changed = {
-        key: data["valid"] if value == "valid" else value for key, value in change.get("data", {}).items()
-    }
+    changed = {key: data["valid"] if value == "valid" else value for key, value in change.get("data", {}).items()}
     if "text" in change:
         file = tmp_path / change["text"]
         file.write_bytes(file.read_bytes().replace(b"house", b"mouse").replace(b"Haus", b"Maus"))
@@ -243,8 +232,7 @@ def test_the_same_input_gives_the_same_bytes(
     for name in ("one", "two"):
         prepare(config, tmp_path / name)
     one, two = (
-        {name: data for name, (_, _, data) in snapshot(tmp_path / directory).items()}
-        for directory in ("one", "two")
+        {name: data for name, (_, _, data) in snapshot(tmp_path / directory).items()} for directory in ("one", "two")
     )
     assert one == two
 
@@ -262,9 +250,7 @@ def test_damage_is_named_and_mended(
     if damage == "missing":
         file.unlink()
     else:
-        file.write_bytes(
-            data[:-8] if damage != "changed" else data[:999] + bytes([data[999] ^ 1]) + data[1000:]
-        )
+        file.write_bytes(data[:-8] if damage != "changed" else data[:999] + bytes([data[999] ^ 1]) + data[1000:])
     with pytest.raises(DataError, match=rf"{file.name} is (damaged|missing).*prepare again"):
         load_prepared(out)
     prepare(config, out)
@@ -337,9 +323,7 @@ def test_nothing_to_train_on(tmp_path: Path, corpus: Write, settings: Settings, 
     good = corpus("train", pairs(0, 30))
     with pytest.raises(DataError, match="the valid corpus .* is empty"):
         prepare(settings(train=good, valid=corpus("valid", [])), tmp_path / "out")
-    with pytest.raises(
-        DataError, match=r"no training pair is left of 30 .*\(30 source or target stands in valid"
-    ):
+    with pytest.raises(DataError, match=r"no training pair is left of 30 .*\(30 source or target stands in valid"):
         prepare(settings(train=good, valid=corpus("valid", pairs(0, 30))), tmp_path / "out")
     blank = corpus("train", [("", "x"), ("y", ""), ("", "")])
     with pytest.raises((DataError, TokenizerError), match="3 blank source or target|training text is blank"):
@@ -366,9 +350,7 @@ def test_a_tokenizer_that_is_given_is_used_and_is_an_input(
         prepare(config, tmp_path / "out")
 
 
-def test_one_tokenizer_for_each_side(
-    tmp_path: Path, corpus: Write, settings: Settings, pairs: MakePairs
-) -> None:
+def test_one_tokenizer_for_each_side(tmp_path: Path, corpus: Write, settings: Settings, pairs: MakePairs) -> None:
     sections = {"tokenizer": {"vocab_size": 320, "joint": False}, "model": {"tie_embeddings": "decoder"}}
     train = pairs(0, 60)
     prepared = prepare(settings(sections, train=corpus("train", train)), tmp_path / "out")
@@ -377,9 +359,7 @@ def test_one_tokenizer_for_each_side(
     assert isinstance(load_prepared(tmp_path / "out").tokenizers.target, Tokenizer)
 
 
-def test_tables_are_prepared_like_text(
-    tmp_path: Path, corpus: Write, settings: Settings, pairs: MakePairs
-) -> None:
+def test_tables_are_prepared_like_text(tmp_path: Path, corpus: Write, settings: Settings, pairs: MakePairs) -> None:
     train = pairs(0, 40)
     rows = [json.dumps({"translation": {"de": target, "en": source}}) for source, target in train]
     (tmp_path / "train.jsonl").write_text("\n".join(rows))
@@ -387,9 +367,7 @@ def test_tables_are_prepared_like_text(
     config = settings(train=f"{tmp_path}/train.jsonl", source_language="en", target_language="de")
     table = prepare(config, tmp_path / "table")
     assert decoded(table.train, table.tokenizers) == decoded(text.train, text.tokenizers)
-    assert (tmp_path / "text" / "train.arrow").read_bytes() == (
-        tmp_path / "table" / "train.arrow"
-    ).read_bytes()
+    assert (tmp_path / "text" / "train.arrow").read_bytes() == (tmp_path / "table" / "train.arrow").read_bytes()
 
 
 def test_a_set_of_the_hub_is_prepared_once(

@@ -30,9 +30,7 @@ def plain_beam_search(
             candidates += [(total + logits[piece] - normaliser, (*prefix, piece)) for piece in pieces]
         candidates.sort(reverse=True)
         complete += [
-            (total / penalty(length + 1.0), tokens[:-1])
-            for total, tokens in candidates[:width]
-            if tokens[-1] == EOS
+            (total / penalty(length + 1.0), tokens[:-1]) for total, tokens in candidates[:width] if tokens[-1] == EOS
         ]
         live = [candidate for candidate in candidates if candidate[1][-1] != EOS][:width]
     return sorted(complete, reverse=True)
@@ -53,9 +51,7 @@ def test_wide_beam_equals_exhaustive_enumeration(
         ),
         reverse=True,
     )
-    (found,) = beam_search(
-        table_steps(table), [SOURCE], [limit], beam_size=width, penalty=penalty, n_best=width
-    )
+    (found,) = beam_search(table_steps(table), [SOURCE], [limit], beam_size=width, penalty=penalty, n_best=width)
     assert [hypothesis.tokens for hypothesis in found] == [tokens for _, tokens in expected[:width]]
     assert [hypothesis.score for hypothesis in found] == pytest.approx(
         [score for score, _ in expected[:width]], abs=1e-5
@@ -86,9 +82,7 @@ def test_narrow_beam_equals_a_plain_search_without_stopping(
     table = random_table(vocabulary, seed, end_bias=end_bias)
     count = 1 if best_only else width
     expected = plain_beam_search(table, SOURCE, limit, width, penalty)[:count]
-    (found,) = beam_search(
-        table_steps(table), [SOURCE], [limit], beam_size=width, penalty=penalty, n_best=count
-    )
+    (found,) = beam_search(table_steps(table), [SOURCE], [limit], beam_size=width, penalty=penalty, n_best=count)
     assert [hypothesis.tokens for hypothesis in found] == [tokens for _, tokens in expected]
     scores = [hypothesis.score for hypothesis in found]
     assert scores == sorted(scores, reverse=True)
@@ -130,9 +124,7 @@ def test_search_stops_when_nothing_better_is_possible(table_steps: Any) -> None:
 
 def test_improbable_ending_is_not_offered(table_steps: Any) -> None:
     """The empty translation often has the best score of all; only a search that looks for it finds it."""
-    steps = table_steps(
-        lambda _, prefix: probabilities(*((0.2, 0.4, 0.4) if len(prefix) < 6 else (0.98, 0.01, 0.01)))
-    )
+    steps = table_steps(lambda _, prefix: probabilities(*((0.2, 0.4, 0.4) if len(prefix) < 6 else (0.98, 0.01, 0.01))))
     (found,) = beam_search(steps, [SOURCE], [9], beam_size=2, penalty=LengthPenalty("gnmt", 0.0))
     assert len(found[0].tokens) == 6
     assert found[0].log_probability < math.log(0.2)
@@ -214,9 +206,7 @@ def test_finished_sentences_leave_the_batch(table_steps: Any, width: int) -> Non
 
 
 def test_numbers_that_went_wrong_yield_no_hypothesis(table_steps: Any) -> None:
-    steps = table_steps(
-        lambda source, _: [math.nan] * 5 if source == (3,) else probabilities(0.9, 0.05, 0.05)
-    )
+    steps = table_steps(lambda source, _: [math.nan] * 5 if source == (3,) else probabilities(0.9, 0.05, 0.05))
     broken, sound = beam_search(steps, [(3,), (4,)], [3, 3], beam_size=2, penalty=LengthPenalty())
     assert broken == []
     assert sound[0].tokens == ()

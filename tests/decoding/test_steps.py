@@ -17,15 +17,11 @@ SOURCES = [[5, 6, 7, 8, 9, 10], [], [11], [30, 31, 32], [40, 5, 41, 5, 42, 5, 43
 def test_scores_are_those_of_teacher_forcing(tiny_run: Path, beam_size: int) -> None:
     bundle = load_bundle(tiny_run, device="cpu")
     steps = TransformerSteps.of(bundle)
-    found = search_ids(
-        steps, SOURCES, DecodingSettings(beam_size=beam_size, max_length_extra=4), n_best=beam_size
-    )
+    found = search_ids(steps, SOURCES, DecodingSettings(beam_size=beam_size, max_length_extra=4), n_best=beam_size)
     for source, hypotheses in zip(SOURCES, found, strict=True):
         for hypothesis in hypotheses if source else []:
             with torch.inference_mode():
-                states = bundle.model(
-                    pack([[*source, steps.eos_id]]), pack([[steps.bos_id, *hypothesis.tokens]])
-                )
+                states = bundle.model(pack([[*source, steps.eos_id]]), pack([[steps.bos_id, *hypothesis.tokens]]))
                 expected = bundle.model.logits(states).log_softmax(dim=-1)
             labels = torch.tensor([*hypothesis.tokens, steps.eos_id])
             total = expected.gather(-1, labels[:, None]).sum().item()

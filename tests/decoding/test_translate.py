@@ -44,9 +44,7 @@ def run(steps: Any, lines: Sequence[str], **options: Any) -> list[str]:
 
 
 ODD_TEXT = st.text(
-    st.one_of(
-        st.sampled_from("ab \t\r\0\u2028\u0085\v\f\u00a0\u200bäß€語🙂\u05d0▁"), st.characters(codec="utf-8")
-    ),
+    st.one_of(st.sampled_from("ab \t\r\0\u2028\u0085\v\f\u00a0\u200bäß€語🙂\u05d0▁"), st.characters(codec="utf-8")),
     max_size=12,
 ).map(lambda text: text.replace("\n", ""))
 

@@ -34,6 +34,4 @@ def test_impossible_evaluations_are_refused_before_any_work(tiny_run: Path) -> N
         (SOURCES, "14a", "no BLEU tokenizer '14a'"),
     ]:
         with pytest.raises(EvaluationError, match=message):
-            evaluate(
-                bundle, SOURCES, references, bundle.config.decoding, tokenize=tokenize, on_progress=refuse
-            )
+            evaluate(bundle, SOURCES, references, bundle.config.decoding, tokenize=tokenize, on_progress=refuse)

@@ -70,9 +70,7 @@ def test_regenerating_gives_the_committed_bytes(script: ModuleType, tmp_path: Pa
 
 
 def test_readme_lists_the_checksum_of_each_file() -> None:
-    rows = re.findall(
-        r"^\| `([\w.]+)` .*`([0-9a-f]{64})`", (DATA / "README.md").read_text("utf-8"), re.MULTILINE
-    )
+    rows = re.findall(r"^\| `([\w.]+)` .*`([0-9a-f]{64})`", (DATA / "README.md").read_text("utf-8"), re.MULTILINE)
     found = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in DATA.glob("t*")}
     found |= {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in DATA.glob("valid.*")}
     assert dict(rows) == found
@@ -201,9 +199,7 @@ def test_noun_phrases(
     expected: str,
 ) -> None:
     chosen = lexicon.ADJECTIVES[adjective] if adjective else None
-    phrase = grammar.noun_phrase(
-        grammar.Keys(), lexicon.NOUNS[noun], determiner, plural=plural, adjective=chosen
-    )
+    phrase = grammar.noun_phrase(grammar.Keys(), lexicon.NOUNS[noun], determiner, plural=plural, adjective=chosen)
     assert _text(phrase.cases[case]) == expected
 
 

@@ -115,9 +115,7 @@ def test_unequal_counts_name_both_and_the_place(tmp_path: Path) -> None:
     write_pair(tmp_path / "train", [(line, line.replace("word", "Wort")) for line in long])
     target = tmp_path / "train.de"
     lines = target.read_text().split("\n")
-    target.write_text(
-        "\n".join(lines[:120] + ["ein Satz zu viel, der sehr lang ist und stört"] + lines[120:])
-    )
+    target.write_text("\n".join(lines[:120] + ["ein Satz zu viel, der sehr lang ist und stört"] + lines[120:]))
     with pytest.raises(DataError) as caught:
         list(open_corpus(f"{tmp_path}/train.{{en,de}}").pairs())
     message = str(caught.value)
@@ -171,9 +169,7 @@ def test_damage_inside_a_table_is_named(tmp_path: Path, kind: str) -> None:
 
 def test_files_that_are_not_there_or_not_two(tmp_path: Path) -> None:
     write(tmp_path / "a.en", "x\n")
-    with pytest.raises(
-        DataError, match=r"there is no file .*a.de; expected a pattern such as train.\{en,de\}"
-    ):
+    with pytest.raises(DataError, match=r"there is no file .*a.de; expected a pattern such as train.\{en,de\}"):
         open_corpus(f"{tmp_path}/a.{{en,de}}")
     with pytest.raises(DataError, match=r"there is no file .*b.tsv"):
         open_corpus(f"{tmp_path}/b.tsv")

@@ -98,9 +98,7 @@ def test_an_empty_gz_file_is_a_truncated_one(tmp_path: Path) -> None:
         list(read_lines(tmp_path / "a.gz"))
 
 
-def test_a_file_without_line_feeds_is_refused_before_it_fills_the_memory(
-    tmp_path: Path, monkeypatch: Any
-) -> None:
+def test_a_file_without_line_feeds_is_refused_before_it_fills_the_memory(tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.setattr(lines_module, "BLOCK_BYTES", 1 << 10)
     monkeypatch.setattr(lines_module, "MAX_LINE_BYTES", 1 << 12)
     (tmp_path / "blob").write_bytes(b"first\n" + b"x" * 10_000)

@@ -104,9 +104,7 @@ def test_end_marks_are_left_out_of_the_text(tokenizer: Tokenizer) -> None:
 
 
 def test_no_line_feed_comes_out(tokenizer: Tokenizer) -> None:
-    line_feed = next(
-        piece for piece in range(tokenizer.vocab_size) if tokenizer.pieces([piece]) == ["<0x0A>"]
-    )
+    line_feed = next(piece for piece in range(tokenizer.vocab_size) if tokenizer.pieces([piece]) == ["<0x0A>"])
     (word,) = tokenizer.encode(["dog"])
     assert tokenizer.decode([*word, line_feed, *word]) == "dog  dog"
     assert "\n" not in tokenizer.decode_pieces(["dog", "<0x0A>", "dog"])
@@ -114,9 +112,7 @@ def test_no_line_feed_comes_out(tokenizer: Tokenizer) -> None:
 
 @pytest.mark.parametrize("piece", [-1, 340, 10**9])
 def test_a_piece_that_there_is_not(tokenizer: Tokenizer, piece: int) -> None:
-    with pytest.raises(
-        TokenizerError, match=f"there is no piece {piece}; expected 0 to {tokenizer.vocab_size - 1}"
-    ):
+    with pytest.raises(TokenizerError, match=f"there is no piece {piece}; expected 0 to {tokenizer.vocab_size - 1}"):
         tokenizer.decode([5, piece])
 
 

@@ -21,7 +21,9 @@ def weights_of(run: Path, step: int) -> dict[str, torch.Tensor]:
     return read_checkpoint(RunDirectory(run).checkpoint(step)).weights
 
 
-def test_from_text_to_a_run_that_translates(settings_file: Path, run_command: Callable[..., subprocess.CompletedProcess[bytes]]) -> None:  # fmt: skip
+def test_from_text_to_a_run_that_translates(
+    settings_file: Path, run_command: Callable[..., subprocess.CompletedProcess[bytes]]
+) -> None:
     result = run_command("train", settings_file)
     errors = result.stderr.decode()
     assert result.returncode == 0, errors

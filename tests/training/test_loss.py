@@ -10,9 +10,7 @@ from translator.training.loss import smoothed_cross_entropy
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.5])
 @pytest.mark.parametrize("chunk", [3, 64])
-def test_value_and_gradients_equal_torch(
-    smoothing: float, chunk: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_value_and_gradients_equal_torch(smoothing: float, chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_chunk_tokens", lambda vocabulary, device: chunk)
     torch.manual_seed(1)
     states = torch.randn(11, 8, requires_grad=True)

@@ -51,6 +51,4 @@ class DenseMemory:
     def select(self, sentences: Tensor) -> "DenseMemory":
         """The memory of some of the sentences."""
         bias = None if self.bias is None else self.bias.index_select(0, sentences)
-        return DenseMemory(
-            self.key.index_select(0, sentences), self.value.index_select(0, sentences), bias
-        )
+        return DenseMemory(self.key.index_select(0, sentences), self.value.index_select(0, sentences), bias)

@@ -15,8 +15,13 @@ from translator.attention.padded import attend_padded, to_grid
 
 
 def attend(
-    query: Tensor, key: Tensor, value: Tensor, query_layout: Layout, key_layout: Layout,
-    causal: bool = False, dropout: float = 0.0,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    query_layout: Layout,
+    key_layout: Layout,
+    causal: bool = False,
+    dropout: float = 0.0,
 ) -> Tensor:
     """Attend within every sentence.
 
@@ -48,7 +53,7 @@ def _attend_varlen(
 ) -> Tensor:
     from torch.nn.attention.varlen import varlen_attn
 
-    return varlen_attn(
+    output = varlen_attn(
         query,
         key,
         value,
@@ -58,6 +63,8 @@ def _attend_varlen(
         key_layout.max_length,
         window_size=(-1, 0) if causal else (-1, -1),
     )
+    assert isinstance(output, Tensor)  # a tuple comes back only where more is asked for
+    return output
 
 
 def attention_weights(

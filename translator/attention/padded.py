@@ -21,8 +21,13 @@ _SAFE_SCORE = 100.0
 
 
 def attend_padded(
-    query: Tensor, key: Tensor, value: Tensor, query_layout: Layout, key_layout: Layout,
-    causal: bool, dropout: float,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    query_layout: Layout,
+    key_layout: Layout,
+    causal: bool,
+    dropout: float,
 ) -> Tensor:
     """`attend` by way of a padded grid; any device, any float dtype, with dropout on the weights."""  # fmt: skip
     with torch.autocast(query.device.type, enabled=False):

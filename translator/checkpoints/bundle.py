@@ -28,7 +28,11 @@ class Bundle:
 
 
 def load_bundle(
-    run: str | Path, *, weights: str | None = None, device: str = "auto", precision: str = "fp32",
+    run: str | Path,
+    *,
+    weights: str | None = None,
+    device: str = "auto",
+    precision: str = "fp32",
     threads: int | None = None,
 ) -> Bundle:
     """Load a run directory; `weights` are its final ones, or the newest while it trains (`RunDirectory.weights`).
@@ -40,9 +44,7 @@ def load_bundle(
     machine = choose_machine(device, precision, threads)
     path = directory.weights(weights)
     tokenizers = load_tokenizers(run)
-    model = build_model(
-        config.model, tokenizers.source.vocab_size, tokenizers.target.vocab_size, config.seed
-    )
+    model = build_model(config.model, tokenizers.source.vocab_size, tokenizers.target.vocab_size, config.seed)
     checkpoint = read_checkpoint(path, with_optimizer=False)
     load_weights(model, checkpoint.weights, str(path))
     model.to(machine.device).eval()

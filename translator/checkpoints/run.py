@@ -1,12 +1,12 @@
 """Where things lie in a run directory, and nothing about what they mean.
 
-    RUN/config.yaml                   resolved settings
-    RUN/tokenizer.model               the vocabulary (or tokenizer.source.model, tokenizer.target.model)
-    RUN/prepared/                     prepared data, unless `data.prepared` names another place
-    RUN/checkpoints/step-00001000/    weights, optimizer and position, complete if it exists
-    RUN/models/final/                 the weights that the run ended with; other names from `translator average`
-    RUN/metrics.jsonl                 one line for every log point and validation
-    RUN/scores.json                   every evaluation, with signatures
+RUN/config.yaml                   resolved settings
+RUN/tokenizer.model               the vocabulary (or tokenizer.source.model, tokenizer.target.model)
+RUN/prepared/                     prepared data, unless `data.prepared` names another place
+RUN/checkpoints/step-00001000/    weights, optimizer and position, complete if it exists
+RUN/models/final/                 the weights that the run ended with; other names from `translator average`
+RUN/metrics.jsonl                 one line for every log point and validation
+RUN/scores.json                   every evaluation, with signatures
 """
 
 import re

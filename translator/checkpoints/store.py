@@ -81,9 +81,7 @@ def _read(file: Path, checksums: dict[str, str]) -> dict[str, Tensor]:
     try:
         found = _checksum(file)
         if found != checksums.get(file.name):
-            raise CheckpointError(
-                f"{file} is damaged: its checksum is not the one in {STATE}; use another checkpoint"
-            )
+            raise CheckpointError(f"{file} is damaged: its checksum is not the one in {STATE}; use another checkpoint")
         return load_file(file)
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"{file} cannot be read ({error}); use another checkpoint") from None

@@ -9,12 +9,8 @@ import typer
 def average(
     run: Annotated[Path, typer.Argument(help="Run directory.")],
     last: Annotated[int, typer.Option(min=1, help="Average so many of the newest checkpoints.")] = 5,
-    step: Annotated[
-        list[int] | None, typer.Option(help="Average these steps instead; repeat the option.")
-    ] = None,
-    name: Annotated[
-        str, typer.Option(help="Name of the weights, for --weights of later commands.")
-    ] = "average",
+    step: Annotated[list[int] | None, typer.Option(help="Average these steps instead; repeat the option.")] = None,
+    name: Annotated[str, typer.Option(help="Name of the weights, for --weights of later commands.")] = "average",
 ) -> None:
     """Average checkpoints of a run and store the weights in RUN/models/NAME."""
     from translator.checkpoints import RunDirectory, average_checkpoints, write_checkpoint

@@ -1,6 +1,5 @@
 """`translator config`: the settings of a run, and the schema of all settings."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer

@@ -11,9 +11,7 @@ app = typer.Typer(no_args_is_help=True)
 def prepare(
     arguments: Annotated[
         list[str] | None,
-        typer.Argument(
-            metavar="[CONFIG.yaml] [KEY=VALUE ...]", help="Settings file, and settings that replace."
-        ),
+        typer.Argument(metavar="[CONFIG.yaml] [KEY=VALUE ...]", help="Settings file, and settings that replace."),
     ] = None,
 ) -> None:
     """Check, clean and encode the corpora, as `train` does first; print the directory of the result."""
@@ -54,6 +52,4 @@ def report(
     else:
         directory = prepared_directory(load_config(path, overrides))
     figures = report(load_prepared(directory))
-    typer.echo(
-        json.dumps(figures, indent=2, ensure_ascii=False) if as_json else describe_report(figures), nl=as_json
-    )
+    typer.echo(json.dumps(figures, indent=2, ensure_ascii=False) if as_json else describe_report(figures), nl=as_json)

@@ -9,9 +9,7 @@ import typer
 def evaluate(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Run directory that `translator train` made.")],
     source: Annotated[Path | None, typer.Option(metavar="FILE", help="Text to translate.")] = None,
-    reference: Annotated[
-        list[Path] | None, typer.Option(metavar="FILE", help="Its translation; repeatable.")
-    ] = None,
+    reference: Annotated[list[Path] | None, typer.Option(metavar="FILE", help="Its translation; repeatable.")] = None,
     test_set: Annotated[
         str | None, typer.Option(metavar="NAME", help="One of sacreBLEU's test sets instead, such as wmt14.")
     ] = None,
@@ -29,9 +27,7 @@ def evaluate(
     lowercase: Annotated[bool, typer.Option("--lowercase", help="Ignore case in all scores.")] = False,
     settings: Annotated[
         list[str] | None,
-        typer.Option(
-            "--set", metavar="KEY=VALUE", help="Setting of decoding for this call, such as beam_size=4."
-        ),
+        typer.Option("--set", metavar="KEY=VALUE", help="Setting of decoding for this call, such as beam_size=4."),
     ] = None,
     weights: Annotated[
         str | None,

@@ -18,12 +18,8 @@ class Side(StrEnum):
     TARGET = "target"
 
 
-Model = Annotated[
-    Path, typer.Argument(metavar="MODEL", help="Model file, or a run or prepared data that holds one.")
-]
-Files = Annotated[
-    list[Path] | None, typer.Argument(metavar="[FILE ...]", help="Lines; by default stdin (also `-`).")
-]
+Model = Annotated[Path, typer.Argument(metavar="MODEL", help="Model file, or a run or prepared data that holds one.")]
+Files = Annotated[list[Path] | None, typer.Argument(metavar="[FILE ...]", help="Lines; by default stdin (also `-`).")]
 Ids = Annotated[bool, typer.Option("--ids", help="Piece ids instead of pieces.")]
 OfSide = Annotated[
     Side | None, typer.Option(help="Which tokenizer, where MODEL is a directory with one for each side.")
@@ -34,13 +30,9 @@ OfSide = Annotated[
 def train(
     corpora: Annotated[
         list[str],
-        typer.Argument(
-            metavar="CORPUS ...", help="Text files, or corpora as in data.train (both sides are read)."
-        ),
+        typer.Argument(metavar="CORPUS ...", help="Text files, or corpora as in data.train (both sides are read)."),
     ],
-    output: Annotated[
-        Path, typer.Option(metavar="FILE", help="Model file to write, for tokenizer.model=FILE.")
-    ],
+    output: Annotated[Path, typer.Option(metavar="FILE", help="Model file to write, for tokenizer.model=FILE.")],
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Setting of tokenizer, such as vocab_size=16k."),

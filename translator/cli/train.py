@@ -9,9 +9,7 @@ import typer
 def train(
     arguments: Annotated[
         list[str] | None,
-        typer.Argument(
-            metavar="[CONFIG.yaml] [KEY=VALUE ...]", help="Settings file, and settings that replace."
-        ),
+        typer.Argument(metavar="[CONFIG.yaml] [KEY=VALUE ...]", help="Settings file, and settings that replace."),
     ] = None,
 ) -> None:
     """Train a model; what is missing (tokenizer, prepared data) is made first, an unfinished run is resumed."""

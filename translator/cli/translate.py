@@ -15,9 +15,7 @@ def translate(
     ] = None,
     settings: Annotated[
         list[str] | None,
-        typer.Option(
-            "--set", metavar="KEY=VALUE", help="Setting of decoding for this call, such as beam_size=4."
-        ),
+        typer.Option("--set", metavar="KEY=VALUE", help="Setting of decoding for this call, such as beam_size=4."),
     ] = None,
     weights: Annotated[
         str | None,

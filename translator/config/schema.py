@@ -19,9 +19,7 @@ CorpusPath = str | Annotated[list[str], Field(min_length=2, max_length=2)]
 class Settings(BaseModel):
     """A group of settings: immutable, and without room for a name that does not exist."""
 
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, validate_default=True, use_attribute_docstrings=True
-    )
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, use_attribute_docstrings=True)
 
 
 class DataSettings(Settings):

@@ -96,9 +96,7 @@ def split_by_budget(dataset: ParallelDataset, indices: np.ndarray, budget: Budge
         begin = end
 
 
-def make_batch(
-    dataset: ParallelDataset, indices: np.ndarray, marks: Marks, shape: "BatchShape | None" = None
-) -> Batch:
+def make_batch(dataset: ParallelDataset, indices: np.ndarray, marks: Marks, shape: "BatchShape | None" = None) -> Batch:
     """Pack the pairs at `indices`, on the CPU; with a `shape`, filler sentences at the end complete its sizes."""
     pairs = dataset.gather(indices)
     source = _with_marks(pairs.source_tokens, pairs.source_offsets, end=marks.source_eos)
@@ -188,18 +186,16 @@ def _round_up(size: float, multiple: int = 64) -> int:
     return -int(-size // multiple) * multiple
 
 
-def _with_marks(
-    tokens: np.ndarray, offsets: np.ndarray, begin: int | None = None, end: int | None = None
-) -> Packed:
+def _with_marks(tokens: np.ndarray, offsets: np.ndarray, begin: int | None = None, end: int | None = None) -> Packed:
     """Put one mark before or behind every sentence."""
     sentences = len(offsets) - 1
+    mark = begin if begin is not None else end
+    assert mark is not None
     marked_offsets = offsets + np.arange(sentences + 1)
     marked = np.empty(len(tokens) + sentences, dtype=np.int64)
     is_mark = np.zeros(len(marked), dtype=bool)
     is_mark[marked_offsets[:-1] if begin is not None else marked_offsets[1:] - 1] = True
-    marked[is_mark] = begin if begin is not None else end
+    marked[is_mark] = mark
     marked[~is_mark] = tokens
     longest = int(np.diff(marked_offsets).max(initial=0))
-    return Packed(
-        torch.from_numpy(marked), Layout(torch.from_numpy(marked_offsets.astype(np.int32)), longest)
-    )
+    return Packed(torch.from_numpy(marked), Layout(torch.from_numpy(marked_offsets.astype(np.int32)), longest))

@@ -32,17 +32,14 @@ def read_manifest(directory: Path) -> dict[str, Any]:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{file} is damaged ({error}); delete the directory and prepare again") from None
     if found != _FORMAT:
-        raise DataError(
-            f"{file} has format {found}, expected {_FORMAT}; delete the directory and prepare again"
-        )
+        raise DataError(f"{file} has format {found}, expected {_FORMAT}; delete the directory and prepare again")
     return manifest
 
 
 def describe_files(directory: Path) -> dict[str, dict[str, Any]]:
     """Return size and hash of every file of a directory."""
     return {
-        file.name: {"bytes": file.stat().st_size, "sha256": hash_file(file)}
-        for file in sorted(directory.iterdir())
+        file.name: {"bytes": file.stat().st_size, "sha256": hash_file(file)} for file in sorted(directory.iterdir())
     }
 
 
@@ -55,8 +52,7 @@ def verify_files(directory: Path, manifest: dict[str, Any]) -> None:
         size = file.stat().st_size
         if size != entry["bytes"]:
             raise DataError(
-                f"{file} is damaged: {size:,} bytes, expected {entry['bytes']:,}; delete {directory} and "
-                "prepare again"
+                f"{file} is damaged: {size:,} bytes, expected {entry['bytes']:,}; delete {directory} and prepare again"
             )
         if hash_file(file) != entry["sha256"]:
             raise DataError(

@@ -114,17 +114,12 @@ class _Preparation:
         }
         for name, sentences in scans.items():
             if not len(sentences):
-                raise DataError(
-                    f"the {name} corpus {self.corpora[name].name} is empty; expected at least one pair"
-                )
+                raise DataError(f"the {name} corpus {self.corpora[name].name} is empty; expected at least one pair")
         held_out = _held_out(len(scans["train"]), self.config) if "valid" not in scans else 0
         pairs = len(scans["train"]) - held_out
         languages = self.corpora["train"].languages
         if self.config.preset == "auto":
-            say(
-                f"preset {_resolved(self.config, pairs, languages).preset}: chosen for {pairs:,} training "
-                "pairs"
-            )
+            say(f"preset {_resolved(self.config, pairs, languages).preset}: chosen for {pairs:,} training pairs")
         self.config = _resolved(self.config, pairs, languages)
         keep, dropped = self._select(scans, pairs)
         tokenizers = self._tokenizers(pairs)
@@ -175,8 +170,7 @@ class _Preparation:
             for batch in _batches(bar):
                 encoded = list(zip(*_encode(tokenizers, batch), strict=True))
                 judged = [
-                    fits(len(source), len(target), data.max_length, data.max_length_ratio)
-                    for source, target in encoded
+                    fits(len(source), len(target), data.max_length, data.max_length_ratio) for source, target in encoded
                 ]
                 reasons.update(reason for reason in judged if reason is not None)
                 fitting = [pair for pair, reason in zip(encoded, judged, strict=True) if reason is None]
@@ -205,9 +199,7 @@ class _Preparation:
 def _open_corpora(config: Config) -> dict[str, Corpus]:
     data = config.data
     if data.train is None:
-        raise DataError(
-            "data.train is not set; name a training corpus, for example data.train=corpus/train.{en,de}"
-        )
+        raise DataError("data.train is not set; name a training corpus, for example data.train=corpus/train.{en,de}")
     corpora = {"train": open_corpus(data.train, data.source_language, data.target_language, "train")}
     languages = corpora["train"].languages
     for name in ("valid", "test"):
@@ -257,8 +249,7 @@ def _is_current(place: Path, config: Config, inputs: dict[str, Any]) -> bool:
         say(f"{error}; preparing again")
         return False
     found, wanted = (
-        {name: entry["fingerprint"] for name, entry in described.items()}
-        for described in (manifest["inputs"], inputs)
+        {name: entry["fingerprint"] for name, entry in described.items()} for described in (manifest["inputs"], inputs)
     )
     if found != wanted:
         say(f"the inputs of {place} have changed; preparing again")
@@ -273,8 +264,7 @@ def _is_current(place: Path, config: Config, inputs: dict[str, Any]) -> bool:
 def _held_out(pairs: int, config: Config) -> int:
     if pairs < 2:
         raise DataError(
-            f"the train corpus has {pairs} pair and there is no valid corpus; expected at least two pairs or "
-            "data.valid"
+            f"the train corpus has {pairs} pair and there is no valid corpus; expected at least two pairs or data.valid"
         )
     count = max(1, min(config.data.held_out, pairs // 10))
     say(f"no data.valid is set: the last {count:,} of {pairs:,} training pairs are held out for validation")
@@ -287,9 +277,7 @@ def _batches(pairs: Iterator[tuple[str, str]]) -> Iterator[list[tuple[str, str]]
         yield batch
 
 
-def _encode(
-    tokenizers: TokenizerPair, batch: list[tuple[str, str]]
-) -> tuple[list[list[int]], list[list[int]]]:
+def _encode(tokenizers: TokenizerPair, batch: list[tuple[str, str]]) -> tuple[list[list[int]], list[list[int]]]:
     # The carriage return of a file from Windows is no part of what a model should learn to write.
     sources = tokenizers.source.encode([source.removesuffix("\r") for source, _ in batch])
     targets = tokenizers.target.encode([target.removesuffix("\r") for _, target in batch])

@@ -107,8 +107,7 @@ def _describe_side(dataset: ParallelDataset, side: str, tokenizer: Tokenizer) ->
         "mean": float(lengths.mean()),
         # A length that occurs, not one between two.
         "percentiles": {
-            str(percent): int(np.percentile(lengths, percent, method="inverted_cdf"))
-            for percent in PERCENTILES
+            str(percent): int(np.percentile(lengths, percent, method="inverted_cdf")) for percent in PERCENTILES
         },
         "longest": int(lengths.max()),
         "unknown_rate": int(uses[tokenizer.unk_id]) / max(total, 1),

@@ -58,9 +58,7 @@ def search_ids(
             best = greedy_search(steps, texts, limits, penalty=penalty if with_scores else None)
             found = [[hypothesis] for hypothesis in best]
         else:
-            found = beam_search(
-                steps, texts, limits, beam_size=settings.beam_size, penalty=penalty, n_best=n_best
-            )
+            found = beam_search(steps, texts, limits, beam_size=settings.beam_size, penalty=penalty, n_best=n_best)
         for index, hypotheses in zip(batch, found, strict=True):
             results[index] = hypotheses
         if on_batch is not None:
@@ -68,9 +66,7 @@ def search_ids(
     return results
 
 
-def translate_ids(
-    steps: Steps, sources: Sequence[Sequence[int]], settings: DecodingSettings
-) -> list[list[int]]:
+def translate_ids(steps: Steps, sources: Sequence[Sequence[int]], settings: DecodingSettings) -> list[list[int]]:
     """Return the best translation of every source, in order, in piece ids without marks.
 
     A source without pieces, or without any hypothesis of non-zero probability, has an empty one.

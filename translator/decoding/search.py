@@ -17,6 +17,7 @@ from translator.decoding.steps import State, Steps
 from translator.decoding.trellis import Hypothesis, Trellis
 
 _NEVER = -math.inf
+_LOG2_E = math.log2(math.e)
 
 
 def greedy_search(
@@ -156,4 +157,4 @@ def _normaliser(logits: Tensor, highest: Tensor) -> Tensor:
 
     `logsumexp` would look for the maximum again and make temporaries of the vocabulary's size.
     """
-    return logits.sub_(highest).exp_().sum(dim=-1, keepdim=True).log_().add_(highest)
+    return logits.sub_(highest).mul_(_LOG2_E).exp2_().sum(dim=-1, keepdim=True).log_().add_(highest)

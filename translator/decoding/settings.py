@@ -20,9 +20,7 @@ def read_call_settings(words: Sequence[str]) -> Config:
         if "." not in key and key not in _MACHINE and "=" in word:
             word = f"decoding.{word}"
         elif "." in key and not key.startswith("decoding."):
-            foreign.append(
-                f"{key}: only settings of decoding, and {', '.join(_MACHINE)}, can be replaced for one call"
-            )
+            foreign.append(f"{key}: only settings of decoding, and {', '.join(_MACHINE)}, can be replaced for one call")
             continue
         dotted.append(word)
     if foreign:

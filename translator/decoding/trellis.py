@@ -38,9 +38,7 @@ class Trellis:
         self.tokens[step, rows] = tokens
         self.parents[step, rows] = parents
 
-    def finish(
-        self, step: int, rows: Tensor, parents: Tensor, log_probabilities: Tensor, scores: Tensor
-    ) -> None:
+    def finish(self, step: int, rows: Tensor, parents: Tensor, log_probabilities: Tensor, scores: Tensor) -> None:
         """Offer candidates [M, C] that end at `step` after hypothesis `parents`; -inf is no offer."""
         width = self.scores.size(1)
         ends = torch.stack([torch.full_like(parents, step), parents], dim=-1)  # [M, C, 2]

@@ -64,8 +64,7 @@ def _read(name: str, source: Path, references: Sequence[Path]) -> TestSet:
     for reference, stream in zip(references, streams, strict=True):
         if len(stream) != len(sources):
             raise EvaluationError(
-                f"{source} has {len(sources):,} lines but {reference} has {len(stream):,}; "
-                "expected the same number"
+                f"{source} has {len(sources):,} lines but {reference} has {len(stream):,}; expected the same number"
             )
     if not sources:
         raise EvaluationError(f"{source} is empty; expected at least one line to translate and score")

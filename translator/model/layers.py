@@ -59,9 +59,7 @@ class FeedForward(nn.Module):
 
 
 def _attention(settings: ModelSettings) -> MultiHeadAttention:
-    return MultiHeadAttention(
-        settings.d_model, settings.num_heads, settings.head_dim, settings.attention_dropout
-    )
+    return MultiHeadAttention(settings.d_model, settings.num_heads, settings.head_dim, settings.attention_dropout)
 
 
 class EncoderLayer(nn.Module):
@@ -96,12 +94,8 @@ class DecoderLayer(nn.Module):
 
     def forward(self, states: Tensor, layout: Layout, memory: Projected) -> Tensor:
         """All positions of known targets at once: `[T, d_model]` to `[T, d_model]`."""
-        states = self.self_residual(
-            states, lambda x: self.self_attention.attend_to_itself(x, layout, causal=True)
-        )
-        states = self.cross_residual(
-            states, lambda x: self.cross_attention.attend_to_memory(x, layout, memory)
-        )
+        states = self.self_residual(states, lambda x: self.self_attention.attend_to_itself(x, layout, causal=True))
+        states = self.cross_residual(states, lambda x: self.cross_attention.attend_to_memory(x, layout, memory))
         return self.feed_forward_residual(states, self.feed_forward)
 
     def step(self, states: Tensor, cache: KeyValueCache, memory: DenseMemory) -> Tensor:

@@ -3,13 +3,15 @@
 Legend: `T` target tokens, `S` source tokens, `N` sentences, `K` hypotheses a sentence, `V` target vocabulary.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from translator.attention import DenseMemory, KeyValueCache, Layout, Packed, Projected
+from translator.attention import DenseMemory, KeyValueCache, Layout, Packed
 from translator.config import ModelSettings
 from translator.model.embedding import Embedding, LearnedPositions, SinusoidalPositions
 from translator.model.layers import DecoderLayer, EncoderLayer
@@ -59,10 +61,12 @@ class Transformer(nn.Module):
         self.encoder_norm = nn.LayerNorm(d_model) if pre_norm else nn.Identity()
         self.decoder_norm = nn.LayerNorm(d_model) if pre_norm else nn.Identity()
         self.output_weight = (
-            _embedding_weight(target_vocabulary, d_model)
-            if settings.tie_embeddings == "none"
-            else target_weight
+            _embedding_weight(target_vocabulary, d_model) if settings.tie_embeddings == "none" else target_weight
         )
+
+    @property
+    def _decoder(self) -> Iterable[DecoderLayer]:
+        return cast(Iterable[DecoderLayer], self.decoder_layers)
 
     def forward(self, source: Packed, target: Packed) -> Tensor:
         """Decoder output `[T, d_model]` for targets that are known; `logits` or the loss projects it."""
@@ -79,8 +83,8 @@ class Transformer(nn.Module):
     def decode(self, target: Packed, memory: Tensor, memory_layout: Layout) -> Tensor:
         """Decoder output `[T, d_model]` for targets that begin with the start mark."""
         states = self.target_embedding(target)
-        for layer in self.decoder_layers:
-            projected: Projected = layer.cross_attention.project_memory(memory, memory_layout)
+        for layer in self._decoder:
+            projected = layer.cross_attention.project_memory(memory, memory_layout)
             states = layer(states, target.layout, projected)
         return self.decoder_norm(states)
 
@@ -90,21 +94,18 @@ class Transformer(nn.Module):
 
     def start(self, memory: Tensor, layout: Layout, width: int, capacity: int) -> DecoderState:
         """Begin to decode `width` hypotheses for every sentence, of at most `capacity` steps."""
-        memories, caches = [], []
-        for layer in self.decoder_layers:
-            dense: DenseMemory = layer.cross_attention.dense_memory(memory, layout)
-            attention = layer.self_attention
-            rows = layout.num_sentences * width
-            memories.append(dense)
-            caches.append(
-                KeyValueCache.empty(dense.key, rows, attention.num_heads, capacity, attention.head_dim)
-            )
+        memories = [layer.cross_attention.dense_memory(memory, layout) for layer in self._decoder]
+        rows = layout.num_sentences * width
+        caches = [
+            KeyValueCache.empty(memories[0].key, rows, attention.num_heads, capacity, attention.head_dim)
+            for attention in (layer.self_attention for layer in self._decoder)
+        ]
         return DecoderState(caches, memories)
 
     def step(self, tokens: Tensor, state: DecoderState) -> Tensor:
         """Decoder output `[N, K, d_model]` for the next tokens `[N, K]`; `state` moves on by one position."""
         states = self.target_embedding.step(tokens, state.length)
-        for layer, cache, memory in zip(self.decoder_layers, state.caches, state.memories, strict=True):
+        for layer, cache, memory in zip(self._decoder, state.caches, state.memories, strict=True):
             states = layer.step(states, cache, memory)
         state.length += 1
         return self.decoder_norm(states)

@@ -58,5 +58,5 @@ def _does_bf16_well(device: torch.device) -> bool:
     """Whether matrix products in bf16 run in hardware (on the CPU: AVX-512 BF16 or AMX instructions)."""
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
-    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+    capabilities: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))

@@ -25,9 +25,7 @@ def first_shifted_line(source: Iterable[str], target: Iterable[str]) -> int | No
     together = np.abs(longer[:count] - shorter)
     shifted = np.abs(longer[shift:] - shorter)
     # cost[k]: lines before k stand together, lines from k on are shifted.
-    cost = np.concatenate([[0.0], np.cumsum(together)]) + np.concatenate(
-        [np.cumsum(shifted[::-1])[::-1], [0.0]]
-    )
+    cost = np.concatenate([[0.0], np.cumsum(together)]) + np.concatenate([np.cumsum(shifted[::-1])[::-1], [0.0]])
     best = int(np.argmin(cost))
     if count - best < _MIN_LINES:
         return count + 1 if cost[best] < 0.8 * cost[0] else None
@@ -38,6 +36,4 @@ def first_shifted_line(source: Iterable[str], target: Iterable[str]) -> int | No
 
 def _log_lengths(lines: Iterable[str]) -> np.ndarray:
     lengths = array("i", (len(line) for line in lines))
-    return np.log1p(np.frombuffer(lengths, dtype=np.int32) if lengths else np.zeros(0, np.int32)).astype(
-        np.float32
-    )
+    return np.log1p(np.frombuffer(lengths, dtype=np.int32) if lengths else np.zeros(0, np.int32)).astype(np.float32)

@@ -97,9 +97,7 @@ def open_corpus(
         return open_hub_set(spec.removeprefix("hub:"), wanted, default_split)
     if match := _PATTERN.match(spec):
         before, first, second, after = match.groups()
-        return _open_text_pair(
-            [Path(before + first + after), Path(before + second + after)], wanted, (first, second)
-        )
+        return _open_text_pair([Path(before + first + after), Path(before + second + after)], wanted, (first, second))
     return _open_table(Path(spec), wanted)
 
 
@@ -164,9 +162,7 @@ def _open_table(file: Path, wanted: Languages) -> Corpus:
     return _open_rows(file, wanted, _read_tsv if kind == ".tsv" else _read_csv)
 
 
-def _open_rows(
-    file: Path, wanted: Languages, read: Callable[[Path], Iterator[tuple[int, list[str]]]]
-) -> Corpus:
+def _open_rows(file: Path, wanted: Languages, read: Callable[[Path], Iterator[tuple[int, list[str]]]]) -> Corpus:
     """Open a table with or without a head line; without one, the first two columns are source and target."""
     _, head = next(read(file), (0, []))
     names = [cell.strip() for cell in head]
@@ -208,9 +204,7 @@ def _read_csv(file: Path) -> Iterator[tuple[int, list[str]]]:
                 yield number, row
             number = rows.line_num + 1
     except csv.Error as error:
-        raise DataError(
-            f'{file}, line {number:,}: not valid CSV ({error}); quote fields with "..."'
-        ) from None
+        raise DataError(f'{file}, line {number:,}: not valid CSV ({error}); quote fields with "..."') from None
 
 
 def _open_records(file: Path, wanted: Languages) -> Corpus:
@@ -292,9 +286,7 @@ def _without_surrogates(text: str, where: str) -> str:
     try:
         text.encode("utf-8")
     except UnicodeEncodeError as error:
-        raise DataError(
-            f"{where}: character {error.start + 1:,} is half of a surrogate pair, not text"
-        ) from None
+        raise DataError(f"{where}: character {error.start + 1:,} is half of a surrogate pair, not text") from None
     return text
 
 

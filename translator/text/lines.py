@@ -90,8 +90,7 @@ def _blocks(file: Path) -> Iterator[bytes]:
         ) from None
     except (gzip.BadGzipFile, zlib.error) as error:
         raise DataError(
-            f"{file}, line {lines_before + 1:,}: the gzip data are damaged ({error}). Copy or download it "
-            "again"
+            f"{file}, line {lines_before + 1:,}: the gzip data are damaged ({error}). Copy or download it again"
         ) from None
     except OSError as error:
         raise DataError(f"cannot read {file}: {error.strerror or error}") from None
@@ -112,9 +111,7 @@ def _refuse_foreign_encoding(block: bytes, file: Path) -> None:
     if name is None:
         name = _guess_wide_encoding(block[:4096])
     if name is not None:
-        raise DataError(
-            f"{file}, line 1: the file is {name}, expected UTF-8. Convert it: `iconv -f {name} -t UTF-8`"
-        )
+        raise DataError(f"{file}, line 1: the file is {name}, expected UTF-8. Convert it: `iconv -f {name} -t UTF-8`")
 
 
 def _guess_wide_encoding(sample: bytes) -> str | None:

@@ -45,9 +45,7 @@ def train_model_file(corpora: Sequence[str], config: Config, output: Path) -> To
     be written.
     """
     if output.is_dir():
-        raise TokenizerError(
-            f"{output} is a directory; expected a file name such as {output / 'tokenizer.model'}"
-        )
+        raise TokenizerError(f"{output} is a directory; expected a file name such as {output / 'tokenizer.model'}")
     sources = [_open_text(spec, config) for spec in corpora]
     tokenizer = train_tokenizer(lambda: (line for source in sources for line in source()), config.tokenizer)
     try:

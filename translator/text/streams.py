@@ -38,9 +38,7 @@ def decode_lines(stream: Iterable[bytes], name: str) -> Iterator[str]:
         if number == 1:
             encoding = _FOREIGN_MARKS.get(data[:2])
             if encoding is not None:
-                raise DataError(
-                    f"{name} is {encoding}; expected UTF-8. Convert it: `iconv -f {encoding} -t UTF-8`"
-                )
+                raise DataError(f"{name} is {encoding}; expected UTF-8. Convert it: `iconv -f {encoding} -t UTF-8`")
             data = data.removeprefix(_UTF8_MARK)
         try:
             line = data.decode("utf-8")

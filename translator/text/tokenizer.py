@@ -41,9 +41,7 @@ class Tokenizer:
         self.bos_id: int = processor.bos_id()
         self.eos_id: int = processor.eos_id()
         if min(self.bos_id, self.eos_id) < 0:
-            raise TokenizerError(
-                f"{name} has no begin or end mark (<s>, </s>); train it with --bos_id and --eos_id"
-            )
+            raise TokenizerError(f"{name} has no begin or end mark (<s>, </s>); train it with --bos_id and --eos_id")
 
     @classmethod
     def load(cls, path: str | Path) -> "Tokenizer":
@@ -108,17 +106,13 @@ def load_tokenizers(directory: str | Path) -> TokenizerPair:
         joint = Tokenizer.load(place / JOINT_MODEL)
         return TokenizerPair(joint, joint, True)
     if not (place / SOURCE_MODEL).exists() and not (place / TARGET_MODEL).exists():
-        raise TokenizerError(
-            f"{place} has no tokenizer; expected {JOINT_MODEL}, or {SOURCE_MODEL} and {TARGET_MODEL}"
-        )
+        raise TokenizerError(f"{place} has no tokenizer; expected {JOINT_MODEL}, or {SOURCE_MODEL} and {TARGET_MODEL}")
     return TokenizerPair(Tokenizer.load(place / SOURCE_MODEL), Tokenizer.load(place / TARGET_MODEL), False)
 
 
 def save_tokenizers(tokenizers: TokenizerPair, directory: Path) -> None:
     """Write the model files into a directory that exists."""
-    for name, tokenizer in zip(
-        tokenizer_files(tokenizers.joint), (tokenizers.source, tokenizers.target), strict=False
-    ):
+    for name, tokenizer in zip(tokenizer_files(tokenizers.joint), (tokenizers.source, tokenizers.target), strict=False):
         (directory / name).write_bytes(tokenizer.model)
 
 

@@ -32,9 +32,7 @@ def smoothed_cross_entropy(states: Tensor, weight: Tensor, labels: Tensor, smoot
 
 class _ProjectedCrossEntropy(torch.autograd.Function):
     @staticmethod
-    def forward(
-        ctx: Any, states: Tensor, weight: Tensor, labels: Tensor, smoothing: float
-    ) -> tuple[Tensor, Tensor]:
+    def forward(ctx: Any, states: Tensor, weight: Tensor, labels: Tensor, smoothing: float) -> tuple[Tensor, Tensor]:
         vocabulary = weight.shape[0]
         matrix = weight.to(states.dtype)
         # mean(logits) = states . mean(weight): the smoothing needs no pass over the vocabulary.

@@ -62,9 +62,7 @@ def train(config: Config) -> TrainingResult:
     )
     trainer.resume()
     if trainer.has_ended() and (run.models / FINAL).is_dir():
-        say(
-            f"{run.root} has already ended, after step {trainer.progress.step:,}; raise training.max_steps to go on"
-        )
+        say(f"{run.root} has already ended, after step {trainer.progress.step:,}; raise training.max_steps to go on")
     else:
         trainer.train()
         _finish(trainer)
@@ -94,9 +92,7 @@ def _finish(trainer: Trainer) -> None:
     settings, run = trainer.config.training, trainer.run
     best = next(step for step in trainer.progress.best_steps(settings.best_metric) if step in run.steps())
     path = run.checkpoint(best)
-    chosen = Checkpoint(
-        read_checkpoint(path, with_optimizer=False).weights, {}, {"step": best, "from": [path.name]}
-    )
+    chosen = Checkpoint(read_checkpoint(path, with_optimizer=False).weights, {}, {"step": best, "from": [path.name]})
     load_weights(trainer.model, chosen.weights, str(path))
     result = trainer.validate(trainer.model)
     paths = [run.checkpoint(step) for step in run.steps()[-settings.average_last :]]
@@ -106,9 +102,7 @@ def _finish(trainer: Trainer) -> None:
         averaged = trainer.validate(trainer.model)
         report_validation(f"average of the last {len(paths)} checkpoints", averaged)
         trainer.metrics.write("valid_average", checkpoints=average.state["average_of"], **describe(averaged))
-        better = (
-            averaged.bleu >= result.bleu if settings.best_metric == "bleu" else averaged.loss <= result.loss
-        )
+        better = averaged.bleu >= result.bleu if settings.best_metric == "bleu" else averaged.loss <= result.loss
         if better:
             names = average.state["average_of"]
             chosen, result = (

@@ -102,9 +102,7 @@ class Trainer:
         settings, progress = self.config.training, self.progress
         seed_step(self.config.seed, progress.step)
         self.model.train()
-        group = [
-            make_batch(self.data.train, next(batches), self.marks, self.shape) for _ in range(settings.accumulate)
-        ]
+        group = [make_batch(self.data.train, next(batches), self.marks, self.shape) for _ in range(settings.accumulate)]
         set_learning_rate(self.optimizer, learning_rate(settings, progress.step + 1))
         sums = self.update(group)
         progress.step += 1
@@ -190,9 +188,8 @@ class _Window:
     def figures(self) -> dict[str, Any]:
         began = time.monotonic()
         tokens = sum(sums.target_tokens for sums in self.sums)
-        smoothed, nll, norm, skipped = (
-            float(torch.stack([sums[place].float() for sums in self.sums]).sum()) for place in range(4)
-        )
+        columns = zip(*((s.smoothed, s.nll, s.gradient_norm, s.skipped) for s in self.sums), strict=True)
+        smoothed, nll, norm, skipped = (float(torch.stack(column).sum()) for column in columns)
         seconds = self.seconds + time.monotonic() - began
         return {
             "loss": smoothed / tokens,

@@ -39,9 +39,7 @@ class Validation:
 class Validator:
     """Validates a model on one data set; pairs beyond the model's length count neither in loss nor in BLEU."""
 
-    def __init__(
-        self, config: Config, dataset: ParallelDataset, tokenizers: TokenizerPair, machine: Machine
-    ) -> None:
+    def __init__(self, config: Config, dataset: ParallelDataset, tokenizers: TokenizerPair, machine: Machine) -> None:
         self.config, self.dataset, self.tokenizers, self.machine = config, dataset, tokenizers, machine
         longest = np.maximum(dataset.source_lengths, dataset.target_lengths)
         self.usable = np.flatnonzero(longest + MARK <= config.model.max_positions)
