@@ -130,6 +130,8 @@ class TrainingSettings(Settings):
     """Learning rate after the warm-up."""
     warmup_steps: Annotated[Count, Field(ge=0)] = 4000
     """Steps over which the learning rate rises linearly."""
+    decay_steps: Annotated[Count, Field(ge=0)] = 0
+    """Steps before `max_steps` over which the learning rate is brought down to zero, whatever the schedule."""
     adam_betas: tuple[Fraction, Fraction] = (0.9, 0.98)
     """Decay of Adam's running averages."""
     adam_epsilon: PositiveFloat = 1e-9
