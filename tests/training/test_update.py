@@ -147,3 +147,11 @@ def test_learning_rates(schedule: str, expected: dict[int, float]) -> None:
 def test_without_warm_up_the_first_step_has_the_peak() -> None:
     settings = TrainingSettings(learning_rate=1.0, warmup_steps=0, max_steps=100)
     assert learning_rate(settings, 1) == 1.0
+
+
+def test_the_decay_brings_any_schedule_to_rest() -> None:
+    settings = TrainingSettings(learning_rate=1.0, warmup_steps=10, max_steps=100, decay_steps=19)
+    plain = settings.model_copy(update={"decay_steps": 0})
+    assert learning_rate(settings, 80) == pytest.approx(learning_rate(plain, 80))
+    assert learning_rate(settings, 91) == pytest.approx(learning_rate(plain, 91) * 10 / 20)
+    assert learning_rate(settings, 100) == pytest.approx(learning_rate(plain, 100) / 20)

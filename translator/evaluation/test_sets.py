@@ -68,5 +68,6 @@ def _read(name: str, source: Path, references: Sequence[Path]) -> TestSet:
             )
     if not sources:
         raise EvaluationError(f"{source} is empty; expected at least one line to translate and score")
-    files = {str(file): hash_file(file) for file in (source, *references)}
+    # A pipe has been read by now and has nothing left to hash.
+    files = {str(file): hash_file(file) if file.is_file() else None for file in (source, *references)}
     return TestSet(name, sources, streams, files)

@@ -228,8 +228,9 @@ def _read_records(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
                 f"{file}, line {number:,}: not valid JSON ({error.msg} at character {error.pos + 1}); "
                 "expected one object a line"
             ) from None
-        except RecursionError:
-            raise DataError(f"{file}, line {number:,}: JSON nested too deeply") from None
+        except (RecursionError, ValueError) as error:
+            reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
+            raise DataError(f"{file}, line {number:,}: JSON that cannot be read ({reason})") from None
         if not isinstance(record, dict):
             raise DataError(f"{file}, line {number:,}: found {type(record).__name__}, expected an object")
         yield number, record

@@ -13,6 +13,8 @@ def open_hub_set(address: str, wanted: Languages, default_split: str) -> Corpus:
     is downloaded once into the cache of `datasets`.
     """
     name, _, split = address.partition(":")
+    if not name:
+        raise DataError(f"hub:{address} names no set; expected hub:NAME[:SPLIT], such as hub:bentrevett/multi30k:train")
     split = split or default_split
     parts = name.split("/")
     configuration = None

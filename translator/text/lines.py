@@ -7,6 +7,7 @@ leniently elsewhere.
 import gzip
 import zlib
 from collections.abc import Iterator
+from io import BufferedReader
 from pathlib import Path
 from typing import BinaryIO
 
@@ -96,9 +97,8 @@ def _blocks(file: Path) -> Iterator[bytes]:
         raise DataError(f"cannot read {file}: {error.strerror or error}") from None
 
 
-def _decompressed(raw: BinaryIO, file: Path) -> BinaryIO:
-    magic = raw.read(2)
-    raw.seek(0)
+def _decompressed(raw: BufferedReader, file: Path) -> BinaryIO:
+    magic = raw.peek(2)[:2]  # a pipe cannot go back
     if magic == _GZIP_MAGIC:
         return gzip.GzipFile(fileobj=raw, mode="rb")  # type: ignore[return-value]
     if not magic and file.suffix == ".gz":

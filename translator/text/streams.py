@@ -19,9 +19,9 @@ _FOREIGN_MARKS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
 def open_input(path: Path) -> BinaryIO:
     """Open a file of text, plain or gzip'd (told by content); raise `DataError` where it cannot be read."""
     try:
-        with path.open("rb") as file:
-            packed = file.read(2) == _GZIP_MAGIC
-        return cast(BinaryIO, gzip.open(path)) if packed else path.open("rb")
+        file = path.open("rb")
+        packed = file.peek(2)[:2] == _GZIP_MAGIC  # a pipe cannot go back
+        return cast(BinaryIO, gzip.open(file)) if packed else file
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}") from None
 

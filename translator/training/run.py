@@ -27,9 +27,9 @@ from translator.training.trainer import Trainer, describe, report_validation
 
 # What may differ when a run goes on: nothing here changes the meaning of the steps already done.
 _CHANGEABLE = (
-    "run", "device", "precision", "threads", "decoding.", "data.test", "data.prepared",
-    "training.max_steps", "training.decay_steps", "training.max_epochs", "training.validat", "training.patience", "training.best_metric",
-    "training.keep_", "training.average_last", "training.log_every",
+    "run", "device", "precision", "threads", "compile", "decoding.", "data.test", "data.prepared",
+    "training.max_steps", "training.max_epochs", "training.decay_steps", "training.validat", "training.patience",
+    "training.best_metric", "training.keep_", "training.average_last", "training.log_every",
 )  # fmt: skip
 
 
