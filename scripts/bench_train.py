@@ -37,7 +37,7 @@ from torch.nn import functional
 
 from translator.attention import Packed
 from translator.config import Config, load_config
-from translator.data.batches import Batch, Budget, Marks, make_batch, plan_epoch
+from translator.data.batches import Batch, BatchShape, Budget, Marks, make_batch, plan_epoch
 from translator.data.dataset import DatasetWriter, ParallelDataset
 from translator.model import Transformer, build_model, count_parameters
 from translator.runtime.device import choose_machine
@@ -46,7 +46,6 @@ from translator.runtime.random import seed_step
 from translator.text import load_tokenizers
 from translator.training.loss import smoothed_cross_entropy
 from translator.training.optimizer import make_optimizer
-from translator.training.trainer import choose_shape
 from translator.training.update import Updater
 
 SEED = 1
@@ -107,9 +106,9 @@ class OurStep:
         training, machine = task.config.training, choose_machine("cpu", task.precision, task.threads)
         self.marks, self.dataset, self.smoothing = task.marks, dataset, training.label_smoothing
         self.model = task.first_model()
-        self.shape, forward = choose_shape(task.config, dataset, machine, self.model)
+        self.shape = BatchShape()
         optimizer = make_optimizer(self.model, training)
-        self.update = Updater(self.model, optimizer, machine, self.smoothing, training.clip_norm, forward)
+        self.update = Updater(self.model, optimizer, machine, self.smoothing, training.clip_norm)
 
     def step(self, indices: np.ndarray) -> int:
         """Do one optimizer step on these pairs; return the target tokens."""

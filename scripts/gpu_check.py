@@ -136,8 +136,8 @@ class Check:
             found = [kernel(query, key, value, rows, columns, causal, 0.0)]
             found += torch.autograd.grad(found[0], (query, key, value), upstream)
             for mine, reference in zip(found, expected, strict=True):
-                scale = max(1.0, float(reference.abs().max()))
-                worst = max(worst, float((mine.float() - reference).abs().max()) / scale)
+                scale = max(1.0, float(reference.detach().abs().max()))
+                worst = max(worst, float((mine.float() - reference).detach().abs().max()) / scale)
         return worst
 
     def training(self) -> None:
@@ -160,7 +160,6 @@ class Check:
         pairs: Any = SyntheticPairs(tokens // 4, vocabulary)
         model = build_model(config.model, vocabulary, vocabulary, seed=1).to(self.device).train()
         shape = BatchShape.fixed(pairs, tokens, pairs.longest)
-        assert shape.budget is not None
         batches = [
             make_batch(pairs, indices, MARKS, shape) for indices in plan_epoch(pairs, shape.budget, "random", 1, 0)
         ][:-1]

@@ -66,7 +66,6 @@ def varlen_stand_in(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def test_all_batches_of_a_fixed_shape_are_alike_and_lose_nothing() -> None:
     pairs = Pairs(300, longest=12)
     shape = BatchShape.fixed(pairs, batch_tokens=200, max_length=12)
-    assert shape.budget is not None
     plan = plan_epoch(pairs, shape.budget, "random", seed=1, epoch=0)
     assert sorted(np.concatenate(plan).tolist()) == list(range(300))
     sizes, real, whole = set(), 0, 0
@@ -105,7 +104,6 @@ def test_the_model_is_one_graph_and_is_compiled_once(varlen_stand_in: None) -> N
                                       dropout=0.0), 40, 40, seed=1)  # fmt: skip
     counter = torch._dynamo.testing.CompileCounterWithBackend("aot_eager")
     compiled = torch.compile(model, dynamic=False, fullgraph=True, backend=counter)
-    assert shape.budget is not None
     for indices in plan_epoch(pairs, shape.budget, "random", 1, 0):
         batch = make_batch(pairs, indices, MARKS, shape)
         torch.testing.assert_close(compiled(batch.source, batch.target), model(batch.source, batch.target))
@@ -118,3 +116,19 @@ def test_the_stand_in_is_varlen_attention() -> None:
     weights = attention_weights(query, key, layout, layout, causal=True)
     output = attend_explicitly(query, key, value, layout, layout, causal=True)
     torch.testing.assert_close(output[3:], torch.einsum("hqk,khd->qhd", weights[2, :, :2, :2], value[3:]))
+
+
+def test_the_plan_of_a_run_is_the_same_compiled_or_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    from translator.config import load_config, resolve_preset
+    from translator.runtime.device import choose_machine
+    from translator.training.trainer import should_compile
+
+    machine = choose_machine("cpu", "fp32")
+    settings = ["preset=tiny", "training.order=random"]
+    assert not should_compile(resolve_preset(load_config(None, settings)), machine)
+    assert should_compile(resolve_preset(load_config(None, [*settings, "compile=true"])), machine)
+    bucketed = resolve_preset(load_config(None, ["preset=tiny", "compile=true"]))
+    said: list[str] = []
+    monkeypatch.setattr("translator.training.trainer.say", said.append)
+    assert not should_compile(bucketed, machine)
+    assert "training.order=random" in said[0]

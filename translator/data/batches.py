@@ -145,10 +145,8 @@ class BatchShape:
         )
 
     @property
-    def budget(self) -> Budget | None:
-        """What a batch may hold to be filled up to an exact shape, with room for filler; None for `multiple`."""
-        if not self.target_tokens:
-            return None
+    def budget(self) -> Budget:
+        """What a batch may hold to be filled up to this exact shape, with room for the filler sentences."""
         longest = self.max_length
         filler = max(self.source_tokens, self.target_tokens) // longest + 1
         # Some source is left over for every filler sentence: attention over nothing is not a number.

@@ -18,7 +18,7 @@ class TestSet:
     sources: list[str]
     references: list[list[str]]
     """One list for each set of references."""
-    files: dict[str, str]
+    files: dict[str, str | None]
     """The SHA-256 of every file, by name."""
 
 

@@ -10,8 +10,7 @@ from translator.checkpoints.store import write_checkpoint
 from translator.config import Config
 from translator.data import PreparedData
 from translator.data.batches import BatchShape, Budget, Marks, make_batch
-from translator.data.dataset import ParallelDataset
-from translator.model import Transformer, build_model
+from translator.model import build_model
 from translator.runtime.console import progress as progress_bar
 from translator.runtime.console import say, warn
 from translator.runtime.device import Machine
@@ -37,8 +36,12 @@ class Trainer:
         ).to(machine.device)
         self.optimizer = make_optimizer(self.model, config.training)
         settings = config.training
-        self.shape, forward = choose_shape(config, data.train, machine, self.model)
-        self.budget = self.shape.budget or Budget(settings.batch_tokens)
+        # The budget depends on settings only: the batches of a run are the same on every device.
+        fixed = BatchShape.fixed(data.train, settings.batch_tokens, config.data.max_length)
+        self.budget = fixed.budget if settings.order == "random" else Budget(settings.batch_tokens)
+        compiled = should_compile(config, machine)
+        self.shape = fixed if compiled else BatchShape()
+        forward: Forward = torch.compile(self.model, dynamic=False) if compiled else self.model
         self.update = Updater(
             self.model, self.optimizer, machine, settings.label_smoothing, settings.clip_norm, forward
         )
@@ -153,21 +156,16 @@ class Trainer:
                 self.run.remove_checkpoint(step)
 
 
-def choose_shape(
-    config: Config, dataset: ParallelDataset, machine: Machine, model: Transformer
-) -> tuple[BatchShape, Forward]:
-    """Decide between one shape for all batches and a compiled model, or a few shapes and the model as it is."""
+def should_compile(config: Config, machine: Machine) -> bool:
+    """Whether the model is compiled, for which all batches are filled up to one shape."""
     wanted = machine.device.type == "cuda" if config.compile is None else config.compile
     if wanted and config.training.order == "bucketed":
         say(
             "the model is not compiled, since bucketed batches have many shapes; "
             "training.order=random is usually faster on a GPU"
         )
-        wanted = False
-    if not wanted:
-        return BatchShape(), model
-    shape = BatchShape.fixed(dataset, config.training.batch_tokens, config.data.max_length)
-    return shape, torch.compile(model, dynamic=False)
+        return False
+    return wanted
 
 
 class _Window:
