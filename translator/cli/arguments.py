@@ -1,11 +1,25 @@
-"""The forms that commands share: `[CONFIG.yaml] [KEY=VALUE ...]`, and `[FILE ...]` for lines of text."""
+"""The forms that commands share: settings, a run with its weights, and `[FILE ...]` for lines of text."""
 
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import Annotated, BinaryIO
 
 import typer
+
+SettingsWords = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="CONFIG.yaml KEY=VALUE", help="Settings file, and settings that replace."),
+]
+Run = Annotated[Path, typer.Argument(metavar="RUN", help="Run directory that `translator train` made.")]
+CallSettings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Setting of decoding for this call, such as beam_size=4."),
+]
+Weights = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="final (the default), last, a step, or a name in RUN/models."),
+]
 
 
 def split_arguments(arguments: Sequence[str] | None) -> tuple[Path | None, list[str]]:

@@ -1,13 +1,14 @@
 """`translator average`: the mean of checkpoints' weights, under a name of its own."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from translator.cli.arguments import Run
+
 
 def average(
-    run: Annotated[Path, typer.Argument(help="Run directory.")],
+    run: Run,
     last: Annotated[int, typer.Option(min=1, help="Average so many of the newest checkpoints.")] = 5,
     step: Annotated[list[int] | None, typer.Option(help="Average these steps instead; repeat the option.")] = None,
     name: Annotated[str, typer.Option(help="Name of the weights, for --weights of later commands.")] = "average",

@@ -4,6 +4,8 @@ from typing import Annotated
 
 import typer
 
+from translator.cli.arguments import split_arguments
+
 app = typer.Typer(no_args_is_help=True)
 
 
@@ -11,13 +13,12 @@ app = typer.Typer(no_args_is_help=True)
 def show(
     arguments: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[CONFIG.yaml|RUN] [KEY=VALUE ...]", help="Settings file or run directory."),
+        typer.Argument(metavar="CONFIG.yaml|RUN KEY=VALUE", help="Settings file or run directory."),
     ] = None,
 ) -> None:
     """Print the settings that `train` would use, defaults and preset included, as YAML."""
     import yaml
 
-    from translator.cli.arguments import split_arguments
     from translator.config import load_config
     from translator.config.load import RUN_CONFIG
 

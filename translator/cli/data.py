@@ -4,18 +4,16 @@ from typing import Annotated
 
 import typer
 
+from translator.cli.arguments import SettingsWords, split_arguments
+
 app = typer.Typer(no_args_is_help=True)
 
 
 @app.command()
 def prepare(
-    arguments: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="[CONFIG.yaml] [KEY=VALUE ...]", help="Settings file, and settings that replace."),
-    ] = None,
+    arguments: SettingsWords = None,
 ) -> None:
     """Check, clean and encode the corpora, as `train` does first; print the directory of the result."""
-    from translator.cli.arguments import split_arguments
     from translator.config import load_config, prepared_directory
 
     path, overrides = split_arguments(arguments)
@@ -31,7 +29,7 @@ def report(
     arguments: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[DIRECTORY|CONFIG.yaml] [KEY=VALUE ...]",
+            metavar="DIRECTORY|CONFIG.yaml KEY=VALUE",
             help="A run or prepared data; or the arguments of `data prepare`.",
         ),
     ] = None,
@@ -40,7 +38,6 @@ def report(
     """Print counts, what cleaning dropped, lengths, unknown pieces, and the preset that suits."""
     import json
 
-    from translator.cli.arguments import split_arguments
     from translator.config import load_config, prepared_directory
     from translator.data import describe_report, find_prepared, load_prepared, report
 

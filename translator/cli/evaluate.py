@@ -5,9 +5,11 @@ from typing import Annotated
 
 import typer
 
+from translator.cli.arguments import CallSettings, Run, Weights
+
 
 def evaluate(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="Run directory that `translator train` made.")],
+    run: Run,
     source: Annotated[Path | None, typer.Option(metavar="FILE", help="Text to translate.")] = None,
     reference: Annotated[list[Path] | None, typer.Option(metavar="FILE", help="Its translation; repeatable.")] = None,
     test_set: Annotated[
@@ -25,14 +27,8 @@ def evaluate(
         ),
     ] = None,
     lowercase: Annotated[bool, typer.Option("--lowercase", help="Ignore case in all scores.")] = False,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Setting of decoding for this call, such as beam_size=4."),
-    ] = None,
-    weights: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="final (the default), last, a step, or a name in RUN/models."),
-    ] = None,
+    settings: CallSettings = None,
+    weights: Weights = None,
 ) -> None:
     """Translate a test set and print BLEU, chrF2 and TER with their signatures."""
     from translator.checkpoints import load_bundle

@@ -19,7 +19,7 @@ class Side(StrEnum):
 
 
 Model = Annotated[Path, typer.Argument(metavar="MODEL", help="Model file, or a run or prepared data that holds one.")]
-Files = Annotated[list[Path] | None, typer.Argument(metavar="[FILE ...]", help="Lines; by default stdin (also `-`).")]
+Files = Annotated[list[Path] | None, typer.Argument(metavar="FILE", help="Lines; by default stdin (also `-`).")]
 Ids = Annotated[bool, typer.Option("--ids", help="Piece ids instead of pieces.")]
 OfSide = Annotated[
     Side | None, typer.Option(help="Which tokenizer, where MODEL is a directory with one for each side.")

@@ -7,24 +7,19 @@ from typing import Annotated
 
 import typer
 
+from translator.cli.arguments import CallSettings, Run, Weights, open_inputs
+
 
 def translate(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="Run directory that `translator train` made.")],
+    run: Run,
     files: Annotated[
-        list[Path] | None, typer.Argument(metavar="[FILE ...]", help="Text; by default stdin (also `-`).")
+        list[Path] | None, typer.Argument(metavar="FILE", help="Text; by default stdin (also `-`).")
     ] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Setting of decoding for this call, such as beam_size=4."),
-    ] = None,
-    weights: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="final (the default), last, a step, or a name in RUN/models."),
-    ] = None,
+    settings: CallSettings = None,
+    weights: Weights = None,
 ) -> None:
     """Translate lines from files or stdin to stdout: as many out as in, in order."""
     from translator.checkpoints import load_bundle
-    from translator.cli.arguments import open_inputs
     from translator.decoding import (
         decode_lines,
         read_call_settings,

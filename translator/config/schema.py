@@ -35,7 +35,7 @@ class DataSettings(Settings):
     valid: CorpusPath | None = None
     """Validation corpus, for choosing checkpoints. Without one, the last pairs of train are held out."""
     test: CorpusPath | None = None
-    """Test corpus; only read to keep its sentences out of train, and scored after training."""
+    """Test corpus; its sentences are kept out of train, and nothing else is done with it."""
     source_language: str | None = None
     """Language code or column name of the source side; taken from a `{en,de}` pattern where there is one."""
     target_language: str | None = None

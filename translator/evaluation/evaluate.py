@@ -1,7 +1,6 @@
 """Scoring a run on a test set, and keeping the scores with the run."""
 
 import json
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -15,6 +14,7 @@ from translator.errors import EvaluationError
 from translator.evaluation.appearance import mismatches
 from translator.evaluation.metrics import METRICS, Score, check_counts, make_metrics, score
 from translator.evaluation.test_sets import TestSet
+from translator.runtime.files import write_text
 
 if TYPE_CHECKING:
     from translator.checkpoints import Bundle
@@ -71,7 +71,7 @@ def record_evaluation(bundle: "Bundle", test_set: TestSet, evaluation: Evaluatio
     folder.mkdir(exist_ok=True)
     label = "".join(letter if letter.isalnum() or letter in "-._" else "-" for letter in test_set.name)
     hypotheses = folder / f"{len(entries) + 1:04d}-{bundle.weights}-{label}.txt"
-    _write(hypotheses, "".join(f"{line}\n" for line in evaluation.hypotheses))
+    write_text(hypotheses, "".join(f"{line}\n" for line in evaluation.hypotheses))
     entry = {
         "date": now.isoformat(timespec="seconds"),
         "test_set": test_set.name,
@@ -85,7 +85,7 @@ def record_evaluation(bundle: "Bundle", test_set: TestSet, evaluation: Evaluatio
         "hypotheses": str(hypotheses.relative_to(run)),
         "translator_version": __version__,
     }
-    _write(run / SCORES, json.dumps([*entries, entry], indent=2, ensure_ascii=False) + "\n")
+    write_text(run / SCORES, json.dumps([*entries, entry], indent=2, ensure_ascii=False) + "\n")
     return hypotheses
 
 
@@ -101,12 +101,3 @@ def read_scores(run: Path) -> list[dict[str, Any]]:
     if not isinstance(entries, list):
         raise EvaluationError(f"{file} is damaged: expected a JSON list of evaluations. Move it away")
     return entries
-
-
-def _write(file: Path, text: str) -> None:
-    partial = file.with_name(f".{file.name}.partial")
-    with partial.open("w", encoding="utf-8", newline="\n") as stream:
-        stream.write(text)
-        stream.flush()
-        os.fsync(stream.fileno())
-    partial.replace(file)
