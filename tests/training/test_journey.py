@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-from translator.checkpoints import RunDirectory, load_bundle, read_checkpoint
+from translator.checkpoints import RunDirectory, load_bundle, read_checkpoint, write_checkpoint
 
 Call = Callable[..., tuple[int, str, str]]
 
@@ -122,6 +123,19 @@ def test_sigterm_saves_and_the_same_command_continues(settings_file: Path) -> No
     result = subprocess.run(command, capture_output=True, env=environment, timeout=60)
     assert result.returncode == 0
     assert f"resuming after step {steps[0]:,}".encode() in result.stderr
+
+
+def test_a_run_that_is_declared_ended_before_any_validation(settings_file: Path, call_program: Call) -> None:
+    code, _, _ = call_program("train", settings_file, "training.validate_every=100", "training.max_steps=3")
+    assert code == 0
+    run = RunDirectory(settings_file.parent / "run")
+    state = read_checkpoint(run.checkpoint(3))
+    state.state["history"] = []
+    write_checkpoint(run.checkpoint(3), state)
+    shutil.rmtree(run.models)
+    code, _, errors = call_program("train", settings_file, "training.max_steps=2")
+    assert code == 0, errors
+    assert (run.models / "final").is_dir()
 
 
 def test_early_stopping_and_the_end_of_epochs(settings_file: Path, call_program: Call) -> None:

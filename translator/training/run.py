@@ -90,6 +90,9 @@ def _settle(config: Config, data: PreparedData, run: RunDirectory) -> None:
 def _finish(trainer: Trainer) -> None:
     """Choose the final weights by validation: the average of the newest checkpoints or the best of all."""
     settings, run = trainer.config.training, trainer.run
+    if not any(step in run.steps() for step in trainer.progress.best_steps(settings.best_metric)):
+        # Interrupted before its first validation, and then declared ended.
+        trainer.validate_and_save()
     best = next(step for step in trainer.progress.best_steps(settings.best_metric) if step in run.steps())
     path = run.checkpoint(best)
     chosen = Checkpoint(read_checkpoint(path, with_optimizer=False).weights, {}, {"step": best, "from": [path.name]})

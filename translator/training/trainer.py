@@ -93,7 +93,7 @@ class Trainer:
                     window = _Window()
                 progress.seconds += time.monotonic() - began
                 if progress.is_due(settings.validate_every, epochs_before) or self.has_ended():
-                    self._validate_and_save()
+                    self.validate_and_save()
                 if interruption.signal is not None:
                     if self.run.steps()[-1:] != [progress.step]:
                         self._save()
@@ -131,7 +131,8 @@ class Trainer:
             )
         return f"loss {figures['loss']:.3f}, {figures['tokens_per_second']:,.0f} tokens/s, lr {rate:.2e}"
 
-    def _validate_and_save(self) -> None:
+    def validate_and_save(self) -> None:
+        """Validate the present weights, report, and write a checkpoint of them."""
         began, progress = time.monotonic(), self.progress
         result = self.validate(self.model)
         progress.history.append({"step": progress.step, "loss": result.loss, "bleu": result.bleu})
