@@ -50,8 +50,8 @@ def test_prepare_report_and_prepare_again(text: Path, run_command: Command) -> N
     [
         (["data.prepared=shared"], "shared"),
         (["run=here"], "here/prepared"),
-        (["data.source_language=en", "data.target_language=de"], "runs/en-de/prepared"),
-        ([], "runs/default/prepared"),
+        (["data.source_language=de", "data.target_language=en"], "runs/de-en/prepared"),
+        ([], "runs/en-de/prepared"),
     ],
 )
 def test_where_prepared_data_go(text: Path, call_program: Program, words: list[str], directory: str) -> None:
