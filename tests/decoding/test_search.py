@@ -165,7 +165,10 @@ def test_neighbours_do_not_matter(
     limits = [1 + place for place in order[:size]]
     together = search(table_steps(table), sources, limits, width, penalty)
     for source, limit, hypothesis in zip(sources, limits, together, strict=True):
-        assert search(table_steps(table), [source], [limit], width, penalty) == [hypothesis]
+        (alone,) = search(table_steps(table), [source], [limit], width, penalty)
+        assert alone.tokens == hypothesis.tokens
+        # Sums over rows of another shape may round otherwise.
+        assert alone.log_probability == pytest.approx(hypothesis.log_probability, abs=1e-5)
 
 
 @given(seed=st.integers(0, 10_000), limit=st.integers(1, 6), end_bias=st.sampled_from([-1.0, 1.0]))

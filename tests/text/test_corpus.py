@@ -148,7 +148,7 @@ def test_the_first_shifted_line_is_only_named_where_it_is_clear() -> None:
         ("a.jsonl", GOOD + '[1]\n', NONE, r"line 2: found list, expected an object"),
         ("a.jsonl", GOOD + '\n', NONE, r"line 2: not valid JSON"),
         ("a.jsonl", '{"source": "x", "target": "\\ud800"}\n', NONE, r"line 1: character 1 is half of a"),
-        ("a.jsonl", "[" * 100_000, NONE, r"line 1: JSON nested too deeply"),
+        ("a.jsonl", "[" * 100_000, NONE, r"line 1: JSON that cannot be read \(nested too deeply\)"),
         ("a.tsv", "x\ty\n", ("en", None), r"data.target_language is not set while the other language is"),
         ("a.tsv", "x\ty\n", ("en", "en"), r"data.source_language and data.target_language are both en"),
     ],
