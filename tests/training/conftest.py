@@ -21,7 +21,6 @@ model:
 data_max: 0
 training:
   max_steps: 12
-  decay_steps: 0
   batch_tokens: 200
   warmup_steps: 4
   learning_rate: 0.01

@@ -19,13 +19,7 @@ PRESETS: dict[str, dict[str, Any]] = {
             "num_heads": 4,
             "dropout": 0.3,
         },
-        "training": {
-            "batch_tokens": 4096,
-            "learning_rate": 5e-3,
-            "warmup_steps": 2000,
-            "max_steps": 6000,
-            "decay_steps": 2000,
-        },
+        "training": {"batch_tokens": 4096, "learning_rate": 5e-3, "warmup_steps": 2000, "max_steps": 8000},
     },
     "small": {
         "tokenizer": {"vocab_size": 10_000},
