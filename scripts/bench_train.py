@@ -100,7 +100,7 @@ class Check(NamedTuple):
 
 
 class OurStep:
-    """The step of `translator train`, filled up to the shapes that it chooses."""
+    """The step of `translator train`, with batches filled up as there."""
 
     def __init__(self, task: Task, dataset: ParallelDataset) -> None:
         training, machine = task.config.training, choose_machine("cpu", task.precision, task.threads)
