@@ -37,6 +37,7 @@ def test_a_checkpoint_comes_back_bit_by_bit(tmp_path: Path) -> None:
     assert all(torch.equal(found.optimizer[name], optimizer[name]) for name in optimizer)
     assert found.state == {"step": 7, "note": "ü"}
     assert not read_checkpoint(tmp_path / "step", with_optimizer=False).optimizer
+    assert all(file.stat().st_mode & 0o044 == 0o044 for file in (tmp_path / "step").iterdir())
 
 
 @pytest.mark.parametrize("name", [WEIGHTS, OPTIMIZER])

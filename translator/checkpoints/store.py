@@ -53,9 +53,9 @@ def load_weights(model: nn.Module, weights: dict[str, Tensor], where: str) -> No
 def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     """Write a checkpoint directory that is complete if it exists."""
     with new_directory(path) as partial:
-        save_file(_plain(checkpoint.weights), partial / WEIGHTS)
+        _save(checkpoint.weights, partial / WEIGHTS)
         if checkpoint.optimizer:
-            save_file(_plain(checkpoint.optimizer), partial / OPTIMIZER)
+            _save(checkpoint.optimizer, partial / OPTIMIZER)
         checksums = {file.name: _checksum(file) for file in sorted(partial.iterdir())}
         text = json.dumps({**checkpoint.state, "sha256": checksums}, indent=1)
         (partial / STATE).write_text(text + "\n")
@@ -73,8 +73,10 @@ def read_checkpoint(path: Path, with_optimizer: bool = True) -> Checkpoint:
     return Checkpoint(weights, optimizer, state)
 
 
-def _plain(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+def _save(tensors: dict[str, Tensor], file: Path) -> None:
+    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, file)
+    # safetensors makes files that only their owner can read; a run is there to be shared.
+    file.chmod(0o644)
 
 
 def _read(file: Path, checksums: dict[str, str]) -> dict[str, Tensor]:
