@@ -83,6 +83,18 @@ def test_all_batches_of_a_fixed_shape_are_alike_and_lose_nothing() -> None:
     assert real / whole > 0.85
 
 
+def test_filler_has_a_source_even_where_the_source_side_is_what_filled_up() -> None:
+    pairs = Pairs(64, longest=12)
+    pairs.sources, pairs.targets = [np.full(12, 5)] * 64, [np.full(1, 6)] * 64
+    pairs.source_lengths, pairs.target_lengths = np.full(64, 12, np.int32), np.full(64, 1, np.int32)
+    # Eight sources with their end marks would fill the source side to the last token.
+    shape = BatchShape(source_tokens=8 * 13, target_tokens=200, sentences=64, max_length=13)
+    for indices in plan_epoch(pairs, shape.budget, "random", seed=1, epoch=0):
+        batch = make_batch(pairs, indices, MARKS, shape)
+        assert (batch.source.layout.lengths[batch.target.layout.lengths > 0] > 0).all()
+        assert (batch.source.tokens.numel(), batch.target.tokens.numel()) == (104, 200)
+
+
 def test_filler_changes_no_output_and_no_gradient() -> None:
     pairs = Pairs(9, longest=12)
     model = build_model(ModelSettings(encoder_layers=1, decoder_layers=1, d_model=16, d_ff=16, num_heads=2,
