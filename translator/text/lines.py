@@ -16,8 +16,8 @@ from translator.errors import DataError
 BLOCK_BYTES = 1 << 20
 MAX_LINE_BYTES = 1 << 24
 
-_GZIP_MAGIC = b"\x1f\x8b"
-_UTF8_MARK = b"\xef\xbb\xbf"
+GZIP_MAGIC = b"\x1f\x8b"
+UTF8_MARK = b"\xef\xbb\xbf"
 # UTF-32 first: its little-endian mark begins with that of UTF-16.
 _FOREIGN_MARKS = {
     b"\xff\xfe\x00\x00": "UTF-32",
@@ -80,7 +80,7 @@ def _blocks(file: Path) -> Iterator[bytes]:
             while block := stream.read(BLOCK_BYTES):
                 if first:
                     _refuse_foreign_encoding(block, file)
-                    block = block.removeprefix(_UTF8_MARK)
+                    block = block.removeprefix(UTF8_MARK)
                     first = False
                 lines_before += block.count(b"\n")
                 yield block
@@ -99,7 +99,7 @@ def _blocks(file: Path) -> Iterator[bytes]:
 
 def _decompressed(raw: BufferedReader, file: Path) -> BinaryIO:
     magic = raw.peek(2)[:2]  # a pipe cannot go back
-    if magic == _GZIP_MAGIC:
+    if magic == GZIP_MAGIC:
         return gzip.GzipFile(fileobj=raw, mode="rb")  # type: ignore[return-value]
     if not magic and file.suffix == ".gz":
         raise EOFError

@@ -10,9 +10,8 @@ from typing import BinaryIO, cast
 
 from translator.errors import DataError
 from translator.runtime.console import warn
+from translator.text.lines import GZIP_MAGIC, UTF8_MARK
 
-_GZIP_MAGIC = b"\x1f\x8b"
-_UTF8_MARK = b"\xef\xbb\xbf"
 _FOREIGN_MARKS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
 
 
@@ -20,7 +19,7 @@ def open_input(path: Path) -> BinaryIO:
     """Open a file of text, plain or gzip'd (told by content); raise `DataError` where it cannot be read."""
     try:
         file = path.open("rb")
-        packed = file.peek(2)[:2] == _GZIP_MAGIC  # a pipe cannot go back
+        packed = file.peek(2)[:2] == GZIP_MAGIC  # a pipe cannot go back
         return cast(BinaryIO, gzip.open(file)) if packed else file
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}") from None
@@ -39,7 +38,7 @@ def decode_lines(stream: Iterable[bytes], name: str) -> Iterator[str]:
             encoding = _FOREIGN_MARKS.get(data[:2])
             if encoding is not None:
                 raise DataError(f"{name} is {encoding}; expected UTF-8. Convert it: `iconv -f {encoding} -t UTF-8`")
-            data = data.removeprefix(_UTF8_MARK)
+            data = data.removeprefix(UTF8_MARK)
         try:
             line = data.decode("utf-8")
         except UnicodeDecodeError:

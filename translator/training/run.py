@@ -108,10 +108,8 @@ def _finish(trainer: Trainer) -> None:
         better = averaged.bleu >= result.bleu if settings.best_metric == "bleu" else averaged.loss <= result.loss
         if better:
             names = average.state["average_of"]
-            chosen, result = (
-                Checkpoint(average.weights, {}, {"step": average.state["step"], "from": names}),
-                averaged,
-            )
+            chosen = Checkpoint(average.weights, {}, {"step": average.state["step"], "from": names})
+            result = averaged
     load_weights(trainer.model, chosen.weights, "the final weights")
     state = {**chosen.state, "bleu": result.bleu, "loss": result.loss}
     write_checkpoint(run.models / FINAL, Checkpoint(model_tensors(trainer.model), {}, state))
