@@ -108,7 +108,7 @@ class OurStep:
         self.model = task.first_model()
         self.shape = BatchShape()
         optimizer = make_optimizer(self.model, training)
-        self.update = Updater(self.model, optimizer, machine, self.smoothing, training.clip_norm)
+        self.update = Updater(self.model, optimizer, machine, training)
 
     def step(self, indices: np.ndarray) -> int:
         """Do one optimizer step on these pairs; return the target tokens."""
@@ -364,7 +364,7 @@ def compare(checks: dict[str, Check]) -> None:
 def plan_rounds(task: Task, rounds: int, steps: int) -> list[list[np.ndarray]]:
     """Choose batches of an epoch so that every round has short and long sentences in equal shares."""
     dataset = ParallelDataset.open(task.data)
-    epoch = plan_epoch(dataset, Budget(task.config.training.batch_tokens), "bucketed", SEED, 0)
+    epoch = plan_epoch(dataset, Budget(int(task.config.training.batch_tokens)), "bucketed", SEED, 0)
     by_length = sorted(epoch, key=lambda indices: float(dataset.target_lengths[indices].mean()))
     # The last one, of the longest sentences, is what was left and seldom full.
     places = np.linspace(0, max(len(by_length) - 2, 0), rounds * steps).round().astype(int)

@@ -164,7 +164,7 @@ class Check:
             make_batch(pairs, indices, MARKS, shape) for indices in plan_epoch(pairs, shape.budget, "random", 1, 0)
         ][:-1]
         forward = torch.compile(model, dynamic=False) if self.device.type == "cuda" else model
-        update = Updater(model, make_optimizer(model, config.training), self.machine, 0.1, 0.0, forward)
+        update = Updater(model, make_optimizer(model, config.training), self.machine, config.training, forward)
         for batch in batches[:3]:
             update([batch])
         self.wait()

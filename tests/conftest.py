@@ -2,6 +2,7 @@
 
 import io
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -78,3 +79,25 @@ def call_program(
         return int(caught.value.code or 0), captured.out, captured.err
 
     return call
+
+
+@pytest.fixture(scope="session")
+def start_ranks() -> Callable[..., list[subprocess.Popen[str]]]:
+    """Start a script in several processes that are one job, as torchrun would; without torchrun, which takes longer."""
+
+    def start(size: int, *command: object) -> list[subprocess.Popen[str]]:
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            port = server.getsockname()[1]
+        job = {"WORLD_SIZE": str(size), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+        paths = [str(Path(__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
+        common = {**os.environ, **job, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(paths)}
+        return [
+            subprocess.Popen(
+                [sys.executable, *map(str, command)],
+                env={**common, "RANK": str(rank), "LOCAL_RANK": str(rank)},
+                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            )
+            for rank in range(size)
+        ]  # fmt: skip
+
+    return start

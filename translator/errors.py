@@ -28,11 +28,23 @@ class TokenizerError(TranslatorError):
 
 
 class CheckpointError(TranslatorError):
-    """A run directory or checkpoint that is missing, incomplete or damaged."""
+    """A run directory or checkpoint that is missing, incomplete or damaged, or that cannot be written."""
+
+
+class DamagedCheckpointError(CheckpointError):
+    """A checkpoint whose files are not those that were written; `damage` says which and how, without what to do."""
+
+    def __init__(self, damage: str) -> None:
+        self.damage = damage
+        super().__init__(f"{damage}; use another checkpoint")
 
 
 class DeviceError(TranslatorError):
     """A device or precision that was asked for and is not there."""
+
+
+class TrainingError(TranslatorError):
+    """A training that cannot go on under its settings."""
 
 
 class EvaluationError(TranslatorError):

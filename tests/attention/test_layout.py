@@ -23,6 +23,18 @@ def test_grid_and_back_is_the_identity(lists: list[list[int]]) -> None:
 
 
 @given(sentences)
+def test_parts_and_repetitions_are_batches_of_their_own(lists: list[list[int]]) -> None:
+    batch, middle = pack(lists), len(lists) // 2
+    for found, expected in (
+        (batch.twice(), pack([*lists, *lists])),
+        (batch.sentences(slice(0, middle)), pack(lists[:middle])),
+        (batch.sentences(slice(middle, len(lists))), pack(lists[middle:])),
+    ):
+        assert found.tokens.equal(expected.tokens) and found.layout.offsets.equal(expected.layout.offsets)
+        assert found.layout.max_length == expected.layout.max_length
+
+
+@given(sentences)
 def test_positions_count_from_zero_in_every_sentence(lists: list[list[int]]) -> None:
     tokens, layout = pack(lists)
     assert layout.positions(len(tokens)).tolist() == [place for sentence in lists for place in range(len(sentence))]

@@ -1,5 +1,8 @@
 """Checkpoints: complete if they exist, named where they are damaged, averaged exactly."""
 
+import errno
+import hashlib
+import json
 from pathlib import Path
 
 import pytest
@@ -17,7 +20,7 @@ from translator.checkpoints import (
 )
 from translator.checkpoints.store import OPTIMIZER, STATE, WEIGHTS
 from translator.config import ModelSettings
-from translator.errors import CheckpointError
+from translator.errors import CheckpointError, DamagedCheckpointError
 from translator.model import build_model
 
 
@@ -63,6 +66,44 @@ def test_a_damaged_state_is_named(tmp_path: Path, content: str) -> None:
     (tmp_path / "c" / STATE).write_text(content)
     with pytest.raises(CheckpointError, match=STATE):
         read_checkpoint(tmp_path / "c")
+
+
+def test_no_flipped_bit_of_a_state_is_believed(tmp_path: Path) -> None:
+    state = {"step": 1200, "history": [{"step": 600, "loss": 3.25, "bleu": 12.5}], "note": "ü"}
+    write_checkpoint(tmp_path / "c", Checkpoint({"a": torch.ones(2)}, {"a/m": torch.ones(2)}, state))
+    file = tmp_path / "c" / STATE
+    content, refused = file.read_bytes(), 0
+    for place in range(len(content)):
+        file.write_bytes(content[:place] + bytes([content[place] ^ 1 << place % 8]) + content[place + 1 :])
+        try:
+            found = read_checkpoint(tmp_path / "c")
+        except DamagedCheckpointError as error:
+            assert str(file) in str(error)
+            refused += 1
+        else:
+            # White space, which means nothing.
+            assert found.state == state and found.optimizer
+    assert refused > 0.8 * len(content)
+
+
+def test_a_state_without_a_checksum_of_its_own_is_read(tmp_path: Path) -> None:
+    write_checkpoint(tmp_path / "c", Checkpoint({"a": torch.ones(2)}, {}, {"step": 1}))
+    state = json.loads((tmp_path / "c" / STATE).read_text())
+    del state["sha256"][STATE]
+    (tmp_path / "c" / STATE).write_text(json.dumps(state))
+    assert read_checkpoint(tmp_path / "c").state == {"step": 1}
+
+
+def test_a_file_that_may_not_be_read_is_not_called_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_checkpoint(tmp_path / "c", Checkpoint({"a": torch.ones(2)}, {}, {"step": 1}))
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(hashlib, "file_digest", refuse)
+    with pytest.raises(CheckpointError, match="cannot be read: Permission denied") as caught:
+        read_checkpoint(tmp_path / "c")
+    assert not isinstance(caught.value, DamagedCheckpointError)
 
 
 def test_weights_of_another_shape_are_explained() -> None:

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from translator.config import Config, Duration, load_config, read_run_config, resolve_preset, write_config
-from translator.config.load import changed_settings, setting_names
+from translator.config.explain import setting_names
+from translator.config.load import changed_settings
 from translator.config.manual import describe_settings
 from translator.errors import CheckpointError, ConfigError
 

@@ -89,6 +89,28 @@ def test_text(tmp_path: Path) -> None:
     assert (dataset.has_text, bare.has_text) == (True, False)
     with pytest.raises(DataError, match="b.arrow holds pieces without their text"):
         bare.text(0)
+    with pytest.raises(DataError, match="b.arrow holds pieces without their text"):
+        bare.texts(np.array([0]))
+    with pytest.raises(IndexError):
+        dataset.texts(np.array([0, 10]))
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
+@given(
+    parts=st.lists(st.lists(st.tuples(st.text(max_size=4), st.text(max_size=4)), max_size=4), max_size=4),
+    data=st.data(),
+)
+def test_texts_equal_a_loop(tmp_path: Path, parts: list[list[tuple[str, str]]], data: st.DataObject) -> None:
+    with DatasetWriter(tmp_path / "pairs.arrow", with_text=True) as writer:
+        for part in parts:
+            ids: Ids = [[1] for _ in part]
+            writer.write(ids, ids, ([source for source, _ in part], [target for _, target in part]))
+    dataset = ParallelDataset.open(tmp_path / "pairs.arrow")
+    flat = [pair for part in parts for pair in part]
+    assert [dataset.text(place) for place in range(len(flat))] == flat
+    chosen = data.draw(st.lists(st.integers(0, len(flat) - 1), max_size=9) if flat else st.just([]))
+    expected = [flat[place][0] for place in chosen], [flat[place][1] for place in chosen]
+    assert dataset.texts(np.array(chosen, dtype=np.int64)) == expected
 
 
 @pytest.mark.parametrize("place", [5, -6])

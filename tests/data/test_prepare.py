@@ -15,8 +15,7 @@ from translator.errors import DataError, TokenizerError
 from translator.text import Tokenizer, train_tokenizers
 
 Pairs = list[tuple[str, str]]
-# The package has a function of the same name.
-MODULE = sys.modules["translator.data.prepare"]
+MODULE = sys.modules["translator.data.preparation"]
 
 MakePairs = Callable[[int, int], Pairs]
 Write = Callable[[str, Pairs], str]

@@ -179,3 +179,10 @@ def test_wrong_settings_of_a_call_are_explained(word: str, message: str) -> None
     with pytest.raises(ConfigError) as caught:
         read_call_settings([word])
     assert message in str(caught.value)
+
+
+def test_the_tag_is_the_first_piece_of_every_line_that_is_not_blank(table_steps: Any) -> None:
+    """The model copies its source, so that the tag, the letter `T`, comes back before every text."""
+    steps, tag = table_steps(copied), ord("T") + 3
+    assert run(steps, ["ab", "", " ", "c\r"], tag=tag) == ["Tab", "", " ", "Tc\r"]
+    assert run(steps, ["abcd"], tag=tag, longest_source=3) == ["Tab"]

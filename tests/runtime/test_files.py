@@ -1,10 +1,69 @@
 """A directory that exists is complete, whatever happens while it is written."""
 
+import itertools
+import os
+import signal
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from translator.runtime.files import new_directory, remove_partial, write_text
+from translator.runtime.files import new_directory, remove_directory, remove_partial, write_text
+
+# All that changes a disk.
+CALLS = ("open", "fsync", "mkdir", "rename", "replace", "rmdir", "unlink")
+
+
+@pytest.fixture(autouse=True)
+def without_syncing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a process wrote outlives it unsynced; syncing only takes time here."""
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
+
+
+def die_before(last: int) -> None:
+    """Let this process die of SIGKILL before it changes the disk once more after `last` changes."""
+    calls = itertools.count()
+
+    def watched(real: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any, **options: Any) -> Any:
+            if next(calls) == last:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return real(*arguments, **options)
+
+        return call
+
+    for name in CALLS:
+        setattr(os, name, watched(getattr(os, name)))
+
+
+def crashes(work: Callable[[], object]) -> Iterator[int]:
+    """Do `work` in processes that die of SIGKILL before their first, second, ... call until one survives."""
+    for last in itertools.count():
+        child = os.fork()
+        if not child:
+            die_before(last)
+            work()
+            os._exit(0)
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        yield last
+        if code == 0:
+            return
+        assert code == -signal.SIGKILL
+
+
+def fill(place: Path, text: str) -> None:
+    with new_directory(place) as partial:
+        (partial / "inner").mkdir()
+        (partial / "inner" / "file").write_text(text)
+        (partial / "other").write_text(text)
+
+
+def content(place: Path) -> dict[str, str]:
+    return {str(file.relative_to(place)): file.read_text() for file in place.rglob("*") if file.is_file()}
+
+
+OLD, NEW = ({"inner/file": text, "other": text} for text in ("old", "new"))
 
 
 def test_nothing_appears_until_it_is_whole_and_nothing_stays_after_an_error(tmp_path: Path) -> None:
@@ -43,4 +102,84 @@ def test_text_files_are_replaced_as_a_whole(tmp_path: Path) -> None:
     write_text(file, "first")
     write_text(file, "second ü")
     assert file.read_text(encoding="utf-8") == "second ü"
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_a_crash_at_any_moment_leaves_nothing_or_the_new_directory(tmp_path: Path) -> None:
+    place, seen = tmp_path / "made", []
+    for _ in crashes(lambda: fill(place, "new")):
+        remove_partial(tmp_path)
+        assert [path.name for path in tmp_path.iterdir()] == (["made"] if place.exists() else [])
+        seen.append(content(place))
+    assert seen[0] == {} and seen[-1] == NEW and all(found in ({}, NEW) for found in seen)
+    assert len(seen) > 8
+
+
+@pytest.mark.parametrize("by_the_next", ["start", "write"])
+def test_a_crash_at_any_moment_of_a_replacement_leaves_the_old_or_the_new(tmp_path: Path, by_the_next: str) -> None:
+    place, seen = tmp_path / "made", []
+    fill(place, "old")
+    for _ in crashes(lambda: fill(place, "new")):
+        if by_the_next == "start":
+            remove_partial(tmp_path)
+        else:
+            with pytest.raises(OSError, match="full"), new_directory(place):
+                raise OSError("full")
+        assert [path.name for path in tmp_path.iterdir()] == ["made"]
+        seen.append(content(place))
+        fill(place, "old")
+    assert seen[0] == OLD and seen[-1] == NEW and all(found in (OLD, NEW) for found in seen)
+    assert len(seen) > 12
+
+
+def test_a_crash_at_any_moment_of_a_removal_leaves_all_or_nothing(tmp_path: Path) -> None:
+    place, seen = tmp_path / "made", []
+    fill(place, "old")
+    for _ in crashes(lambda: remove_directory(place)):
+        remove_partial(tmp_path)
+        assert [path.name for path in tmp_path.iterdir()] == (["made"] if place.exists() else [])
+        seen.append(content(place))
+        fill(place, "old")
+    assert seen[0] == OLD and seen[-1] == {} and all(found in ({}, OLD) for found in seen)
+
+
+def test_a_crash_at_any_moment_of_a_file_leaves_the_old_or_the_new(tmp_path: Path) -> None:
+    file, seen = tmp_path / "scores.json", []
+    write_text(file, "old")
+    for _ in crashes(lambda: write_text(file, "new")):
+        remove_partial(tmp_path)
+        assert list(tmp_path.iterdir()) == [file]
+        seen.append(file.read_text())
+    assert seen[0] == "old" and seen[-1] == "new" and set(seen) == {"old", "new"}
+
+
+def test_what_was_to_be_replaced_comes_back_where_the_new_one_cannot_take_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place, renames, real = tmp_path / "made", itertools.count(), os.rename
+    fill(place, "old")
+
+    def refuse_the_second(*names: Any) -> None:
+        if next(renames) == 1:
+            raise OSError("not now")
+        real(*names)
+
+    monkeypatch.setattr(os, "rename", refuse_the_second)
+    with pytest.raises(OSError, match="not now"):
+        fill(place, "new")
+    assert content(place) == OLD
+    assert [path.name for path in tmp_path.iterdir()] == ["made"]
+
+
+def test_a_file_that_cannot_be_written_stays_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "scores.json"
+    write_text(file, "old")
+
+    def refuse(descriptor: int) -> None:
+        raise OSError("full")
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    with pytest.raises(OSError, match="full"):
+        write_text(file, "new")
+    assert file.read_text() == "old"
     assert list(tmp_path.iterdir()) == [file]

@@ -32,7 +32,7 @@ def test_from_text_to_a_run_that_translates(
     assert result.stdout.decode().strip() == str(run)
     assert "training:" in errors and "tokens/s" in errors
     assert "validation loss" in errors and "translation" in errors
-    assert "finished after 12 steps" in errors and re.search(r"BLEU = .*tok:13a", errors)
+    assert "finished after 12 steps" in errors and re.search(r"BLEU \d+\.\d\d  \(.*tok:13a", errors)
     directory = RunDirectory(run)
     assert directory.steps()[-2:] == [8, 12]
     assert len(directory.steps()) <= 3  # two newest and the best

@@ -21,8 +21,33 @@ def test_value_and_gradients_equal_torch(smoothing: float, chunk: int, monkeypat
     expected = functional.cross_entropy(logits, labels, label_smoothing=smoothing, reduction="sum")
     torch.testing.assert_close(found.smoothed, expected)
     torch.testing.assert_close(found.nll, functional.cross_entropy(logits, labels, reduction="sum"))
-    mine = torch.autograd.grad(found.smoothed * 0.7, (states, weight))
+    mine = torch.autograd.grad(found.objective * 0.7, (states, weight))
     reference = torch.autograd.grad(expected * 0.7, (states, weight))
+    for gradient, wanted in zip(mine, reference, strict=True):
+        torch.testing.assert_close(gradient, wanted, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("chunk", [5, 64])
+def test_r_drop_adds_the_divergence_of_two_passes(chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_chunk_tokens", lambda vocabulary, device: chunk)
+    torch.manual_seed(3)
+    states = torch.randn(2, 11, 8, requires_grad=True)
+    weight = torch.randn(23, 8, requires_grad=True)
+    labels = torch.randint(0, 23, (11,))
+    found = smoothed_cross_entropy(states, weight, labels, 0.1, r_drop=5.0)
+    first, second = (functional.log_softmax(part @ weight.t(), -1) for part in states)
+    entropies = [
+        functional.cross_entropy(part, labels, label_smoothing=0.1, reduction="sum") for part in (first, second)
+    ]
+    divergence = functional.kl_div(first, second, reduction="sum", log_target=True) + functional.kl_div(
+        second, first, reduction="sum", log_target=True
+    )
+    # Liang et al. 2021, equation 3, by half: the sum of two losses and alpha times the mean divergence.
+    expected = 0.5 * (sum(entropies) + 5.0 * 0.5 * divergence)
+    torch.testing.assert_close(found.objective, expected)
+    torch.testing.assert_close(found.smoothed, 0.5 * sum(entropies))
+    mine = torch.autograd.grad(found.objective, (states, weight))
+    reference = torch.autograd.grad(expected, (states, weight))
     for gradient, wanted in zip(mine, reference, strict=True):
         torch.testing.assert_close(gradient, wanted, atol=1e-5, rtol=1e-4)
 

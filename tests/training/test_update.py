@@ -37,7 +37,7 @@ def updater(model: Transformer, **settings: Any) -> Updater:
     training = TrainingSettings(learning_rate=0.01, **settings)
     optimizer = make_optimizer(model, training)
     machine = choose_machine("cpu", "fp32")
-    return Updater(model, optimizer, machine, training.label_smoothing, training.clip_norm)
+    return Updater(model, optimizer, machine, training)
 
 
 def test_a_step_is_that_of_a_plain_loop() -> None:
@@ -141,17 +141,17 @@ def test_the_optimizer_comes_back_from_its_tensors() -> None:
 def test_learning_rates(schedule: str, expected: dict[int, float]) -> None:
     settings = TrainingSettings(learning_rate=1.0, warmup_steps=10, max_steps=100, schedule=schedule)
     for step, rate in expected.items():
-        assert learning_rate(settings, step) == pytest.approx(rate, abs=1e-9)
+        assert learning_rate(settings, step, 512) == pytest.approx(rate, abs=1e-9)
 
 
 def test_without_warm_up_the_first_step_has_the_peak() -> None:
     settings = TrainingSettings(learning_rate=1.0, warmup_steps=0, max_steps=100)
-    assert learning_rate(settings, 1) == 1.0
+    assert learning_rate(settings, 1, 512) == 1.0
 
 
 def test_the_decay_brings_any_schedule_to_rest() -> None:
     settings = TrainingSettings(learning_rate=1.0, warmup_steps=10, max_steps=100, decay_steps=19)
     plain = settings.model_copy(update={"decay_steps": 0})
-    assert learning_rate(settings, 80) == pytest.approx(learning_rate(plain, 80))
-    assert learning_rate(settings, 91) == pytest.approx(learning_rate(plain, 91) * 10 / 20)
-    assert learning_rate(settings, 100) == pytest.approx(learning_rate(plain, 100) / 20)
+    assert learning_rate(settings, 80, 512) == pytest.approx(learning_rate(plain, 80, 512))
+    assert learning_rate(settings, 91, 512) == pytest.approx(learning_rate(plain, 91, 512) * 10 / 20)
+    assert learning_rate(settings, 100, 512) == pytest.approx(learning_rate(plain, 100, 512) / 20)

@@ -83,6 +83,20 @@ class Packed(NamedTuple):
         """The same batch on another device."""
         return Packed(self.tokens.to(device, non_blocking=True), self.layout.to(device))
 
+    def sentences(self, rows: slice) -> "Packed":
+        """Neighbouring sentences as a batch of their own; waits for the device."""
+        offsets = self.layout.offsets[rows.start : rows.stop + 1]
+        begin, end = int(offsets[0]), int(offsets[-1])
+        lengths = offsets.diff()
+        longest = int(lengths.max()) if lengths.numel() else 0
+        return Packed(self.tokens[begin:end], Layout(offsets - begin, longest))
+
+    def twice(self) -> "Packed":
+        """All sentences, and behind them all of them again."""
+        offsets = self.layout.offsets
+        again = torch.cat([offsets, offsets[1:] + self.tokens.numel()])
+        return Packed(self.tokens.repeat(2), Layout(again, self.layout.max_length))
+
 
 def pack(sentences: Sequence[Sequence[int]]) -> Packed:
     """Join lists of token ids into one packed batch on the CPU."""

@@ -2,6 +2,8 @@
 
 from translator.checkpoints.average import average_checkpoints
 from translator.checkpoints.bundle import Bundle, load_bundle
+from translator.checkpoints.disk import explained_disk_errors
+from translator.checkpoints.recovery import read_final, read_newest, set_aside_damaged
 from translator.checkpoints.run import RunDirectory
 from translator.checkpoints.store import (
     Checkpoint,
@@ -16,9 +18,13 @@ __all__ = [
     "Checkpoint",
     "RunDirectory",
     "average_checkpoints",
+    "explained_disk_errors",
     "load_bundle",
     "load_weights",
     "model_tensors",
     "read_checkpoint",
+    "read_final",
+    "read_newest",
+    "set_aside_damaged",
     "write_checkpoint",
 ]

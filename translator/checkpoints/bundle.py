@@ -6,6 +6,7 @@ from pathlib import Path
 from translator.checkpoints.run import RunDirectory
 from translator.checkpoints.store import load_weights, read_checkpoint
 from translator.config import Config, read_run_config
+from translator.errors import CheckpointError, DamagedCheckpointError
 from translator.model import Transformer, build_model
 from translator.runtime.device import Machine, choose_machine
 from translator.text import TokenizerPair, load_tokenizers
@@ -45,7 +46,14 @@ def load_bundle(
     path = directory.weights(weights)
     tokenizers = load_tokenizers(run)
     model = build_model(config.model, tokenizers.source.vocab_size, tokenizers.target.vocab_size, config.seed)
-    checkpoint = read_checkpoint(path, with_optimizer=False)
+    try:
+        checkpoint = read_checkpoint(path, with_optimizer=False)
+    except DamagedCheckpointError as error:
+        others = ", ".join(name for name in directory.names() if directory.weights(name) != path)
+        choice = f"choose other weights with --weights ({others}), or " if others else ""
+        raise CheckpointError(
+            f"{error.damage}; {choice}repeat the `translator train` command, which makes up for what is damaged"
+        ) from None
     load_weights(model, checkpoint.weights, str(path))
     model.to(machine.device).eval()
     return Bundle(directory.root, path.name, checkpoint.state["step"], config, tokenizers, model, machine)

@@ -6,18 +6,23 @@ RUN/prepared/                     prepared data, unless `data.prepared` names an
 RUN/checkpoints/step-00001000/    weights, optimizer and position, complete if it exists
 RUN/models/final/                 the weights that the run ended with; other names from `translator average`
 RUN/metrics.jsonl                 one line for every log point and validation
+RUN/tensorboard/                  the same for TensorBoard, if asked for
+RUN/plot.png                      a picture of them (`translator plot`)
 RUN/scores.json                   every evaluation, with signatures
+
+A checkpoint or model called `damaged-...` was found so and set aside (`recovery.py`); nothing counts or deletes it.
 """
 
 import re
-import shutil
 from pathlib import Path
 
 from translator.config.load import RUN_CONFIG
 from translator.errors import CheckpointError
+from translator.runtime.files import remove_directory
 
 _STEP = re.compile(r"step-(\d{8})$")
 FINAL = "final"
+DAMAGED = "damaged-"
 
 
 class RunDirectory:
@@ -27,6 +32,7 @@ class RunDirectory:
         self.root = Path(root)
         self.config = self.root / RUN_CONFIG
         self.metrics = self.root / "metrics.jsonl"
+        self.tensorboard = self.root / "tensorboard"
         self.checkpoints = self.root / "checkpoints"
         self.models = self.root / "models"
 
@@ -43,9 +49,12 @@ class RunDirectory:
 
     def remove_checkpoint(self, step: int) -> None:
         """Delete a checkpoint; it stops existing under its name before its files go."""
-        doomed = self.checkpoints / f".step-{step:08d}.partial"
-        self.checkpoint(step).rename(doomed)
-        shutil.rmtree(doomed)
+        remove_directory(self.checkpoint(step))
+
+    def names(self) -> list[str]:
+        """What `weights` may be asked for: the directories in `models`, and the steps of the checkpoints."""
+        places = sorted(path.name for path in self.models.glob("[!.]*")) if self.models.is_dir() else []
+        return [*(name for name in places if not name.startswith(DAMAGED)), *map(str, self.steps())]
 
     def weights(self, name: str | None = None) -> Path:
         """The directory of the weights called `name`: `last`, a step, or a directory in `models`.
@@ -61,6 +70,5 @@ class RunDirectory:
             return self.checkpoint(int(name))
         if (self.models / name).is_dir():
             return self.models / name
-        models = sorted(path.name for path in self.models.glob("[!.]*")) if self.models.is_dir() else []
-        there = ", ".join([*models, *map(str, steps)]) or "nothing yet; train it first"
+        there = ", ".join(self.names()) or "nothing yet; train it first"
         raise CheckpointError(f"{self.root} has no weights called {name!r}; expected one of: {there}")

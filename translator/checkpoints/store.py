@@ -1,7 +1,10 @@
 """Checkpoints on disk: safetensors and JSON, with checksums; nothing is ever unpickled."""
 
+import contextlib
+import errno
 import hashlib
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +13,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from translator.errors import CheckpointError
+from translator.checkpoints.disk import explained_disk_errors
+from translator.checkpoints.run import RunDirectory
+from translator.errors import CheckpointError, DamagedCheckpointError
 from translator.runtime.files import new_directory
 
 WEIGHTS = "model.safetensors"
@@ -51,26 +56,51 @@ def load_weights(model: nn.Module, weights: dict[str, Tensor], where: str) -> No
 
 
 def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
-    """Write a checkpoint directory that is complete if it exists."""
-    with new_directory(path) as partial:
+    """Write a checkpoint or model directory of a run, complete if it exists.
+
+    Raises `CheckpointError` that says why where the disk is full or does not let us, and leaves nothing half-written.
+    """
+    run = RunDirectory(path.parent.parent)
+    size = sum(tensor.nbytes for tensor in (*checkpoint.weights.values(), *checkpoint.optimizer.values()))
+    with explained_disk_errors(run, path, size), new_directory(path) as partial:
         _save(checkpoint.weights, partial / WEIGHTS)
         if checkpoint.optimizer:
             _save(checkpoint.optimizer, partial / OPTIMIZER)
         checksums = {file.name: _checksum(file) for file in sorted(partial.iterdir())}
+        checksums[STATE] = _checksum_of_state(checkpoint.state, checksums)
         text = json.dumps({**checkpoint.state, "sha256": checksums}, indent=1)
         (partial / STATE).write_text(text + "\n")
 
 
 def read_checkpoint(path: Path, with_optimizer: bool = True) -> Checkpoint:
-    """Read a checkpoint directory; raise `CheckpointError` naming a file that is missing or damaged."""
-    try:
-        state = json.loads((path / STATE).read_text())
-        checksums = state.pop("sha256")
-    except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
-        raise CheckpointError(f"{path / STATE} is missing or damaged ({error}); use another checkpoint") from None
+    """Read a checkpoint directory; raise `DamagedCheckpointError` naming a file that is missing or damaged."""
+    state, checksums = _read_state(path)
     weights = _read(path / WEIGHTS, checksums)
     optimizer = _read(path / OPTIMIZER, checksums) if with_optimizer and OPTIMIZER in checksums else {}
     return Checkpoint(weights, optimizer, state)
+
+
+def verify_checkpoint(path: Path) -> None:
+    """Raise `DamagedCheckpointError` where `read_checkpoint` would; nothing is kept in memory."""
+    _, checksums = _read_state(path)
+    for name in checksums:
+        _verify(path / name, checksums)
+
+
+def _read_state(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
+    """Read what is no tensor, and the checksums of the files by name."""
+    file = path / STATE
+    with _damage_named(file):
+        try:
+            state = json.loads(file.read_text())
+            checksums = dict(state.pop("sha256"))
+        except (ValueError, KeyError, AttributeError, TypeError) as error:
+            raise DamagedCheckpointError(f"{file} is damaged ({error})") from None
+    # Without this entry it was written before the state had a checksum of its own.
+    intact = checksums.pop(STATE, None) in (None, _checksum_of_state(state, checksums))
+    if not intact or not {WEIGHTS} <= checksums.keys() <= {WEIGHTS, OPTIMIZER}:
+        raise DamagedCheckpointError(f"{file} is damaged: it is not what its checksum says")
+    return state, checksums
 
 
 def _save(tensors: dict[str, Tensor], file: Path) -> None:
@@ -80,15 +110,37 @@ def _save(tensors: dict[str, Tensor], file: Path) -> None:
 
 
 def _read(file: Path, checksums: dict[str, str]) -> dict[str, Tensor]:
-    try:
+    _verify(file, checksums)
+    with _damage_named(file):
+        try:
+            return load_file(file)
+        except SafetensorError as error:
+            raise DamagedCheckpointError(f"{file} is damaged ({error})") from None
+
+
+def _verify(file: Path, checksums: dict[str, str]) -> None:
+    with _damage_named(file):
         found = _checksum(file)
-        if found != checksums.get(file.name):
-            raise CheckpointError(f"{file} is damaged: its checksum is not the one in {STATE}; use another checkpoint")
-        return load_file(file)
-    except (OSError, SafetensorError) as error:
-        raise CheckpointError(f"{file} cannot be read ({error}); use another checkpoint") from None
+    if found != checksums[file.name]:
+        raise DamagedCheckpointError(f"{file} is damaged: its checksum is not the one in {STATE}")
+
+
+@contextlib.contextmanager
+def _damage_named(file: Path) -> Iterator[None]:
+    """Tell a file that is gone or unreadable on the disk, which is damage, from one that we may not read at present."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EIO):
+            raise DamagedCheckpointError(f"{file} is missing or damaged ({reason})") from None
+        raise CheckpointError(f"{file} cannot be read: {reason}; see to that first, nothing need be lost") from None
 
 
 def _checksum(file: Path) -> str:
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _checksum_of_state(state: dict[str, Any], checksums: dict[str, str]) -> str:
+    return hashlib.sha256(json.dumps([state, checksums]).encode()).hexdigest()

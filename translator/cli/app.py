@@ -21,11 +21,12 @@ app = typer.Typer(
 
 
 def _register() -> None:
-    from translator.cli import average, config, data, doctor, evaluate, tokenizer, train, translate
+    from translator.cli import average, config, data, doctor, evaluate, plot, tokenizer, train, translate
 
     app.command()(train.train)
     app.command()(translate.translate)
     app.command()(evaluate.evaluate)
+    app.command()(plot.plot)
     app.command()(average.average)
     app.command()(doctor.doctor)
     app.add_typer(tokenizer.app, name="tokenizer", help="Train and apply a SentencePiece tokenizer.")

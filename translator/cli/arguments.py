@@ -20,6 +20,10 @@ Weights = Annotated[
     str | None,
     typer.Option(metavar="NAME", help="final (the default), last, a step, or a name in RUN/models."),
 ]
+To = Annotated[
+    str | None,
+    typer.Option(metavar="LANGUAGE", help="Language to translate into, for a run with data.language_tags."),
+]
 
 
 def split_arguments(arguments: Sequence[str] | None) -> tuple[Path | None, list[str]]:

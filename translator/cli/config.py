@@ -19,13 +19,15 @@ def show(
     """Print the settings that `train` would use, defaults and preset included, as YAML."""
     import yaml
 
-    from translator.config import load_config
+    from translator.config import load_config, read_run_config
     from translator.config.load import RUN_CONFIG
 
     path, overrides = split_arguments(arguments)
-    if path is not None and path.is_dir():
-        path = path / RUN_CONFIG
-    config = load_config(path, overrides)
+    is_run = path is not None and path.is_dir()
+    if path is not None and is_run and not overrides:
+        config = read_run_config(path)
+    else:
+        config = load_config(path / RUN_CONFIG if path is not None and is_run else path, overrides)
     typer.echo(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True), nl=False)
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from translator.cli.arguments import CallSettings, Run, Weights
+from translator.cli.arguments import CallSettings, Run, To, Weights
 
 
 def evaluate(
@@ -27,6 +27,7 @@ def evaluate(
         ),
     ] = None,
     lowercase: Annotated[bool, typer.Option("--lowercase", help="Ignore case in all scores.")] = False,
+    to: To = None,
     settings: CallSettings = None,
     weights: Weights = None,
 ) -> None:
@@ -43,6 +44,8 @@ def evaluate(
     if source and reference and not test_set:
         tested = open_test_set(source, reference)
     elif test_set and not source and not reference:
+        if language_pair is None and data.language_tags:
+            raise typer.BadParameter(f"{run} has several language pairs; say which with --language-pair")
         tested = named_test_set(test_set, language_pair or f"{data.source_language}-{data.target_language}")
     else:
         raise typer.BadParameter("expected --source FILE and --reference FILE, or --test-set NAME")
@@ -53,8 +56,9 @@ def evaluate(
             tested.sources,
             tested.references,
             replace_stated(bundle.config.decoding, call),
-            tokenize=tokenize or default_tokenizer(data.target_language),
+            tokenize=tokenize or default_tokenizer(to or data.target_language),
             lowercase=lowercase,
+            to=to,
             on_progress=bar.update,
         )
     for message in evaluation.warnings:

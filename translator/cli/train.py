@@ -1,5 +1,6 @@
 """`translator train`: from corpora to a model, or on from where the run stopped."""
 
+import sys
 from pathlib import Path
 
 import typer
@@ -14,7 +15,13 @@ def train(arguments: SettingsWords = None) -> None:
     path, overrides = split_arguments(arguments)
     config = load_config(path, overrides)
 
+    from translator.runtime.launch import is_main, is_worker, launch
+
+    if config.devices > 1 and not is_worker():
+        raise typer.Exit(launch(config.devices, config.device, ["-m", "translator", *sys.argv[1:]]))
+
     from translator.training import train as run_training
 
     result = run_training(config)
-    typer.echo(Path(result.directory))
+    if is_main():
+        typer.echo(Path(result.directory))

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from translator.cli.arguments import CallSettings, Run, Weights, open_inputs
+from translator.cli.arguments import CallSettings, Run, To, Weights, open_inputs
 
 
 def translate(
@@ -15,6 +15,7 @@ def translate(
     files: Annotated[
         list[Path] | None, typer.Argument(metavar="FILE", help="Text; by default stdin (also `-`).")
     ] = None,
+    to: To = None,
     settings: CallSettings = None,
     weights: Weights = None,
 ) -> None:
@@ -41,6 +42,6 @@ def translate(
             window = 1 if stream.isatty() else None
             on_progress = None if bar is None else bar.update
             lines = decode_lines(stream, name)
-            for line in translate_lines(bundle, lines, decoding, on_progress, window=window):
+            for line in translate_lines(bundle, lines, decoding, on_progress, to=to, window=window):
                 sys.stdout.buffer.write(line.encode("utf-8") + b"\n")
                 sys.stdout.buffer.flush()

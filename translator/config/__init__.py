@@ -1,10 +1,13 @@
 """What a run is: typed settings, how they are read, and presets by corpus size."""
 
-from translator.config.load import load_config, read_run_config, write_config
+from translator.config.corpora import entries_of, named_languages
+from translator.config.load import complete_config, load_config, read_run_config, write_config
 from translator.config.places import prepared_directory, run_directory
 from translator.config.presets import PRESETS, resolve_preset, suggest_preset
 from translator.config.schema import (
     Config,
+    Corpora,
+    CorpusEntry,
     DataSettings,
     DecodingSettings,
     Duration,
@@ -12,17 +15,25 @@ from translator.config.schema import (
     TokenizerSettings,
     TrainingSettings,
 )
+from translator.config.start import Start, parse_start
 
 __all__ = [
     "PRESETS",
     "Config",
+    "Corpora",
+    "CorpusEntry",
     "DataSettings",
     "DecodingSettings",
     "Duration",
     "ModelSettings",
     "TokenizerSettings",
+    "Start",
     "TrainingSettings",
+    "complete_config",
+    "entries_of",
     "load_config",
+    "named_languages",
+    "parse_start",
     "prepared_directory",
     "read_run_config",
     "resolve_preset",

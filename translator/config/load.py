@@ -4,7 +4,6 @@ YAML scalars are read as text and converted by the type of the field, so that `1
 language code `no` is not False. `${NAME}` and `${NAME:-default}` are replaced from the environment.
 """
 
-import difflib
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -14,8 +13,11 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from translator.config.corpora import corpus_mistakes
+from translator.config.explain import explain
 from translator.config.presets import resolve_preset
-from translator.config.schema import Config
+from translator.config.schema import Config, CorpusEntry
+from translator.config.start import adopt_settings, parse_start
 from translator.errors import CheckpointError, ConfigError
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
@@ -27,21 +29,47 @@ def load_config(path: str | Path | None = None, overrides: Sequence[str] = ()) -
     """Read settings from a YAML file and dotted `KEY=VALUE` replacements.
 
     A preset that is named is applied; `preset: auto` waits until the number of pairs is known
-    (`resolve_preset`). Raises `ConfigError` with all mistakes, each with its name and what was expected.
+    (`resolve_preset`). What a run that is started from decides is taken from it. Raises `ConfigError` with all
+    mistakes, each with its name and what was expected.
     """
     problems: list[str] = []
-    values = _read_yaml(Path(path), problems) if path is not None else {}
-    for key, value in _read_overrides(overrides, problems).items():
-        _place(values, key, value, problems)
-    config = _validate(values, problems)
-    if path is not None and config.run is None:
-        config = config.model_copy(update={"run": f"runs/{Path(path).name.removesuffix('.yaml')}"})
-    return config if config.preset == "auto" else resolve_preset(config)
+    values = _read_values(path, overrides, problems)
+    try:
+        config = _validate(values, problems)
+    except ConfigError as error:
+        raise ConfigError([*error.problems, *_start_mistakes(values.get("start_from"))]) from None
+    return complete_config(_named(config, path))
+
+
+def complete_config(config: Config) -> Config:
+    """Fill in what the run that `start_from` names decides, then the preset unless it is `auto`.
+
+    Settings that are complete stay as they are. Raises `ConfigError` with all settings that are impossible
+    together.
+    """
+    problems = _start_mistakes(config.start_from)
+    if config.start_from is not None and not problems:
+        config = adopt_settings(config, read_run_config(parse_start(config.start_from).run), problems)
+    try:
+        config = resolve_preset(config) if config.preset != "auto" else config
+    except ConfigError as error:
+        problems += error.problems
+    else:
+        problems += corpus_mistakes(config.data) if config.preset == "auto" else []
+    if problems:
+        raise ConfigError(problems)
+    return config
 
 
 def write_config(config: Config, path: Path) -> None:
-    """Write all settings, resolved, as YAML that `load_config` reads back unchanged."""
-    path.write_text(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True))
+    """Write all settings, resolved, as YAML that `load_config` reads back unchanged; never a part of them."""
+    # As `runtime.files` does it, which may not be imported here.
+    partial = path.with_name(f".{path.name}.partial")
+    with partial.open("w", encoding="utf-8") as file:
+        yaml.safe_dump(config.model_dump(mode="json"), file, sort_keys=False, allow_unicode=True)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
 
 
 def read_run_config(run: str | Path) -> Config:
@@ -52,7 +80,35 @@ def read_run_config(run: str | Path) -> Config:
             f"{run} is not a run directory: it has no {RUN_CONFIG}. Expected the directory that "
             "`translator train` printed (the setting `run`)"
         )
-    return load_config(file)
+    # Without the run that this one was started from, which need not exist any longer.
+    problems: list[str] = []
+    config = _named(_validate(_read_values(file, (), problems), problems), file)
+    return config if config.preset == "auto" else resolve_preset(config)
+
+
+def _named(config: Config, path: str | Path | None) -> Config:
+    if path is None or config.run is not None:
+        return config
+    return config.model_copy(update={"run": f"runs/{Path(path).name.removesuffix('.yaml')}"})
+
+
+def _start_mistakes(start_from: Any) -> list[str]:
+    if not isinstance(start_from, str) or start_from in _NULLS:
+        return []
+    run = parse_start(start_from).run
+    if (run / RUN_CONFIG).is_file():
+        return []
+    return [
+        f"start_from: {run} is not a run directory (it has no {RUN_CONFIG}); expected RUN or RUN:NAME with the "
+        "directory that `translator train` printed"
+    ]
+
+
+def _read_values(path: str | Path | None, overrides: Sequence[str], problems: list[str]) -> dict[str, Any]:
+    values = _read_yaml(Path(path), problems) if path is not None else {}
+    for key, value in _read_overrides(overrides, problems).items():
+        _place(values, key, value, problems)
+    return values
 
 
 def _read_yaml(path: Path, problems: list[str]) -> dict[str, Any]:
@@ -108,8 +164,13 @@ def _read_overrides(overrides: Sequence[str], problems: list[str]) -> dict[str, 
         if not equals or not key:
             problems.append(f"`{word}`: expected KEY=VALUE, such as training.max_steps=8k")
             continue
-        # A brace pattern is a path here, not a YAML mapping.
-        value = yaml.load(text, Loader=yaml.BaseLoader) if text.startswith("[") else text
+        try:
+            # A brace pattern is a path here, not a YAML mapping.
+            value = yaml.load(text, Loader=yaml.BaseLoader) if text.startswith("[") else text
+        except yaml.YAMLError:
+            problems.append(f"`{word}` is not a valid YAML list; put quotes around paths with braces or commas, as in "
+                            "'data.train=[{path: \"a.{en,de}\"}, {path: \"b.{en,de}\"}]'")  # fmt: skip
+            continue
         if key not in values:
             values[key] = value
         elif key in ("data.train", "data.valid", "data.test") and isinstance(values[key], str):
@@ -138,7 +199,7 @@ def _validate(values: dict[str, Any], problems: list[str]) -> Config:
     try:
         config = Config.model_validate(_with_nulls(values, Config))
     except ValidationError as error:
-        raise ConfigError(problems + [_explain(item) for item in error.errors()]) from None
+        raise ConfigError(problems + [explain(item) for item in error.errors()]) from None
     if problems:
         raise ConfigError(problems)
     return config
@@ -154,61 +215,13 @@ def _with_nulls(values: Any, model: type[BaseModel]) -> Any:
         inner = field.annotation if field else None
         if isinstance(inner, type) and issubclass(inner, BaseModel):
             value = {} if isinstance(value, str) and value in _NULLS else _with_nulls(value, inner)
+        elif isinstance(value, list):
+            # Of all lists, only those of corpora have entries with settings inside.
+            value = [_with_nulls(item, CorpusEntry) for item in value]
         elif isinstance(value, str) and value in _NULLS and field is not None and field.default is None:
             value = None
         result[name] = value
     return result
-
-
-def _explain(item: Any) -> str:
-    location = [part for part in item["loc"] if isinstance(part, str) and part in _all_names()]
-    if item["type"] == "extra_forbidden":
-        return _explain_unknown([str(part) for part in item["loc"]])
-    name = ".".join(location) or ".".join(str(part) for part in item["loc"])
-    message = item["msg"].removeprefix("Value error, ")
-    message = message[0].lower() + message[1:]
-    if item["type"] in ("int_parsing", "float_parsing", "int_type", "float_type"):
-        message = "expected a number"
-    found = item["input"]
-    return f"{name}: {message}; found {found!r}"
-
-
-def _explain_unknown(location: list[str]) -> str:
-    name = ".".join(location)
-    siblings = _names_of(Config, location[:-1])
-    near = difflib.get_close_matches(location[-1], siblings, n=1, cutoff=0.6)
-    nearest = [".".join([*location[:-1], near[0]])] if near else []
-    if not nearest:
-        nearest = [full for full in setting_names() if full.rpartition(".")[2] == location[-1]]
-    if not nearest:
-        nearest = difflib.get_close_matches(name, setting_names(), n=1, cutoff=0.6)
-    hint = f"did you mean {nearest[0]}?" if nearest else "see `translator config schema`"
-    return f"{name}: there is no such setting; {hint}"
-
-
-def _names_of(model: type[BaseModel], sections: list[str]) -> list[str]:
-    for section in sections:
-        field = model.model_fields.get(section)
-        if field is None or not isinstance(field.annotation, type):
-            return []
-        model = field.annotation
-    return list(model.model_fields) if issubclass(model, BaseModel) else []
-
-
-def setting_names(model: type[BaseModel] = Config, prefix: str = "") -> list[str]:
-    """List the dotted names of all settings."""
-    names = []
-    for name, field in model.model_fields.items():
-        inner = field.annotation
-        if isinstance(inner, type) and issubclass(inner, BaseModel):
-            names += setting_names(inner, f"{prefix}{name}.")
-        else:
-            names.append(prefix + name)
-    return names
-
-
-def _all_names() -> set[str]:
-    return {part for name in setting_names() for part in name.split(".")}
 
 
 def changed_settings(old: Config, new: Config) -> dict[str, tuple[Any, Any]]:

@@ -4,9 +4,10 @@ import typing
 from typing import Any
 
 from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
 
 from translator.config.presets import PRESETS
-from translator.config.schema import Config
+from translator.config.schema import Config, CorpusEntry, DataSettings
 from translator.config.units import Duration
 
 
@@ -21,6 +22,9 @@ def describe_settings(model: type[BaseModel] = Config, section: str = "") -> str
         full = f"{section}.{name}" if section else name
         lines.append(f"{full}: {_type_name(field.annotation)} = {_shown(field.default)}{_presets(section, name)}")
         lines.append(f"    {' '.join((field.description or '').split())}")
+    if model is DataSettings:
+        lines.append(f"\n{' '.join((CorpusEntry.__doc__ or '').split())}\n")
+        lines.append(describe_settings(CorpusEntry, "data.train[]"))
     return "\n".join(line.rstrip("\n") for line in lines) + "\n"
 
 
@@ -34,13 +38,15 @@ def _type_name(annotation: Any) -> str:
         return f"[{', '.join(_type_name(argument) for argument in arguments)}]"
     if arguments:
         return "|".join(_type_name(argument) for argument in arguments)
-    names = {type(None): "null", str: "text", Duration: "duration", bool: "true|false"}
+    names = {type(None): "null", str: "text", Duration: "duration", bool: "true|false", CorpusEntry: "entry"}
     return names.get(annotation, annotation.__name__)
 
 
 def _shown(default: Any) -> str:
     if default is None or isinstance(default, bool):
         return {None: "null", True: "true", False: "false"}[default]
+    if default is PydanticUndefined:
+        return "(needed)"
     return str(list(default) if isinstance(default, tuple) else default)
 
 

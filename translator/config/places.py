@@ -1,21 +1,28 @@
 """Where a run and its prepared data lie when nothing else is said."""
 
-import re
 from pathlib import Path
 
+from translator.config.corpora import entries_of, named_languages
 from translator.config.schema import Config
-
-_BRACES = re.compile(r"\{([^{},/]+),([^{},/]+)\}")
 
 
 def run_directory(config: Config) -> Path:
-    """The run directory: the setting `run`, or a name made of the languages that are set or in a `{en,de}` pattern."""
+    """The run directory: the setting `run`, or a name made of the languages that are set or in `{en,de}` patterns.
+
+    Corpora of several language pairs make no name.
+    """
     if config.run is not None:
         return Path(config.run)
-    languages = [config.data.source_language, config.data.target_language]
-    pattern = _BRACES.search(config.data.train) if isinstance(config.data.train, str) else None
-    if pattern is not None and not any(languages):
-        languages = [pattern[1].strip(), pattern[2].strip()]
+    data = config.data
+    pairs = {(data.source_language, data.target_language)}
+    if pairs == {(None, None)}:
+        pairs = {
+            (entry.source_language, entry.target_language)
+            if entry.source_language
+            else (isinstance(entry.path, str) and named_languages(entry.path)) or (None, None)
+            for entry in entries_of(data.train)
+        }
+    languages = pairs.pop() if len(pairs) == 1 else ()
     return Path("runs") / ("-".join(language for language in languages if language) or "default")
 
 

@@ -5,6 +5,7 @@ Shapes: tiny as published for Multi30k, small as for IWSLT14, base and big from 
 
 from typing import Any
 
+from translator.config.corpora import corpus_mistakes
 from translator.config.schema import Config
 from translator.errors import ConfigError
 
@@ -68,7 +69,7 @@ def resolve_preset(config: Config, pairs: int = 0) -> Config:
 
 
 def _contradictions(config: Config) -> list[str]:
-    problems = []
+    problems = corpus_mistakes(config.data)
     model, training = config.model, config.training
     if model.head_dim is None and model.d_model % model.num_heads:
         problems.append(

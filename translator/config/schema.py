@@ -3,9 +3,9 @@
 Defaults live here and in `presets.py` (which replaces some by corpus size); YAML files state differences only.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
 from translator.config.units import Count, Duration
 
@@ -13,7 +13,7 @@ Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 PositiveCount = Annotated[Count, Field(ge=1)]
 PositiveFloat = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
 NonNegativeFloat = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
-CorpusPath = str | Annotated[list[str], Field(min_length=2, max_length=2)]
+FilePair = Annotated[list[str], Field(min_length=2, max_length=2)]
 
 
 class Settings(BaseModel):
@@ -22,22 +22,63 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, use_attribute_docstrings=True)
 
 
+def _kind_of_corpora(value: Any) -> str:
+    if isinstance(value, str):
+        return "path"
+    return "files" if isinstance(value, list) and all(isinstance(item, str) for item in value) else "entries"
+
+
+OneCorpus = Annotated[Annotated[str, Tag("path")] | Annotated[FilePair, Tag("files")], Discriminator(_kind_of_corpora)]
+
+
+class CorpusEntry(Settings):
+    """One corpus of several, as an item of the list that `data.train`, `valid` or `test` may be."""
+
+    path: OneCorpus
+    """The corpus: a pattern, a list of two files, a table, or a set of the hub."""
+    weight: PositiveFloat | None = None
+    """Share of this corpus in an epoch of training, relative to the weights of the others; without weights the
+    shares follow from the sizes (`data.temperature`)."""
+    source_language: str | None = None
+    """As in `data`, for this corpus; by default what a pattern says, else what stands in `data`."""
+    target_language: str | None = None
+    """As `source_language`."""
+
+
+Corpora = Annotated[
+    Annotated[str, Tag("path")]
+    | Annotated[FilePair, Tag("files")]
+    | Annotated[list[CorpusEntry], Field(min_length=1), Tag("entries")],
+    Discriminator(_kind_of_corpora),
+]
+
+
 class DataSettings(Settings):
     """Parallel text and what is kept of it.
 
     A corpus is one of: a pattern with both languages, `corpus/train.{en,de}` (also `.gz`); a list of two
     files; one file with both sides, `.tsv`, `.csv`, `.jsonl` or `.parquet` (also `.gz` for the first three);
-    or `hub:NAME[:SPLIT]`, a set on the Hugging Face hub.
+    or `hub:NAME[:SPLIT]`, a set on the Hugging Face hub. Several corpora are a list of entries, each
+    `{path: CORPUS}` with `weight`, `source_language` and `target_language` where they are wanted; an epoch has
+    as many pairs as all of them together.
     """
 
-    train: CorpusPath | None = None
-    """Training corpus."""
-    valid: CorpusPath | None = None
-    """Validation corpus, for choosing checkpoints. Without one, the last pairs of train are held out."""
-    test: CorpusPath | None = None
-    """Test corpus; its sentences are kept out of train, and nothing else is done with it."""
+    train: Corpora | None = None
+    """Training corpus, or a list of entries."""
+    valid: Corpora | None = None
+    """Validation corpus, or a list of entries, for choosing checkpoints. Without one, the last pairs of every
+    training corpus are held out, in proportion to its size."""
+    test: Corpora | None = None
+    """Test corpus, or a list of entries; its sentences are kept out of train, and nothing else is done with it."""
+    temperature: Annotated[float, Field(ge=1.0, le=100.0)] = 1.0
+    """Evens out training corpora of unequal size: shares in an epoch are proportional to size ** (1 / temperature).
+    1 takes every pair once; 5 is usual for many languages. Not beside weights."""
+    language_tags: bool = False
+    """Put a tag for the target language (`<2de>`) before every source sentence, for a model with several of them;
+    languages are those of each corpus, and `translate` wants `--to LANGUAGE`."""
     source_language: str | None = None
-    """Language code or column name of the source side; taken from a `{en,de}` pattern where there is one."""
+    """Language code or column name of the source side; taken from a `{en,de}` pattern where there is one. A pattern
+    that names the two in the other order is exchanged, but not in a list of entries nor with language tags."""
     target_language: str | None = None
     """Language code or column name of the target side."""
     prepared: str | None = None
@@ -51,7 +92,8 @@ class DataSettings(Settings):
     drop_leaks: bool = True
     """Drop training pairs whose source or target stands in valid or test."""
     held_out: PositiveCount = 1000
-    """Pairs held out of train for validation where no valid corpus is given; at most a tenth of train."""
+    """Pairs held out of train for validation where no valid corpus is given, of all corpora together; at most a
+    tenth of train."""
 
 
 class TokenizerSettings(Settings):
@@ -107,6 +149,8 @@ class ModelSettings(Settings):
     """Dropout on attention weights."""
     activation_dropout: Fraction = 0.0
     """Dropout inside the feed-forward blocks."""
+    word_dropout: Fraction = 0.0
+    """Share of the input tokens whose embedding is zeroed as a whole in training, on both sides."""
 
 
 class TrainingSettings(Settings):
@@ -116,18 +160,21 @@ class TrainingSettings(Settings):
     """Optimizer steps of the whole run, counted from its beginning."""
     max_epochs: PositiveCount | None = None
     """Passes over the training data after which training ends, if that comes before `max_steps`."""
-    batch_tokens: PositiveCount = 4096
-    """Target tokens of a batch, end marks included."""
+    batch_tokens: PositiveCount | Literal["auto"] = 4096
+    """Target tokens of a batch, end marks included. `auto` tries before training which is the largest that fits into
+    memory, up to 32k, and keeps it for the run."""
     accumulate: PositiveCount = 1
-    """Batches whose gradients are summed for one optimizer step."""
+    """Batches, on each device, whose gradients are summed for one optimizer step."""
     order: Literal["bucketed", "random"] = "bucketed"
     """Whether batches group sentences of like length (faster on the CPU) or are random samples."""
     label_smoothing: Fraction = 0.1
     """Share of the target probability that is spread evenly over the vocabulary."""
     learning_rate: PositiveFloat = 5e-4
     """Peak learning rate of Adam."""
-    schedule: Literal["inverse_sqrt", "cosine", "linear", "constant"] = "inverse_sqrt"
-    """Learning rate after the warm-up."""
+    schedule: Literal["inverse_sqrt", "noam", "cosine", "linear", "constant", "warmup_stable_decay"] = "inverse_sqrt"
+    """Learning rate after the warm-up. `noam` is the paper's formula, whose peak follows from d_model and
+    `warmup_steps` and not from `learning_rate`; `warmup_stable_decay` stays at the peak and falls to zero over
+    `decay_steps`, or over the last fifth of the run where that is 0."""
     warmup_steps: Annotated[Count, Field(ge=0)] = 4000
     """Steps over which the learning rate rises linearly."""
     decay_steps: Annotated[Count, Field(ge=0)] = 0
@@ -140,6 +187,17 @@ class TrainingSettings(Settings):
     """Decoupled weight decay, on matrices only."""
     clip_norm: NonNegativeFloat = 0.0
     """Largest gradient norm; 0 does not clip."""
+    ema_decay: Fraction = 0.0
+    """Decay a step of an exponential moving average of the weights, such as 0.999; 0 keeps none. Where there is
+    one, it is what is validated, saved as the model and used by later commands."""
+    r_drop: NonNegativeFloat = 0.0
+    """Weight of R-Drop (Liang et al. 2021), such as 5: every batch passes twice with different dropout, and the two
+    distributions are drawn together. A step takes twice the time; 0 turns it off."""
+    subword_sampling: Fraction = 0.0
+    """Segment the training text anew every time (needs its text in the prepared data): the probability with which
+    `bpe` leaves out a merge (BPE-dropout, such as 0.1), or the `alpha` of sampling `unigram` pieces. 0 turns it off."""
+    freeze: list[str] = []
+    """Patterns of parameter names that are not trained, such as `encoder_layers.*` or `*embedding*`."""
     validate_every: Duration = Duration(1, "epochs")
     """Between two validations (loss, and BLEU by decoding); a checkpoint is saved with each."""
     validation_sentences: PositiveCount = 1000
@@ -160,8 +218,17 @@ class TrainingSettings(Settings):
     """Best checkpoints kept besides."""
     average_last: PositiveCount = 5
     """Newest checkpoints whose weights are averaged at the end; 1 does not average."""
+    max_skipped: PositiveCount = 10
+    """Steps in a row with a gradient that is not finite after which training goes back to the last checkpoint,
+    with half the learning rate and other batches. (Every such step is skipped.)"""
+    max_rollbacks: Annotated[Count, Field(ge=0)] = 3
+    """How often it goes back before it gives up."""
     log_every: PositiveCount = 50
     """Steps between two lines of metrics."""
+    tensorboard: bool = False
+    """Write the metrics for TensorBoard too, to RUN/tensorboard."""
+    sharded: bool = False
+    """Share out weights, gradients and optimizer over the devices (FSDP2), for a model that does not fit on one."""
 
 
 class DecodingSettings(Settings):
@@ -188,6 +255,9 @@ class Config(Settings):
     """Run directory; by default `runs/` and the name of the configuration file."""
     preset: Literal["auto", "tiny", "small", "base", "big"] = "auto"
     """Defaults of model, tokenizer and training by size; `auto` chooses by the number of training pairs."""
+    start_from: str | None = None
+    """Fine-tuning: begin with the weights of another run, `RUN` or `RUN:NAME` for those that `--weights NAME` would
+    name. Its tokenizer, preset and model settings are this run's too; only dropout may be set anew."""
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 1
     """Seed of initialisation, data order and dropout."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -197,8 +267,10 @@ class Config(Settings):
     compile: bool | None = None
     """Compile the model with `torch.compile` on batches of one shape (needs training.order: random); by default
     on CUDA."""
+    devices: PositiveCount = 1
+    """Devices (or processes on the CPU) that train together on this machine. Under `torchrun` its own numbers count."""
     threads: PositiveCount | None = None
-    """CPU threads; by default all cores."""
+    """CPU threads of a process; by default all cores."""
     data: DataSettings = DataSettings()
     tokenizer: TokenizerSettings = TokenizerSettings()
     model: ModelSettings = ModelSettings()

@@ -1,11 +1,13 @@
 """Token ids on disk: cleaning, encoding, memory-mapped reading."""
 
 from translator.data.dataset import Gathered, ParallelDataset
+from translator.data.mixture import Mixture
 from translator.data.prepare import PreparedData, load_prepared, prepare
 from translator.data.report import describe_report, find_prepared, report
 
 __all__ = [
     "Gathered",
+    "Mixture",
     "ParallelDataset",
     "PreparedData",
     "describe_report",

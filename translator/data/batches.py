@@ -5,16 +5,26 @@ Legend: `T` target tokens, `S` source tokens, `N` sentences.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from translator.attention import Layout, Packed
-from translator.data.dataset import ParallelDataset
+from translator.data.dataset import Gathered, ParallelDataset
+from translator.data.mixture import Mixture
 
 MARK = 1
 """Tokens that a side gains in a batch: the end mark of the source; the start or end mark of the target."""
+
+
+class Pairs(Protocol):
+    """What batches are made from."""
+
+    def gather(self, indices: np.ndarray) -> Gathered:
+        """The pieces of the pairs at `indices` (int [N])."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -43,6 +53,23 @@ class Batch:
         """Target tokens, end marks included, filler not."""
         return self.labels.numel()
 
+    def twice(self) -> "Batch":
+        """Every sentence (filler too) a second time behind the first; the labels stand once."""
+        return Batch(self.indices, self.source.twice(), self.target.twice(), self.labels)
+
+    def halves(self) -> list["Batch"]:
+        """The first and the second half of the sentences, without filler; `ValueError` where there is only one."""
+        count = len(self.indices)
+        if count < 2:
+            raise ValueError("one sentence has no halves")
+        halves, begin = [], 0
+        for rows in (slice(0, count // 2), slice(count // 2, count)):
+            source, target = self.source.sentences(rows), self.target.sentences(rows)
+            labels = self.labels[begin : begin + target.tokens.numel()]
+            halves.append(Batch(self.indices[rows], source, target, labels))
+            begin += target.tokens.numel()
+        return halves
+
     def to(self, device: torch.device) -> "Batch":
         """The same batch on another device."""
         labels = self.labels.to(device, non_blocking=True)
@@ -58,15 +85,18 @@ class Budget:
     sentences: int | None = None
 
 
-def plan_epoch(dataset: ParallelDataset, budget: Budget, order: str, seed: int, epoch: int) -> list[np.ndarray]:
+def plan_epoch(
+    dataset: ParallelDataset, budget: Budget, order: str, seed: int, epoch: int, mixture: Mixture | None = None
+) -> list[np.ndarray]:
     """Divide an epoch into batches within the budget.
 
     `bucketed` batches hold pairs of like length in both languages and come in random order; `random` batches
     are random samples. Which of equally long pairs share a batch changes with the epoch. Every pair is in
-    exactly one batch. Returns the pairs' indices, one int64 array a batch.
+    exactly one batch, or as often in the epoch as the `mixture` of several corpora says. Returns the pairs'
+    indices, one int64 array a batch.
     """
     random = np.random.default_rng([seed, epoch])
-    shuffled = random.permutation(len(dataset))
+    shuffled = random.permutation(len(dataset)) if mixture is None else mixture.draw(random)
     if order == "bucketed":
         lengths = dataset.target_lengths[shuffled], dataset.source_lengths[shuffled]
         shuffled = shuffled[np.lexsort((lengths[1], lengths[0]))]
@@ -96,7 +126,7 @@ def split_by_budget(dataset: ParallelDataset, indices: np.ndarray, budget: Budge
         begin = end
 
 
-def make_batch(dataset: ParallelDataset, indices: np.ndarray, marks: Marks, shape: "BatchShape | None" = None) -> Batch:
+def make_batch(dataset: Pairs, indices: np.ndarray, marks: Marks, shape: "BatchShape | None" = None) -> Batch:
     """Pack the pairs at `indices`, on the CPU; with a `shape`, filler sentences at the end complete its sizes."""
     pairs = dataset.gather(indices)
     source = _with_marks(pairs.source_tokens, pairs.source_offsets, end=marks.source_eos)

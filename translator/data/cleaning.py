@@ -31,6 +31,13 @@ class Sentences:
     def __len__(self) -> int:
         return len(self.source)
 
+    @classmethod
+    def joined(cls, parts: Sequence["Sentences"]) -> "Sentences":
+        """Several corpora as one."""
+        if len(parts) == 1:
+            return parts[0]
+        return cls(np.concatenate([part.source for part in parts]), np.concatenate([part.target for part in parts]))
+
     def __getitem__(self, part: slice) -> "Sentences":
         return Sentences(self.source[part], self.target[part])
 
@@ -46,31 +53,49 @@ def scan(pairs: Iterable[tuple[str, str]]) -> Sentences:
 
 
 def select(
-    train: Sentences, held_out: Sequence[Sentences], drop_duplicates: bool, drop_leaks: bool
+    train: Sentences,
+    held_out: Sequence[Sentences],
+    drop_duplicates: bool,
+    drop_leaks: bool,
+    targets: np.ndarray | None = None,
 ) -> tuple[np.ndarray, dict[str, int]]:
-    """Return which training pairs are kept (bool [N]) and how many were dropped for each reason."""
+    """Return which training pairs are kept (bool [N]) and how many were dropped for each reason.
+
+    `targets` are numbers of the target languages (int [N]) where there are several. Then a sentence leaks on
+    whichever side it stands, and the same pair for another target language is no repetition.
+    """
     blank = _among(train, [np.frombuffer(_hash(""), dtype=np.uint64)] * 2)
     keep = ~blank
     counts = {"blank": int(blank.sum()), "leak": 0, "duplicate": 0}
     if drop_leaks and held_out:
         sides = [np.concatenate([getattr(part, side) for part in held_out]) for side in ("source", "target")]
+        if targets is not None:
+            sides = [np.concatenate(sides)] * 2
         leak = keep & _among(train, sides)
         counts["leak"] = int(leak.sum())
         keep &= ~leak
     if drop_duplicates:
         repeated = keep.copy()
-        repeated[keep] = ~_first_occurrences(_pair_hashes(train)[keep])
+        hashes = _pair_hashes(train)
+        if targets is not None:
+            hashes += targets.astype(np.uint64) * np.uint64(0x165667B19E3779F9)
+        repeated[keep] = ~_first_occurrences(hashes[keep])
         counts["duplicate"] = int(repeated.sum())
         keep &= ~repeated
     return keep, counts
 
 
-def fits(source_length: int, target_length: int, max_length: int, max_ratio: float) -> str | None:
-    """Judge the lengths of a pair in pieces: None if it is kept, else the reason."""
+def fits(
+    source_length: int, target_length: int, max_length: int, max_ratio: float, has_tag: bool = False
+) -> str | None:
+    """Judge the lengths of a pair in pieces: None if it is kept, else the reason.
+
+    A language tag before the source takes room, but does not count in the ratio.
+    """
     shorter, longer = sorted((source_length, target_length))
     if shorter == 0:
         return "blank"
-    if longer > max_length:
+    if longer > max_length or source_length + has_tag > max_length:
         return "length"
     if longer > _SPARED_LENGTH and longer > max_ratio * shorter:
         return "length_ratio"

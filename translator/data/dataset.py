@@ -1,6 +1,7 @@
 """Prepared sentence pairs on disk: an uncompressed Arrow file that is memory-mapped and never copied."""
 
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,14 +21,15 @@ class Gathered(NamedTuple):
 
 
 class _Side(NamedTuple):
-    starts: np.ndarray  # [N] int64, places in the file counted in int32
-    lengths: np.ndarray  # [N] int32, pieces
+    starts: np.ndarray  # [N] int64, places in the file counted in int32 (pieces) or bytes (text)
+    lengths: np.ndarray  # [N] int32 pieces or int64 bytes
 
 
 class ParallelDataset:
     """Pairs of piece-id sequences without end marks, and their text where it was kept.
 
-    What is in memory per pair are 24 bytes of places and lengths; pieces and text are pages of the file.
+    What is in memory per pair are 24 bytes of places and lengths, and 32 more once text is asked for; pieces and
+    text are pages of the file.
     """
 
     def __init__(self, path: Path, memory_map: Any, table: pa.Table) -> None:
@@ -82,19 +84,41 @@ class ParallelDataset:
         return self._view(self._target, index)
 
     def text(self, index: int) -> tuple[str, str]:
-        """Return source and target as they stood in the corpus; raise `DataError` where text was not kept."""
-        if not self.has_text:
-            raise DataError(f"{self.path} holds pieces without their text")
-        place = self._checked(index)
-        source, target = (self._table.column(name)[place].as_py() for name in ("source_text", "target_text"))
+        """Return source and target as they were written; raise `DataError` where text was not kept."""
+        (source,), (target,) = self.texts(np.array([self._checked(index)]))
+        return source, target
+
+    def texts(self, indices: np.ndarray) -> tuple[list[str], list[str]]:
+        """Return the sources and the targets of the pairs at `indices` (int [N], any order, with repeats), as `text`.
+
+        Raises `DataError` where text was not kept.
+        """
+        chosen = self._checked_all(indices)
+        # Arrow's `take` joins all chunks of a column of text first, which copies the whole corpus.
+        data = memoryview(self._buffer)
+        source, target = (
+            [
+                str(data[start : start + size], "utf-8")
+                for start, size in zip(side.starts[chosen].tolist(), side.lengths[chosen].tolist(), strict=True)
+            ]
+            for side in self._text_sides
+        )
         return source, target
 
     def gather(self, indices: np.ndarray) -> Gathered:
         """Copy the pieces of the pairs at `indices` (int [N], any order, with repeats) into flat arrays."""
-        chosen = np.asarray(indices, dtype=np.int64)
-        if chosen.size and not (chosen.min() >= 0 and chosen.max() < len(self)):
-            raise IndexError(f"indices {chosen.min()} to {chosen.max()}, expected 0 to {len(self) - 1}")
+        chosen = self._checked_all(indices)
         return Gathered(*self._gather(self._source, chosen), *self._gather(self._target, chosen))
+
+    @cached_property
+    def _text_sides(self) -> tuple[_Side, _Side]:
+        """Where every text lies in the file, in bytes."""
+        if not self.has_text:
+            raise DataError(f"{self.path} holds pieces without their text")
+        source, target = (
+            _text_places(self._table.column(name), self._buffer) for name in ("source_text", "target_text")
+        )
+        return source, target
 
     def _gather(self, side: _Side, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         lengths = side.lengths[chosen]
@@ -108,6 +132,12 @@ class ParallelDataset:
         place = self._checked(index)
         start = side.starts[place]
         return self._words[start : start + side.lengths[place]]
+
+    def _checked_all(self, indices: np.ndarray) -> np.ndarray:
+        chosen = np.asarray(indices, dtype=np.int64)
+        if chosen.size and not (chosen.min() >= 0 and chosen.max() < len(self)):
+            raise IndexError(f"indices {chosen.min()} to {chosen.max()}, expected 0 to {len(self) - 1}")
+        return chosen
 
     def _checked(self, index: int) -> int:
         place = index + len(self) if index < 0 else index
@@ -134,6 +164,19 @@ def _places(column: pa.ChunkedArray, buffer: pa.Buffer) -> _Side:
     return _Side(np.concatenate(starts), np.concatenate(lengths))
 
 
+def _text_places(column: pa.ChunkedArray, buffer: pa.Buffer) -> _Side:
+    """Find every text of a column inside the mapped file."""
+    starts = [np.zeros(0, dtype=np.int64)]
+    lengths = [np.zeros(0, dtype=np.int64)]
+    for chunk in column.chunks:
+        _, places, data = chunk.buffers()
+        offsets = np.frombuffer(places, dtype=np.int64, count=len(chunk) + 1, offset=8 * chunk.offset)
+        lengths.append(np.diff(offsets))
+        base = data.address - buffer.address if data is not None and data.size else 0
+        starts.append(base + offsets[:-1])
+    return _Side(np.concatenate(starts), np.concatenate(lengths))
+
+
 def _schema(with_text: bool) -> pa.Schema:
     fields = [pa.field("source", pa.list_(pa.int32())), pa.field("target", pa.list_(pa.int32()))]
     if with_text:
@@ -146,6 +189,7 @@ class DatasetWriter:
 
     def __init__(self, path: Path, with_text: bool) -> None:
         self.schema = _schema(with_text)
+        self.with_text = with_text
         self.pairs = 0
         self._file = pa.OSFile(str(path), "wb")
         self._writer = pa.ipc.new_file(self._file, self.schema)

@@ -43,6 +43,7 @@ def report(prepared: PreparedData) -> dict[str, Any]:
         "read": counts["pairs"] + counts["held_out"],
         "held_out": counts["held_out"],
         "dropped": counts["dropped"],
+        "corpora": counts.get("corpora", []),
         "sets": {
             name: {
                 "pairs": len(dataset),
@@ -58,7 +59,8 @@ def report(prepared: PreparedData) -> dict[str, Any]:
 
 def describe_report(figures: dict[str, Any]) -> str:
     """Lay out the figures of `report` for people."""
-    source, target = (language or "?" for language in figures["languages"])
+    directions = {tuple(entry["languages"]) for entry in figures["corpora"]} or {tuple(figures["languages"])}
+    source, target = (" and ".join(sorted({side or "?" for side in sides})) for sides in zip(*directions, strict=True))
     pieces = " and ".join(f"{size:,}" for size in dict.fromkeys(figures["vocab_size"]))
     train = figures["sets"]["train"]["pairs"]
     held_out = f", of which {figures['held_out']:,} held out for validation" if figures["held_out"] else ""
@@ -70,6 +72,7 @@ def describe_report(figures: dict[str, Any]) -> str:
             f"  {count:>12,}  {100 * count / figures['read']:6.2f} %  {REASONS[reason]}"
             for reason, count in figures["dropped"].items()
         ),
+        *_describe_corpora(figures["corpora"]),
         "",
         f"{'':<14}{'pairs':>12}{'pieces':>14}{'mean':>8}"
         + "".join(f"{f'{percent} %':>7}" for percent in PERCENTILES)
@@ -85,6 +88,18 @@ def describe_report(figures: dict[str, Any]) -> str:
         f"preset that suits: {figures['suggested_preset']}",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _describe_corpora(corpora: list[dict[str, Any]]) -> list[str]:
+    """Where there are several, a line for each."""
+    if len(corpora) < 2:
+        return []
+    directions = [" to ".join(language or "?" for language in entry["languages"]) for entry in corpora]
+    rows = [
+        f"  {entry['train']:>12,}  of {entry['pairs']:,} {direction}, {entry['name']}"
+        for entry, direction in zip(corpora, directions, strict=True)
+    ]
+    return ["", "kept of each corpus", *rows]
 
 
 def _describe_row(side: dict[str, Any]) -> str:

@@ -8,7 +8,7 @@ from translator.config import DecodingSettings
 from translator.decoding.batching import translate_ids
 from translator.decoding.steps import Steps, TransformerSteps
 from translator.runtime.console import warn
-from translator.text import describe_lines
+from translator.text import choose_tag, describe_lines, with_tag
 
 if TYPE_CHECKING:
     from translator.checkpoints import Bundle
@@ -26,6 +26,7 @@ def translate_lines(
     settings: DecodingSettings,
     on_progress: Callable[[int], None] | None = None,
     *,
+    to: str | None = None,
     window: int | None = None,
 ) -> Iterator[str]:
     """Translate every line; yield as many lines, in order, none of which holds a `\\n`.
@@ -33,10 +34,12 @@ def translate_lines(
     A blank line comes back as it is and a `\\r` at the end of a line stays there; neither reaches the model.
     Lines that are too long for the model are cut, with one warning that names them. `on_progress` hears the
     number of lines finished since the last call. Lines are read `window` at a time and come back when all of
-    them are translated; by default the windows grow.
+    them are translated; by default the windows grow. `to` is the language to translate into, for a model with
+    language tags; raises `ConfigError` at once where it is missing or not one of the model's.
     """
+    tag = choose_tag(bundle.tokenizers.source, bundle.config.data.language_tags, to, str(bundle.directory))
     steps = TransformerSteps.of(bundle)
-    return translate_with(steps, bundle.tokenizers, lines, settings, window=window, on_progress=on_progress)
+    return translate_with(steps, bundle.tokenizers, lines, settings, tag=tag, window=window, on_progress=on_progress)
 
 
 def translate_with(
@@ -45,20 +48,22 @@ def translate_with(
     lines: Iterable[str],
     settings: DecodingSettings,
     *,
+    tag: int | None = None,
     longest_source: int | None = None,
     window: int | None = None,
     on_progress: Callable[[int], None] | None = None,
 ) -> Iterator[str]:
     """Translate lines over any step function; see `translate_lines`.
 
-    `longest_source` is the number of pieces that fit (by default `steps.max_length`).
+    `tag` is a piece that every source begins with; `longest_source` is the number of pieces that fit, the tag
+    among them (by default `steps.max_length`).
     """
     longest = steps.max_length if longest_source is None else longest_source
     cut: list[int] = []
     number = 0
     for block in _windows(iter(lines), window):
         contents = [_content(line) for line in block]
-        sources = tokenizers.source.encode(contents)
+        sources = with_tag(tokenizers.source.encode(contents), tag)
         for place, source in enumerate(sources):
             if longest is not None and len(source) > longest:
                 sources[place] = source[:longest]

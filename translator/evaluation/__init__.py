@@ -1,6 +1,6 @@
 """Evaluation: scores with signatures, of a run on a test set."""
 
-from translator.evaluation.appearance import mismatches
+from translator.evaluation.appearance import faults, mismatches
 from translator.evaluation.evaluate import Evaluation, evaluate, read_scores, record_evaluation
 from translator.evaluation.metrics import METRICS, TOKENIZERS, Score, default_tokenizer, score
 from translator.evaluation.test_sets import TestSet, named_test_set, open_test_set
@@ -13,6 +13,7 @@ __all__ = [
     "TestSet",
     "default_tokenizer",
     "evaluate",
+    "faults",
     "mismatches",
     "named_test_set",
     "open_test_set",

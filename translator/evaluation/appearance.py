@@ -51,3 +51,58 @@ def looks_lowercased(lines: Iterable[str]) -> bool:
         upper += sum(map(str.isupper, line))
         lower += sum(map(str.islower, line))
     return lower > 0 and upper < 0.002 * lower
+
+
+# Fewer lines than this say nothing about a model.
+_FEWEST = 8
+_MOST = 0.5
+# A word or phrase of up to 40 characters, said four times or more without anything between.
+_LOOP = re.compile(r"(.{1,40}?)\1{3,}", re.DOTALL)
+
+
+def faults(sources: Sequence[str], references: Sequence[str], hypotheses: Sequence[str]) -> dict[str, str]:
+    """Say in sentences how translations are none at all: `copies`, `empty`, `loops`, `overlong`, `alike`.
+
+    Judged by most of the lines, and only by those whose reference does not do the same; nothing for fewer than 8.
+    """
+    lines = list(zip(map(_plain, sources), map(_plain, references), map(_plain, hypotheses), strict=True))
+    found = {}
+    foreign = [hypothesis == source for source, reference, hypothesis in lines if source and source != reference]
+    if _are_most(foreign):
+        found["copies"] = f"{_share(foreign)} of the translations are copies of their source"
+    said = [(reference, hypothesis) for _, reference, hypothesis in lines if reference]
+    empty = [not hypothesis for _, hypothesis in said]
+    if _are_most(empty):
+        found["empty"] = f"{_share(empty)} of the translations are empty"
+    loops = [_is_loop(hypothesis) for reference, hypothesis in said if not _is_loop(reference)]
+    overlong = [len(hypothesis) > 3 * len(reference) + 20 for reference, hypothesis in said]
+    if _are_most(loops):
+        found["loops"] = f"{_share(loops)} of the translations repeat a word or phrase over and over"
+    elif _are_most(overlong):
+        found["overlong"] = f"{_share(overlong)} of the translations are over three times as long as their reference"
+    different, answers = len({source for source, _, _ in lines}), {hypothesis for _, hypothesis in said}
+    expected = len({reference for reference, _ in said})
+    if "empty" not in found and expected >= _FEWEST and len(answers) <= expected // 5:
+        found["alike"] = (
+            f"{different:,} different sources have only {len(answers):,} different "
+            f"translation{'s' if len(answers) > 1 else ''} (the references: {expected:,})"
+        )
+    return found
+
+
+def _plain(line: str) -> str:
+    return " ".join(line.split())
+
+
+def _are_most(judged: Sequence[bool]) -> bool:
+    return len(judged) >= _FEWEST and sum(judged) > _MOST * len(judged)
+
+
+def _share(judged: Sequence[bool]) -> str:
+    return f"{sum(judged):,} of {len(judged):,}"
+
+
+def _is_loop(line: str) -> bool:
+    """Tell whether repetition without a pause makes at least half of a line."""
+    repeated = sum(len(match[0]) for match in _LOOP.finditer(line))
+    return repeated > 0 and repeated >= 0.5 * len(line)

@@ -11,7 +11,7 @@ from translator import __version__
 from translator.config import DecodingSettings
 from translator.decoding import translate_lines
 from translator.errors import EvaluationError
-from translator.evaluation.appearance import mismatches
+from translator.evaluation.appearance import faults, mismatches
 from translator.evaluation.metrics import METRICS, Score, check_counts, make_metrics, score
 from translator.evaluation.test_sets import TestSet
 from translator.runtime.files import write_text
@@ -31,6 +31,8 @@ class Evaluation:
     settings: DecodingSettings
     warnings: list[str]
     """Sentences about what makes the scores doubtful."""
+    to: str | None = None
+    """The language that was translated into, where the model has several."""
 
 
 def evaluate(
@@ -42,21 +44,22 @@ def evaluate(
     metrics: Sequence[str] = METRICS,
     tokenize: str = "13a",
     lowercase: bool = False,
+    to: str | None = None,
     on_progress: Callable[[int], None] | None = None,
 ) -> Evaluation:
     """Translate `sources` and score the result against one or several references for each.
 
     Raises `EvaluationError` for unequal counts or an impossible metric before any work. `tokenize` and
-    `lowercase` are those of `score`.
+    `lowercase` are those of `score`, `to` is that of `translate_lines`.
     """
     streams = check_counts(len(sources), references)
     make_metrics(metrics, tokenize=tokenize, lowercase=lowercase)
-    hypotheses = list(translate_lines(bundle, sources, settings, on_progress))
+    hypotheses = list(translate_lines(bundle, sources, settings, on_progress, to=to))
     scores = score(hypotheses, streams, metrics, tokenize=tokenize, lowercase=lowercase)
-    warnings = mismatches(hypotheses, streams[0])
+    warnings = [*mismatches(hypotheses, streams[0]), *faults(sources, streams[0], hypotheses).values()]
     if lowercase:
         warnings = [warning for warning in warnings if "lower-cased" not in warning]
-    return Evaluation(scores, hypotheses, settings, warnings)
+    return Evaluation(scores, hypotheses, settings, warnings, to)
 
 
 def record_evaluation(bundle: "Bundle", test_set: TestSet, evaluation: Evaluation) -> Path:
@@ -79,6 +82,7 @@ def record_evaluation(bundle: "Bundle", test_set: TestSet, evaluation: Evaluatio
         "files": test_set.files,
         "weights": bundle.weights,
         "step": bundle.step,
+        "to": evaluation.to,
         "decoding": evaluation.settings.model_dump(mode="json"),
         "scores": [asdict(item) for item in evaluation.scores],
         "warnings": evaluation.warnings,

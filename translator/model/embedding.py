@@ -47,21 +47,24 @@ class LearnedPositions(nn.Module):
 class Embedding(nn.Module):
     """Scaled token vectors plus positions; `weight` `[vocabulary, d_model]` may be shared with others."""
 
-    def __init__(self, weight: nn.Parameter, positions: nn.Module, dropout: float) -> None:
+    def __init__(self, weight: nn.Parameter, positions: nn.Module, dropout: float, word_dropout: float = 0.0) -> None:
         super().__init__()
         self.weight = weight
         self.positions = positions
         self.dropout = Dropout(dropout)
+        self.word_dropout = word_dropout
         self.scale = math.sqrt(weight.shape[1])
 
     def forward(self, batch: Packed) -> Tensor:
         """Vectors `[T, d_model]` of a packed batch."""
         positions = batch.layout.positions(batch.tokens.numel())
-        return self.dropout(self._vectors(batch.tokens, self.positions(positions)))
+        vectors = functional.embedding(batch.tokens, self.weight)
+        if self.training and self.word_dropout:
+            # Not scaled up: a model that is sometimes deprived of a word shall not see larger ones instead.
+            vectors = vectors * (torch.rand(len(vectors), 1, device=vectors.device) >= self.word_dropout)
+        return self.dropout(torch.add(self.positions(positions), vectors, alpha=self.scale))
 
     def step(self, tokens: Tensor, position: int) -> Tensor:
-        """Vectors `[N, K, d_model]` of tokens `[N, K]` that all stand at one position."""
-        return self._vectors(tokens, self.positions(torch.tensor([position], device=tokens.device)))
-
-    def _vectors(self, tokens: Tensor, positions: Tensor) -> Tensor:
+        """Vectors `[N, K, d_model]` of tokens `[N, K]` that all stand at one position; nothing is dropped."""
+        positions = self.positions(torch.tensor([position], device=tokens.device))
         return torch.add(positions, functional.embedding(tokens, self.weight), alpha=self.scale)

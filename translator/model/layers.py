@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from translator.attention import DenseMemory, KeyValueCache, Layout, MultiHeadAttention, Projected
+from translator.attention import DenseMemory, KeyValueCache, Layout, MultiHeadAttention
 from translator.config import ModelSettings
 from translator.model.dropout import Dropout
 
@@ -92,10 +92,14 @@ class DecoderLayer(nn.Module):
         self.feed_forward = FeedForward(settings)
         self.feed_forward_residual = residual(settings.d_model, settings.dropout)
 
-    def forward(self, states: Tensor, layout: Layout, memory: Projected) -> Tensor:
-        """All positions of known targets at once: `[T, d_model]` to `[T, d_model]`."""
+    def forward(self, states: Tensor, layout: Layout, memory: Tensor, memory_layout: Layout) -> Tensor:
+        """All positions of known targets at once: `[T, d_model]` to `[T, d_model]`, over memory `[S, d_model]`.
+
+        All weights of the layer are used in here and nowhere else, so that a layer can be sharded by itself.
+        """
+        projected = self.cross_attention.project_memory(memory, memory_layout)
         states = self.self_residual(states, lambda x: self.self_attention.attend_to_itself(x, layout, causal=True))
-        states = self.cross_residual(states, lambda x: self.cross_attention.attend_to_memory(x, layout, memory))
+        states = self.cross_residual(states, lambda x: self.cross_attention.attend_to_memory(x, layout, projected))
         return self.feed_forward_residual(states, self.feed_forward)
 
     def step(self, states: Tensor, cache: KeyValueCache, memory: DenseMemory) -> Tensor:

@@ -84,8 +84,7 @@ class Transformer(nn.Module):
         """Decoder output `[T, d_model]` for targets that begin with the start mark."""
         states = self.target_embedding(target)
         for layer in self._decoder:
-            projected = layer.cross_attention.project_memory(memory, memory_layout)
-            states = layer(states, target.layout, projected)
+            states = layer(states, target.layout, memory, memory_layout)
         return self.decoder_norm(states)
 
     def logits(self, states: Tensor) -> Tensor:
@@ -135,4 +134,4 @@ def _embedding(weight: nn.Parameter, settings: ModelSettings) -> Embedding:
         if settings.positions == "learned"
         else SinusoidalPositions(settings.max_positions, settings.d_model)
     )
-    return Embedding(weight, positions, settings.dropout)
+    return Embedding(weight, positions, settings.dropout, settings.word_dropout)

@@ -9,15 +9,25 @@ from typing import Any
 
 from tqdm import tqdm
 
+_silent = False
+
+
+def silence() -> None:
+    """Say nothing more in this process: of several that do the same work, one speaks for all."""
+    global _silent
+    _silent = True
+
 
 def say(message: str) -> None:
     """Print a line to stderr, above any progress bar."""
-    tqdm.write(message, file=sys.stderr)
+    if not _silent:
+        tqdm.write(message, file=sys.stderr)
 
 
 def warn(message: str) -> None:
     """Print a warning to stderr, above any progress bar."""
-    tqdm.write(f"warning: {message}", file=sys.stderr)
+    if not _silent:
+        tqdm.write(f"warning: {message}", file=sys.stderr)
 
 
 def progress(
@@ -37,6 +47,7 @@ def progress(
         initial=initial,
         file=sys.stderr,
         dynamic_ncols=True,
+        disable=_silent,
         unit_scale=total is None or total > 10_000,
         mininterval=0.5 if sys.stderr.isatty() else 30.0,
     )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 
 from translator.errors import DeviceError
+from translator.runtime.console import say
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -52,6 +53,17 @@ def choose_machine(device: str = "auto", precision: str = "auto", threads: int |
     if precision == "fp16" and chosen.type == "cpu":
         raise DeviceError("precision: fp16 needs a CUDA device; use bf16 or fp32 on the CPU")
     return Machine(chosen, precision)
+
+
+def hint_about_precision(machine: Machine) -> None:
+    """Say so where fp16 is used on a device that does bf16 just as fast and without loss scaling."""
+    if machine.precision == "fp16" and _does_bf16_well(machine.device):
+        say("precision: this device does bf16 as fast as fp16, with the range of fp32; precision=bf16 skips no steps")
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an allocation failed, on the device or on the host."""
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "DefaultCPUAllocator" in str(error)
 
 
 def _does_bf16_well(device: torch.device) -> bool:

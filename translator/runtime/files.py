@@ -7,15 +7,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 _PARTIAL = ".partial"
+_REPLACED = ".old.partial"
 
 
 @contextlib.contextmanager
 def new_directory(path: Path) -> Iterator[Path]:
     """Give a directory to fill; it appears as `path`, replacing what stood there, when the block ends well.
 
-    After an error nothing is left, and after a crash only a name that begins with a dot (`remove_partial`).
+    After an error nothing is left of it, and what stood there still does. A crash leaves only names that begin with a
+    dot, which `remove_partial` removes, or puts back where the crash fell between the two renames of a replacement.
     """
-    partial = path.with_name(f".{path.name}{_PARTIAL}")
+    partial, replaced = _beside(path, _PARTIAL), _beside(path, _REPLACED)
+    _put_back(path)
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     try:
@@ -25,17 +28,24 @@ def new_directory(path: Path) -> Iterator[Path]:
         _sync(partial)
         if path.exists():
             # A rename cannot replace a directory that holds files; the old one must go first.
-            doomed = path.with_name(f".{path.name}.old{_PARTIAL}")
-            shutil.rmtree(doomed, ignore_errors=True)
-            path.rename(doomed)
-            partial.rename(path)
-            shutil.rmtree(doomed, ignore_errors=True)
-        else:
-            partial.rename(path)
+            shutil.rmtree(replaced, ignore_errors=True)
+            path.rename(replaced)
+        partial.rename(path)
         _sync(path.parent)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
+    finally:
+        _put_back(path)
+        shutil.rmtree(replaced, ignore_errors=True)
+
+
+def remove_directory(path: Path) -> None:
+    """Delete a directory; it stops existing under its name before its files go."""
+    doomed = _beside(path, _PARTIAL)
+    shutil.rmtree(doomed, ignore_errors=True)
+    path.rename(doomed)
+    shutil.rmtree(doomed, ignore_errors=True)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -45,14 +55,21 @@ def write_text(path: Path, text: str) -> None:
 
 def write_bytes(path: Path, data: bytes) -> None:
     """Write a whole file; readers see the old or the new bytes, never a part."""
-    partial = path.with_name(f".{path.name}{_PARTIAL}")
-    partial.write_bytes(data)
-    _sync(partial)
-    partial.replace(path)
+    partial = _beside(path, _PARTIAL)
+    try:
+        partial.write_bytes(data)
+        _sync(partial)
+        partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+    _sync(path.parent)
 
 
 def remove_partial(parent: Path) -> list[Path]:
-    """Remove what interrupted writes left in a directory; return it."""
+    """Remove what interrupted writes left in a directory, and return it; what was being replaced is put back."""
+    for replaced in parent.glob(f".*{_REPLACED}"):
+        _put_back(parent / replaced.name[1:].removesuffix(_REPLACED))
     leftovers = sorted(parent.glob(f".*{_PARTIAL}"))
     for leftover in leftovers:
         if leftover.is_dir():
@@ -60,6 +77,17 @@ def remove_partial(parent: Path) -> list[Path]:
         else:
             leftover.unlink(missing_ok=True)
     return leftovers
+
+
+def _beside(path: Path, ending: str) -> Path:
+    return path.with_name(f".{path.name}{ending}")
+
+
+def _put_back(path: Path) -> None:
+    """Undo the first rename of a replacement whose second one never came."""
+    replaced = _beside(path, _REPLACED)
+    if replaced.is_dir() and not path.exists():
+        replaced.rename(path)
 
 
 def _sync(path: Path) -> None:

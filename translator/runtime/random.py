@@ -3,6 +3,7 @@
 The random state of a step is a pure function of (seed, step, rank), so it needs not be saved to resume exactly.
 """
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -13,6 +14,11 @@ def seed_step(seed: int, step: int, rank: int = 0) -> None:
     """Seed PyTorch, on all devices, for one optimizer step of one process."""
     mixed = (seed * 0x9E3779B97F4A7C15 + step * 0xBF58476D1CE4E5B9 + rank * 0x94D049BB133111EB) % 2**63
     torch.manual_seed(mixed)
+
+
+def seed_of(*numbers: int) -> int:
+    """Mix numbers (each from 0 to 2^32 - 1) into a seed of 31 bits."""
+    return int(np.random.SeedSequence(numbers).generate_state(1)[0] >> 1)
 
 
 def dropout_scale(like: Tensor, probability: float) -> Tensor:

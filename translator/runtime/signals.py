@@ -35,4 +35,5 @@ class Interruption:
     def _restore(self) -> None:
         while self._previous:
             number, handler = self._previous.popitem()
-            signal.signal(number, handler)  # type: ignore[arg-type]
+            # None stands for a handler that was not set from Python and cannot be set back from it.
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)  # type: ignore[arg-type]

@@ -4,6 +4,7 @@ from translator.text.corpus import Corpus, hash_file, open_corpus
 from translator.text.lines import read_lines
 from translator.text.model_file import find_tokenizer, parse_ids, read_tokenizer_settings, train_model_file
 from translator.text.streams import decode_lines, describe_lines, open_input
+from translator.text.tags import choose_tag, tag_symbol, with_tag
 from translator.text.tokenizer import (
     Tokenizer,
     TokenizerPair,
@@ -18,6 +19,7 @@ __all__ = [
     "Corpus",
     "Tokenizer",
     "TokenizerPair",
+    "choose_tag",
     "copy_tokenizers",
     "decode_lines",
     "describe_lines",
@@ -30,8 +32,10 @@ __all__ = [
     "read_lines",
     "read_tokenizer_settings",
     "save_tokenizers",
+    "tag_symbol",
     "tokenizer_files",
     "train_model_file",
     "train_tokenizer",
     "train_tokenizers",
+    "with_tag",
 ]

@@ -3,13 +3,14 @@
 import csv
 import hashlib
 import json
-import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
+from translator.config import named_languages
+from translator.config.corpora import split_pattern
 from translator.errors import DataError
 from translator.text.alignment import first_shifted_line
 from translator.text.lines import read_lines
@@ -17,9 +18,9 @@ from translator.text.lines import read_lines
 Pair = tuple[str, str]
 Languages = tuple[str | None, str | None]
 
-_PATTERN = re.compile(r"^(.*)\{([^{},]+),([^{},]+)\}(.*)$", re.DOTALL)
 _TABLES = (".tsv", ".csv", ".jsonl", ".parquet")
-_KNOWN_COLUMNS = (("source", "target"), ("src", "tgt"), ("src", "trg"))
+KNOWN_COLUMNS = (("source", "target"), ("src", "tgt"), ("src", "trg"))
+"""Names of the two sides that are no languages."""
 _EXPECTED = (
     "expected a pattern such as train.{en,de}, a list of two files, one .tsv, .csv, .jsonl or .parquet file, "
     "or hub:NAME[:SPLIT]"
@@ -69,7 +70,7 @@ def hash_file(file: Path) -> str:
 
 def is_corpus(spec: str) -> bool:
     """Tell whether `spec` by itself names both sides of a corpus, rather than a file of plain text."""
-    return bool(spec.startswith("hub:") or _PATTERN.match(spec) or _table_kind(Path(spec)) in _TABLES)
+    return bool(spec.startswith("hub:") or split_pattern(spec) or _table_kind(Path(spec)) in _TABLES)
 
 
 def open_corpus(
@@ -95,8 +96,8 @@ def open_corpus(
         from translator.text.hub import open_hub_set
 
         return open_hub_set(spec.removeprefix("hub:"), wanted, default_split)
-    if match := _PATTERN.match(spec):
-        before, first, second, after = match.groups()
+    if parts := split_pattern(spec):
+        before, first, second, after = parts
         return _open_text_pair([Path(before + first + after), Path(before + second + after)], wanted, (first, second))
     return _open_table(Path(spec), wanted)
 
@@ -107,18 +108,12 @@ def _open_text_pair(files: list[Path], wanted: Languages, found: Languages = (No
     if files[0].resolve() == files[1].resolve():
         raise DataError(f"both sides of the corpus are the same file, {files[0]}; expected two files")
     if found == (None, None):
-        first, second = (_language_ending(file) for file in files)
-        found = (first, second) if first and second and first != second else found
+        found = named_languages([str(file) for file in files]) or found
     if wanted != (None, None) and found == wanted[::-1]:
         files = files[::-1]
     languages = found if wanted == (None, None) else wanted
     name = f"{files[0]} and {files[1].name}"
     return Corpus(name, files, languages, lambda: _read_text_pair(files[0], files[1]))
-
-
-def _language_ending(file: Path) -> str | None:
-    ending = Path(file.name.removesuffix(".gz")).suffix[1:]
-    return ending if re.fullmatch(r"[a-z]{2,3}([-_][A-Za-z]+)*", ending) and ending != "txt" else None
 
 
 def _read_text_pair(source: Path, target: Path) -> Iterator[Pair]:
@@ -166,7 +161,7 @@ def _open_rows(file: Path, wanted: Languages, read: Callable[[Path], Iterator[tu
     """Open a table with or without a head line; without one, the first two columns are source and target."""
     _, head = next(read(file), (0, []))
     names = [cell.strip() for cell in head]
-    candidates = [wanted] if wanted != (None, None) else list(_KNOWN_COLUMNS)
+    candidates = [wanted] if wanted != (None, None) else list(KNOWN_COLUMNS)
     columns = next((pair for pair in candidates if all(name in names for name in pair)), None)
     half = [name for name in wanted if name in names]
     if columns is None and half:
@@ -266,7 +261,7 @@ def choose_columns(names: list[str], wanted: Languages, where: str) -> tuple[str
                     "and data.target_language to two of them"
                 )
         return wanted[0], wanted[1]
-    for pair in _KNOWN_COLUMNS:
+    for pair in KNOWN_COLUMNS:
         if pair[0] in names and pair[1] in names:
             return pair
     if len(names) == 2:

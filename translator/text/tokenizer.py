@@ -1,17 +1,22 @@
 """The SentencePiece tokenizer, whose model file is also the vocabulary: loading, encoding, decoding."""
 
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from translator.errors import TokenizerError
 from translator.runtime.files import write_bytes
+from translator.text.segmentation import Segmenter
 
 JOINT_MODEL = "tokenizer.model"
 SOURCE_MODEL = "tokenizer.source.model"
 TARGET_MODEL = "tokenizer.target.model"
+
+_TAG = re.compile(r"<2([^<>]+)>")
 
 # Below this, starting threads costs more than it saves.
 _LINES_FOR_THREADS = 256
@@ -43,6 +48,12 @@ class Tokenizer:
         if min(self.bos_id, self.eos_id) < 0:
             raise TokenizerError(f"{name} has no begin or end mark (<s>, </s>); train it with --bos_id and --eos_id")
 
+    @cached_property
+    def tags(self) -> dict[str, int]:
+        """Ids of the language tags (`<2de>`) by language. They are control symbols: no text becomes one."""
+        matches = ((piece, _TAG.fullmatch(self._processor.id_to_piece(piece))) for piece in range(self.vocab_size))
+        return {match[1]: piece for piece, match in matches if match and self._processor.is_control(piece)}
+
     @classmethod
     def load(cls, path: str | Path) -> "Tokenizer":
         """Load a model file; raise `TokenizerError` where it is missing or damaged."""
@@ -55,11 +66,19 @@ class Tokenizer:
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         """Return the piece ids of each text, without end marks.
 
-        Text that looks like a control symbol (`</s>`, `<unk>`, `<0x41>`) is text. Normalisation makes one
+        Text that looks like a control symbol (`</s>`, `<2de>`, `<0x41>`) is text. Normalisation makes one
         space of several and drops those at the ends, so a blank text has no pieces.
         """
         threads = (os.cpu_count() or 1) if len(texts) >= _LINES_FOR_THREADS else 1
         return self._processor.encode(list(texts), num_threads=threads)
+
+    def sample(self, texts: Sequence[str], strength: float, seed: int) -> list[list[int]]:
+        """Return randomly chosen piece ids of each text, a pure function of the arguments (`Segmenter.sample`)."""
+        return self._segmenter.sample(texts, strength, seed)
+
+    @cached_property
+    def _segmenter(self) -> Segmenter:
+        return Segmenter(self._processor)
 
     def decode(self, ids: Sequence[int]) -> str:
         """Return the text of piece ids, without end marks; a line feed (spelt in bytes) becomes a space."""

@@ -3,7 +3,7 @@
 import io
 import random
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 from translator.config.schema import TokenizerSettings
 from translator.errors import TokenizerError
 from translator.runtime.console import say
+from translator.text.tags import tag_symbol
 from translator.text.tokenizer import Tokenizer, TokenizerPair, save_tokenizers
 
 # Not the run's seed: runs with different seeds share prepared data.
@@ -29,12 +30,13 @@ _THREADS = 2
 
 
 def train_tokenizers(
-    pairs: Pairs, settings: TokenizerSettings, directory: Path, seed: int = SAMPLE_SEED
+    pairs: Pairs, settings: TokenizerSettings, directory: Path, seed: int = SAMPLE_SEED, languages: Sequence[str] = ()
 ) -> TokenizerPair:
     """Train on the pairs that `pairs()` yields each time it is called; write the models to `directory`.
 
-    Reads the corpus twice for each model (to measure it, then to sample it evenly, at most `sample_size`
-    lines and a bounded number of bytes). A vocabulary too large for the text is lowered, with a message.
+    The vocabulary of the source side gets a tag, `<2de>`, for each of the target `languages`. Reads the corpus
+    twice for each model (to measure it, then to sample it evenly, at most `sample_size` lines and a bounded
+    number of bytes). A vocabulary too large for the text is lowered, with a message.
     Raises `TokenizerError` where there is no text or the vocabulary cannot hold its characters.
     """
 
@@ -43,10 +45,10 @@ def train_tokenizers(
             yield from pair
 
     if settings.joint:
-        joint = train_tokenizer(both, settings, seed)
+        joint = train_tokenizer(both, settings, seed, languages=languages)
         tokenizers = TokenizerPair(joint, joint, True)
     else:
-        source = train_tokenizer(lambda: (pair[0] for pair in pairs()), settings, seed, "source tokenizer")
+        source = train_tokenizer(lambda: (pair[0] for pair in pairs()), settings, seed, "source tokenizer", languages)
         target = train_tokenizer(lambda: (pair[1] for pair in pairs()), settings, seed, "target tokenizer")
         tokenizers = TokenizerPair(source, target, False)
     directory.mkdir(parents=True, exist_ok=True)
@@ -59,6 +61,7 @@ def train_tokenizer(
     settings: TokenizerSettings,
     seed: int = SAMPLE_SEED,
     name: str = "tokenizer",
+    languages: Sequence[str] = (),
 ) -> Tokenizer:
     """Train one model on the lines that `lines()` yields each time it is called; see `train_tokenizers`."""
     count, size = _measure(lines())
@@ -72,15 +75,16 @@ def train_tokenizer(
         return _slices(_draw(_filled(lines()), count, wanted, seed))
 
     vocab_size = settings.vocab_size
+    tags = [tag_symbol(language) for language in languages]
     try:
-        model = _run_sentencepiece(sample(), settings, vocab_size)
+        model = _run_sentencepiece(sample(), settings, vocab_size, tags)
     except RuntimeError as error:
         largest = re.search(r"set it to a value <= (\d+)", str(error))
         if largest is None:
             raise _explained(error, settings, name) from None
         vocab_size = int(largest[1])
         try:
-            model = _run_sentencepiece(sample(), settings, vocab_size)
+            model = _run_sentencepiece(sample(), settings, vocab_size, tags)
         except RuntimeError as second:
             raise _explained(second, settings, name) from None
     tokenizer = Tokenizer(model, name)
@@ -92,7 +96,9 @@ def train_tokenizer(
     return tokenizer
 
 
-def _run_sentencepiece(sample: Iterator[str], settings: TokenizerSettings, vocab_size: int) -> bytes:
+def _run_sentencepiece(
+    sample: Iterator[str], settings: TokenizerSettings, vocab_size: int, control_symbols: list[str]
+) -> bytes:
     import sentencepiece
 
     writer = io.BytesIO()
@@ -110,6 +116,7 @@ def _run_sentencepiece(sample: Iterator[str], settings: TokenizerSettings, vocab
         bos_id=1,
         eos_id=2,
         pad_id=-1,
+        control_symbols=control_symbols,
         num_threads=_THREADS,
         # In bytes; ours are shorter, but normalisation can make them longer.
         max_sentence_length=1 << 20,

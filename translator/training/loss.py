@@ -3,7 +3,7 @@
 Logits of a whole batch would be by far the largest tensor of training. Here they exist for a few hundred
 tokens at a time, and their gradient is finished before the next chunk begins.
 
-Legend: `T` target tokens, `V` vocabulary, `C` tokens of a chunk.
+Legend: `P` passes (1, or 2 for R-Drop), `T` target tokens, `V` vocabulary, `C` tokens of a chunk.
 """
 
 from typing import Any, NamedTuple
@@ -15,58 +15,96 @@ from torch import Tensor
 class LossSums(NamedTuple):
     """Sums over the target tokens of a batch, in nats; divide by the tokens of the whole update."""
 
+    objective: Tensor
+    """What training minimises; the one to differentiate."""
     smoothed: Tensor
-    """Label-smoothed cross-entropy; the one to differentiate."""
+    """Label-smoothed cross-entropy, the mean of the passes; without R-Drop it is the objective."""
     nll: Tensor
     """Negative log-likelihood of the labels, without smoothing."""
 
 
-def smoothed_cross_entropy(states: Tensor, weight: Tensor, labels: Tensor, smoothing: float) -> LossSums:
+def smoothed_cross_entropy(
+    states: Tensor, weight: Tensor, labels: Tensor, smoothing: float, r_drop: float = 0.0
+) -> LossSums:
     """Sum the loss of `states` `[T, d_model]` against `labels` int64 `[T]` through `weight` `[V, d_model]`.
 
     For every token, (1 - s) * nll + s * mean over the vocabulary of -log p: what
     `torch.nn.functional.cross_entropy(..., label_smoothing=s, reduction="sum")` computes.
+
+    With `states` `[2, T, d_model]` of two passes with different dropout, `r_drop` adds alpha / 4 * (KL(p || q) +
+    KL(q || p)) of their distributions: half the objective of Liang et al. 2021, whose other half is as large.
     """
-    return LossSums(*_ProjectedCrossEntropy.apply(states, weight, labels, smoothing))
+    passes = states if states.dim() == 3 else states[None]
+    return LossSums(*_ProjectedCrossEntropy.apply(passes, weight, labels, smoothing, r_drop))
 
 
 class _ProjectedCrossEntropy(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, states: Tensor, weight: Tensor, labels: Tensor, smoothing: float) -> tuple[Tensor, Tensor]:
-        vocabulary = weight.shape[0]
+    def forward(
+        ctx: Any, states: Tensor, weight: Tensor, labels: Tensor, smoothing: float, r_drop: float
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        passes, vocabulary = len(states), len(weight)
         matrix = weight.to(states.dtype)
         # mean(logits) = states . mean(weight): the smoothing needs no pass over the vocabulary.
         mean_weight = weight.float().mean(0)
         grad_states = torch.empty_like(states) if ctx.needs_input_grad[0] else None
         grad_weight = torch.zeros_like(weight, dtype=torch.float32) if ctx.needs_input_grad[1] else None
-        nll = states.new_zeros((), dtype=torch.float32)
-        entropy = states.new_zeros((), dtype=torch.float32)
-        for begin in range(0, len(labels), _chunk_tokens(vocabulary, states.device)):
-            rows = slice(begin, begin + _chunk_tokens(vocabulary, states.device))
-            chunk, label = states[rows], labels[rows, None]
-            logits = chunk @ matrix.t()  # [C, V]
+        nll, entropy, divergence = states.new_zeros((3,), dtype=torch.float32).unbind()
+        size = max(_chunk_tokens(vocabulary, states.device) // passes, 1)
+        for begin in range(0, len(labels), size):
+            rows = slice(begin, begin + size)
+            chunk = states[:, rows].flatten(0, 1)  # [P * C, d_model]
+            label = labels[rows].repeat(passes)[:, None]
+            logits = chunk @ matrix.t()  # [P * C, V]
             probabilities = torch.softmax(logits, 1, dtype=torch.float32)
             top, log_top = logits.amax(1), probabilities.amax(1).log_()
-            normaliser = top.float() - log_top  # log of the sum of exponentials, [C]
+            normaliser = top.float() - log_top  # log of the sum of exponentials, [P * C]
             nll += (normaliser - logits.gather(1, label).squeeze(1)).sum()
             entropy += (normaliser - chunk.float() @ mean_weight).sum()
-            if grad_states is not None and grad_weight is not None:
+            pull = None
+            if r_drop and passes == 2:
+                symmetric, pull = _symmetric_divergence(logits, normaliser, probabilities)
+                divergence += symmetric
+            if grad_states is not None or grad_weight is not None:
                 # d loss / d logits = p - (1 - s) onehot - s / V; the last term is constant and added below.
                 probabilities.scatter_add_(1, label, torch.full_like(label, smoothing - 1.0, dtype=torch.float32))
+                if pull is not None:
+                    probabilities.add_(pull, alpha=0.5 * r_drop)
                 error = probabilities.to(states.dtype)
-                torch.mm(error, matrix, out=grad_states[rows])
-                _accumulate(grad_weight, error, chunk)
-        if grad_states is not None and grad_weight is not None:
+                if grad_states is not None:
+                    grad_states[:, rows] = (error @ matrix).unflatten(0, (passes, -1))
+                if grad_weight is not None:
+                    _accumulate(grad_weight, error, chunk)
+        if grad_states is not None:
             grad_states -= (smoothing * mean_weight).to(states.dtype)
-            grad_weight -= (smoothing / vocabulary) * states.sum(0, dtype=torch.float32)
+        if grad_weight is not None:
+            grad_weight -= (smoothing / vocabulary) * states.sum((0, 1), dtype=torch.float32)
         ctx.save_for_backward(grad_states, grad_weight)
-        ctx.mark_non_differentiable(nll)
-        return (1.0 - smoothing) * nll + smoothing * entropy, nll
+        ctx.passes = passes
+        smoothed = ((1.0 - smoothing) * nll + smoothing * entropy) / passes
+        objective, nll = smoothed + (0.25 * r_drop) * divergence, nll / passes
+        ctx.mark_non_differentiable(smoothed, nll)
+        return objective, smoothed, nll
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor, _: Tensor) -> tuple[Tensor, Tensor, None, None]:
+    def backward(ctx: Any, gradient: Tensor, *_: Tensor) -> tuple[Tensor | None, Tensor | None, None, None, None]:
         grad_states, grad_weight = ctx.saved_tensors
-        return grad_states * gradient.to(grad_states.dtype), grad_weight.mul_(gradient), None, None
+        gradient = gradient / ctx.passes
+        by_states = grad_states * gradient.to(grad_states.dtype) if grad_states is not None else None
+        by_weight = grad_weight.mul_(gradient) if grad_weight is not None else None
+        return by_states, by_weight, None, None, None
+
+
+def _symmetric_divergence(logits: Tensor, normaliser: Tensor, probabilities: Tensor) -> tuple[Tensor, Tensor]:
+    """KL(p || q) + KL(q || p), summed over the tokens of `logits` `[2 * C, V]`, and its gradient by them."""
+    p, q = probabilities.chunk(2)
+    log_ratio = logits.float().sub_(normaliser[:, None])
+    log_ratio = log_ratio[: len(p)] - log_ratio[len(p) :]  # log p - log q, [C, V]
+    forward = (p * log_ratio).sum(1, keepdim=True)  # KL(p || q)
+    backward = -(q * log_ratio).sum(1, keepdim=True)  # KL(q || p)
+    difference = p - q
+    gradient = torch.cat([p * (log_ratio - forward) + difference, q * (-log_ratio - backward) - difference])
+    return (forward + backward).sum(), gradient
 
 
 def _accumulate(total: Tensor, error: Tensor, chunk: Tensor) -> None:
@@ -78,5 +116,5 @@ def _accumulate(total: Tensor, error: Tensor, chunk: Tensor) -> None:
 
 
 def _chunk_tokens(vocabulary: int, device: torch.device) -> int:
-    """Tokens whose logits stay in a CPU's cache, or fill a GPU without filling its memory."""
+    """Rows whose logits stay in a CPU's cache, or fill a GPU without filling its memory."""
     return max(64, (1 << 21 if device.type == "cpu" else 1 << 28) // vocabulary)

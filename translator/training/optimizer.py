@@ -5,10 +5,12 @@ from torch import Tensor, nn
 
 from translator.config import TrainingSettings
 
+_STATE = ("step", "exp_avg", "exp_avg_sq")
+
 
 def make_optimizer(model: nn.Module, settings: TrainingSettings) -> torch.optim.Optimizer:
     """Adam (AdamW where there is weight decay, which falls on matrices only), in one fused kernel."""
-    parameters = list(model.parameters())
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     groups = [
         {"params": [p for p in parameters if p.ndim > 1], "weight_decay": settings.weight_decay},
         {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
@@ -41,7 +43,8 @@ def restore_optimizer(model: nn.Module, optimizer: torch.optim.Optimizer, tensor
     """Put back what `optimizer_tensors` returned, on the parameters' devices."""
     for name, parameter in model.named_parameters():
         prefix = f"{name}/"
-        state = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
+        names = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
+        state = {key: value for key, value in names.items() if key in _STATE}
         if state:
             # Adam counts steps on the CPU unless fused on CUDA, where it wants them beside the weights.
             optimizer.state[parameter] = {key: value.to(parameter.device) for key, value in state.items()}

@@ -1,14 +1,9 @@
 """Where a run stands, in numbers: all that the next step depends on besides weights and optimizer."""
 
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-import numpy as np
-
 from translator.config import Duration
-from translator.data.batches import Budget, plan_epoch
-from translator.data.dataset import ParallelDataset
 
 
 @dataclass
@@ -21,17 +16,27 @@ class Progress:
     """Passes over the data completed."""
     position: int = 0
     """Batches of the present epoch done."""
+    epoch_batches: int = 0
+    """Batches of the present epoch; 0 before its first. It says what `position` means after a change of batch size."""
     target_tokens: int = 0
     """Target tokens trained on, all epochs together."""
     seconds: float = 0.0
     """Seconds spent in training, validations included, over all sittings."""
     history: list[dict[str, float]] = field(default_factory=list)
     """Step, loss and BLEU of every validation."""
+    rate_scale: float = 1.0
+    """Factor of the learning rate; halved by every rollback."""
+    rollbacks: int = 0
+    """How often training went back to a checkpoint."""
+    skipped: int = 0
+    """Steps whose gradient was not finite, over the whole run."""
+    skipped_in_a_row: int = 0
+    """Of these, the ones that the last step ends."""
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> "Progress":
         """Read back `to_state`."""
-        return cls(**{name: state[name] for name in cls.__dataclass_fields__})
+        return cls(**{name: state[name] for name in cls.__dataclass_fields__ if name in state})
 
     def to_state(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -52,15 +57,3 @@ class Progress:
         """Validations since the best one."""
         best = self.best_steps(metric)
         return sum(entry["step"] > best[0] for entry in self.history) if best else 0
-
-
-def batches_from(
-    dataset: ParallelDataset, budget: Budget, order: str, seed: int, progress: Progress
-) -> Iterator[np.ndarray]:
-    """Yield the batches after a position, for ever, moving `progress` on before each is given out."""
-    while True:
-        plan = plan_epoch(dataset, budget, order, seed, progress.epoch)
-        for place in range(progress.position, len(plan)):
-            last = place + 1 == len(plan)
-            progress.epoch, progress.position = progress.epoch + last, 0 if last else place + 1
-            yield plan[place]

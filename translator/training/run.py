@@ -1,39 +1,49 @@
 """The front door of training: settings in, a finished run directory out."""
 
-from dataclasses import dataclass
+import dataclasses
 from pathlib import Path
+
+import torch
 
 from translator.checkpoints import (
     Checkpoint,
     RunDirectory,
     average_checkpoints,
-    load_weights,
-    model_tensors,
+    explained_disk_errors,
     read_checkpoint,
+    read_final,
+    set_aside_damaged,
     write_checkpoint,
 )
 from translator.checkpoints.run import FINAL
+from translator.checkpoints.space import checkpoints_bytes, report_space
 from translator.config import Config, prepared_directory, read_run_config, run_directory, write_config
 from translator.config.load import changed_settings
 from translator.data import PreparedData, prepare
 from translator.errors import ConfigError
-from translator.model import count_parameters
 from translator.runtime.console import say
-from translator.runtime.device import choose_machine
+from translator.runtime.device import Machine, choose_machine, hint_about_precision
 from translator.runtime.files import remove_partial
 from translator.runtime.memory import keep_freed_memory
+from translator.runtime.tensorboard import require_tensorboard
+from translator.runtime.world import World, join_world
 from translator.text import copy_tokenizers
-from translator.training.trainer import Trainer, describe, report_validation
+from translator.training.batches import Batches, should_compile
+from translator.training.beginning import begin
+from translator.training.memory import find_batch_tokens, try_largest_batch
+from translator.training.report import describe, report_validation
+from translator.training.trainer import Trainer
 
 # What may differ when a run goes on: nothing here changes the meaning of the steps already done.
 _CHANGEABLE = (
-    "run", "device", "precision", "threads", "compile", "decoding.", "data.test", "data.prepared",
-    "training.max_steps", "training.max_epochs", "training.decay_steps", "training.validat", "training.patience",
-    "training.best_metric", "training.keep_", "training.average_last", "training.log_every",
+    "run", "device", "devices", "precision", "threads", "compile", "decoding.", "data.test", "data.prepared",
+    "training.max_", "training.decay_steps", "training.validat", "training.patience", "training.best_metric",
+    "training.keep_", "training.average_last", "training.log_every", "training.tensorboard", "training.batch_tokens",
+    "training.accumulate", "training.sharded",
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class TrainingResult:
     """What `train` leaves behind."""
 
@@ -46,76 +56,133 @@ class TrainingResult:
 def train(config: Config) -> TrainingResult:
     """Make what is missing (tokenizer, prepared data), then train or resume to the end.
 
-    Raises `ConfigError`, `DataError`, `CheckpointError` or `DeviceError` before any long work where it can.
+    Under torchrun all its processes call this and train together. Raises `ConfigError`, `DataError`,
+    `CheckpointError` or `DeviceError` before any long work where it can, and `TrainingError` later.
     """
+    with join_world() as world:
+        return _train(config, world)
+
+
+def _train(config: Config, world: World) -> TrainingResult:
     run = RunDirectory(run_directory(config))
-    machine = choose_machine(config.device, config.precision, config.threads)
-    if machine.device.type == "cpu":
-        keep_freed_memory()
-    data = prepare(config, prepared_directory(config))
-    config = data.config
-    _settle(config, data, run)
-    trainer = Trainer(config, data, run, machine)
-    say(
-        f"{machine}; {count_parameters(trainer.model):,} parameters ({config.preset}); "
-        f"{len(data.train):,} training pairs, {len(data.valid):,} for validation; run {run.root}"
-    )
+    machine = _machine(config, world)
+    if config.training.tensorboard:
+        require_tensorboard()
+    with explained_disk_errors(run):
+        data = world.main_first(lambda: prepare(config, prepared_directory(config)))
+    config = _agree(data.config, run)
+    trainer = _make_trainer(config, data, run, machine, world)
     trainer.resume()
-    if trainer.has_ended() and (run.models / FINAL).is_dir():
+    final = read_final(run)
+    if trainer.has_ended() and final is not None:
         say(f"{run.root} has already ended, after step {trainer.progress.step:,}; raise training.max_steps to go on")
     else:
         trainer.train()
-        _finish(trainer)
-    final = read_checkpoint(run.models / FINAL, with_optimizer=False)
+        final = _finish(trainer)
     return TrainingResult(run.root, final.state["step"], final.state["bleu"])
 
 
+def _machine(config: Config, world: World) -> Machine:
+    machine = choose_machine(config.device, config.precision, config.threads)
+    if machine.device.type == "cpu":
+        keep_freed_memory()
+    hint_about_precision(machine)
+    return dataclasses.replace(machine, device=world.device(machine.device.type))
+
+
+def _make_trainer(config: Config, data: PreparedData, run: RunDirectory, machine: Machine, world: World) -> Trainer:
+    compiled = should_compile(config, machine)
+    begun = begin(config, data.tokenizers, machine, world, compiled)
+    if config.training.batch_tokens == "auto":
+        size = find_batch_tokens(config, lambda other: Batches(other, data, compiled), begun.update)
+        config = _with_batch_tokens(config, size)
+    batches = Batches(config, data, compiled)
+    settings = config.training
+    say(
+        f"{machine}{f', {world.size} processes' if world.size > 1 else ''}; {begun.parameters:,} parameters "
+        f"({config.preset}); {len(data.train):,} training pairs, {len(data.valid):,} for validation; run {run.root}"
+    )
+    try_largest_batch(begun.update, batches, int(settings.batch_tokens))
+    if world.is_main:
+        with explained_disk_errors(run):
+            _settle(config, data, run)
+        kept = settings.keep_last, settings.keep_best
+        report_space(run.checkpoints, checkpoints_bytes(begun.parameters, *kept, bool(settings.ema_decay)))
+    world.barrier()
+    return Trainer(config, data, run, machine, world, begun, batches)
+
+
+def _agree(config: Config, run: RunDirectory) -> Config:
+    """Check that the settings agree with those that the run was begun with; a batch size found then is kept."""
+    if not run.config.is_file() or not run.steps():
+        return config
+    begun = read_run_config(run.root)
+    if config.training.batch_tokens == "auto" and begun.training.batch_tokens != "auto":
+        config = _with_batch_tokens(config, int(begun.training.batch_tokens))
+    problems = [
+        f"{name}: {run.root} was begun with {old!r}, found {new!r}; keep it or choose another run directory"
+        for name, (old, new) in changed_settings(begun, config).items()
+        if not name.startswith(_CHANGEABLE)
+    ]
+    if problems:
+        raise ConfigError(problems)
+    return config
+
+
 def _settle(config: Config, data: PreparedData, run: RunDirectory) -> None:
-    """Write settings and tokenizer into the run, or check that they agree with those it was begun with."""
-    if run.config.is_file() and run.steps():
-        changes = changed_settings(read_run_config(run.root), config)
-        problems = [
-            f"{name}: {run.root} was begun with {old!r}, found {new!r}; keep it or choose another run directory"
-            for name, (old, new) in changes.items()
-            if not name.startswith(_CHANGEABLE)
-        ]
-        if problems:
-            raise ConfigError(problems)
-    run.checkpoints.mkdir(parents=True, exist_ok=True)
-    remove_partial(run.checkpoints)
+    """Write settings and tokenizer into the run, and remove what an interrupted process left."""
+    for directory in (run.checkpoints, run.models):
+        directory.mkdir(parents=True, exist_ok=True)
+        remove_partial(directory)
     write_config(config, run.config)
     copy_tokenizers(data.directory, run.root)
 
 
-def _finish(trainer: Trainer) -> None:
+def _with_batch_tokens(config: Config, size: int) -> Config:
+    return config.model_copy(update={"training": config.training.model_copy(update={"batch_tokens": size})})
+
+
+def _finish(trainer: Trainer) -> Checkpoint:
     """Choose the final weights by validation: the average of the newest checkpoints or the best of all."""
-    settings, run = trainer.config.training, trainer.run
+    settings, run, world = trainer.config.training, trainer.run, trainer.world
+    world.main_first(lambda: set_aside_damaged(run))
     if not any(step in run.steps() for step in trainer.progress.best_steps(settings.best_metric)):
         # Interrupted before its first validation, and then declared ended.
         trainer.validate_and_save()
     best = next(step for step in trainer.progress.best_steps(settings.best_metric) if step in run.steps())
-    path = run.checkpoint(best)
-    chosen = Checkpoint(read_checkpoint(path, with_optimizer=False).weights, {}, {"step": best, "from": [path.name]})
-    load_weights(trainer.model, chosen.weights, str(path))
-    result = trainer.validate(trainer.model)
+    chosen = _validated(trainer, read_checkpoint(run.checkpoint(best), with_optimizer=False))
+    chosen.state["from"] = [run.checkpoint(best).name]
     paths = [run.checkpoint(step) for step in run.steps()[-settings.average_last :]]
     if len(paths) > 1:
         average = average_checkpoints(paths)
-        load_weights(trainer.model, average.weights, "the average")
-        averaged = trainer.validate(trainer.model)
-        report_validation(f"average of the last {len(paths)} checkpoints", averaged)
-        trainer.metrics.write("valid_average", checkpoints=average.state["average_of"], **describe(averaged))
-        better = averaged.bleu >= result.bleu if settings.best_metric == "bleu" else averaged.loss <= result.loss
-        if better:
-            names = average.state["average_of"]
-            chosen = Checkpoint(average.weights, {}, {"step": average.state["step"], "from": names})
-            result = averaged
-    load_weights(trainer.model, chosen.weights, "the final weights")
-    state = {**chosen.state, "bleu": result.bleu, "loss": result.loss}
-    write_checkpoint(run.models / FINAL, Checkpoint(model_tensors(trainer.model), {}, state))
-    minutes = trainer.progress.seconds / 60.0
+        averaged = _validated(trainer, average, f"average of the last {len(paths)} checkpoints")
+        averaged.state["from"] = average.state["average_of"]
+        metric = settings.best_metric
+        better = averaged.state[metric] - chosen.state[metric]
+        if (better >= 0.0) if metric == "bleu" else (better <= 0.0):
+            chosen = averaged
+    if world.is_main:
+        write_checkpoint(run.models / FINAL, chosen)
+    world.barrier()
     say(
         f"finished after {trainer.progress.step:,} steps, {trainer.progress.target_tokens:,} target tokens and "
-        f"{minutes:.1f} minutes; final weights from {', '.join(chosen.state['from'])}: "
-        f"validation loss {result.loss:.3f}, {result.scores[0]}; run {run.root}"
+        f"{trainer.progress.seconds / 60.0:.1f} minutes; final weights from {', '.join(chosen.state['from'])}: "
+        f"validation loss {chosen.state['loss']:.3f}, BLEU {chosen.state['bleu']:.2f}  "
+        f"({chosen.state['signature']}); run {run.root}"
     )
+    return chosen
+
+
+def _validated(trainer: Trainer, checkpoint: Checkpoint, title: str | None = None) -> Checkpoint:
+    """Validate weights; return them with the figures, as a finished model."""
+    device = trainer.machine.device
+    weights = {name: weight.to(device) for name, weight in checkpoint.weights.items()}
+    parallel = trainer.update.parallel
+    with torch.no_grad(), parallel.evaluated(parallel.pieces(weights)) as model:
+        result = trainer.validate(model)
+    if title is not None:
+        report_validation(title, result)
+        trainer.write("valid_average", checkpoints=checkpoint.state["average_of"], **describe(result))
+    score = result.scores[0]
+    state = {"step": checkpoint.state["step"], "bleu": score.value, "signature": score.signature, "loss": result.loss}
+    return Checkpoint(checkpoint.weights, {}, state)

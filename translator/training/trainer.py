@@ -1,67 +1,70 @@
-"""The training loop: updates, log points, validations, checkpoints, and when to stop."""
+"""The training loop: updates, log points, validations, checkpoints, going back, and when to stop."""
 
+import signal
 import time
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import torch
 
-from translator.checkpoints import Checkpoint, RunDirectory, load_weights, model_tensors, read_checkpoint
-from translator.checkpoints.store import write_checkpoint
+from translator.checkpoints import Checkpoint, RunDirectory, explained_disk_errors, read_newest, write_checkpoint
 from translator.config import Config
 from translator.data import PreparedData
-from translator.data.batches import BatchShape, Budget, Marks, make_batch
-from translator.model import build_model
+from translator.errors import TrainingError
 from translator.runtime.console import progress as progress_bar
 from translator.runtime.console import say, warn
 from translator.runtime.device import Machine
 from translator.runtime.metrics import MetricsLog
 from translator.runtime.random import seed_step
 from translator.runtime.signals import Interruption
-from translator.training.optimizer import make_optimizer, optimizer_tensors, restore_optimizer, set_learning_rate
-from translator.training.progress import Progress, batches_from
+from translator.runtime.world import World
+from translator.training.batches import Batches, Drawn
+from translator.training.beginning import Beginning
+from translator.training.health import describe_problems
+from translator.training.memory import peak_bytes
+from translator.training.optimizer import set_learning_rate
+from translator.training.progress import Progress
+from translator.training.report import describe, report_validation
 from translator.training.schedule import learning_rate
-from translator.training.update import Forward, Updater, UpdateSums
-from translator.training.validation import Validation, Validator
+from translator.training.skipped import SkippedSteps
+from translator.training.update import UpdateSums
+from translator.training.validation import Validator
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Trainer:
     """Trains the model of a run from its newest checkpoint, or from the beginning, to its end."""
 
-    def __init__(self, config: Config, data: PreparedData, run: RunDirectory, machine: Machine) -> None:
-        self.config, self.data, self.run, self.machine = config, data, run, machine
-        tokenizers = data.tokenizers
-        self.marks = Marks(tokenizers.source.eos_id, tokenizers.target.bos_id, tokenizers.target.eos_id)
-        self.model = build_model(
-            config.model, tokenizers.source.vocab_size, tokenizers.target.vocab_size, config.seed
-        ).to(machine.device)
-        self.optimizer = make_optimizer(self.model, config.training)
-        settings = config.training
-        # The budget depends on settings only: the batches of a run are the same on every device.
-        fixed = BatchShape.fixed(data.train, settings.batch_tokens, config.data.max_length)
-        self.budget = fixed.budget if settings.order == "random" else Budget(settings.batch_tokens)
-        compiled = should_compile(config, machine)
-        self.shape = fixed if compiled else BatchShape()
-        forward: Forward = torch.compile(self.model, dynamic=False) if compiled else self.model
-        self.update = Updater(
-            self.model, self.optimizer, machine, settings.label_smoothing, settings.clip_norm, forward
-        )
-        self.validate = Validator(config, data.valid, tokenizers, machine)
-        self.metrics = MetricsLog(run.metrics)
-        self.progress = Progress()
+    def __init__(
+        self, config: Config, data: PreparedData, run: RunDirectory, machine: Machine, world: World, begun: Beginning,
+        batches: Batches,
+    ) -> None:  # fmt: skip
+        self.config, self.run, self.machine, self.world, self.batches = config, run, machine, world, batches
+        self.begun, self.update, self.average, self.state = begun, begun.update, begun.state.average, begun.state
+        self.validate = Validator(config, data.valid, data.tokenizers, machine, world)
+        tensorboard = run.tensorboard if config.training.tensorboard and world.is_main else None
+        self.metrics = MetricsLog(run.metrics, tensorboard)
+        self.use(Progress())
+
+    def use(self, progress: Progress) -> None:
+        """Make `progress` the position that training goes on from."""
+        self.progress = progress
+        self.skipped = SkippedSteps(progress)
 
     def resume(self) -> None:
-        """Continue from the newest checkpoint where there is one."""
-        steps = self.run.steps()
-        if not steps:
+        """Continue from the newest checkpoint that is whole, where there is one."""
+        # Damaged ones are set aside by one process.
+        found = self.world.main_first(lambda: read_newest(self.run))
+        if found is None:
+            # What an earlier start wrote before its first checkpoint is void.
+            self.metrics.continue_after(0)
             return
-        path = self.run.checkpoint(steps[-1])
-        checkpoint = read_checkpoint(path)
-        load_weights(self.model, checkpoint.weights, str(path))
-        restore_optimizer(self.model, self.optimizer, checkpoint.optimizer)
-        self.progress = Progress.from_state(checkpoint.state)
-        if self.update.scaler.is_enabled() and checkpoint.state.get("scaler"):
-            self.update.scaler.load_state_dict(checkpoint.state["scaler"])
-        say(f"resuming after step {self.progress.step:,} from {path}")
+        step, checkpoint = found
+        self.use(self.state.restore(checkpoint, str(self.run.checkpoint(step))))
+        self.metrics.continue_after(step)
+        say(f"resuming after step {step:,} from {self.run.checkpoint(step)}")
 
     def has_ended(self) -> bool:
         """Whether there is nothing left to train under the present settings."""
@@ -76,142 +79,193 @@ class Trainer:
     def train(self) -> None:
         """Train to the end, or until interrupted; a checkpoint of the last step exists afterwards.
 
-        Raises `SystemExit` with 130 or 143 after saving for SIGINT or SIGTERM.
+        Raises `SystemExit` with 130 or 143 after saving for SIGINT or SIGTERM, and `TrainingError` where the gradient
+        stays without numbers.
         """
-        settings, progress = self.config.training, self.progress
-        batches = batches_from(self.data.train, self.budget, settings.order, self.config.seed, progress)
-        window = _Window()
-        bar = progress_bar(description="training", total=settings.max_steps, unit=" steps", initial=progress.step)
+        settings = self.config.training
+        batches = self.batches.after(self.progress)
+        window = _Window(self.world)
+        bar = progress_bar(description="training", total=settings.max_steps, unit=" steps", initial=self.progress.step)
         with bar, Interruption() as interruption:
             while not self.has_ended():
+                progress = self.progress
                 epochs_before, began = progress.epoch, time.monotonic()
                 sums = self._step(batches)
                 window.add(sums, time.monotonic() - began)
                 bar.update()
-                if progress.step % settings.log_every == 0:
+                logs = progress.step % settings.log_every == 0
+                due = progress.is_due(settings.validate_every, epochs_before) or self.has_ended()
+                # On a GPU, looking at the flags waits for it: only where something else does so too.
+                if logs or due or self.machine.device.type == "cpu":
+                    self._look_at_skipped()
+                if logs:
                     bar.set_postfix_str(self._log(window))
-                    window = _Window()
+                    window = _Window(self.world)
                 progress.seconds += time.monotonic() - began
-                if progress.is_due(settings.validate_every, epochs_before) or self.has_ended():
+                if progress.skipped_in_a_row >= settings.max_skipped:
+                    self._roll_back()
+                    batches, window = self.batches.after(self.progress), _Window(self.world)
+                    bar.reset(), bar.update(self.progress.step)
+                    continue
+                if due:
                     self.validate_and_save()
-                if interruption.signal is not None:
-                    if self.run.steps()[-1:] != [progress.step]:
-                        self._save()
-                    say(f"stopped by {interruption.signal.name} after step {progress.step:,}; "
-                        "the same command continues from here")  # fmt: skip
-                    raise SystemExit(interruption.exit_code)
+                # One process may have had the signal alone, or a step before the others.
+                asked = self.world.sum([interruption.signal == kind for kind in _SIGNALS])
+                if any(asked):
+                    self._stop(_SIGNALS[asked.index(max(asked))])
 
-    def _step(self, batches: Any) -> UpdateSums:
-        settings, progress = self.config.training, self.progress
-        seed_step(self.config.seed, progress.step)
-        self.model.train()
-        group = [make_batch(self.data.train, next(batches), self.marks, self.shape) for _ in range(settings.accumulate)]
-        set_learning_rate(self.optimizer, learning_rate(settings, progress.step + 1))
+    def _stop(self, reason: signal.Signals) -> None:
+        if self.run.steps()[-1:] != [self.progress.step]:
+            self._look_at_skipped()
+            self.save()
+        say(f"stopped by {reason.name} after step {self.progress.step:,}; the same command continues from here")
+        raise SystemExit(128 + reason)
+
+    def _step(self, batches: Iterator[Drawn]) -> UpdateSums:
+        settings, progress, world = self.config.training, self.progress, self.world
+        seed_step(self.config.seed, progress.step, world.rank)
+        self.update.model.train()
+        drawn = [next(batches) for _ in range(settings.accumulate * world.size)]
+        group = [self.batches.make(one) for one in drawn[world.rank :: world.size]]
+        set_learning_rate(self.update.optimizer, self._learning_rate(progress.step + 1))
         sums = self.update(group)
         progress.step += 1
-        progress.target_tokens += sums.target_tokens
+        progress.target_tokens += sums.all_tokens
+        if self.average is not None:
+            self.average.update(progress.step)
+        self.skipped.add(progress.step, sums.skipped, [one.indices for one in drawn])
         return sums
 
+    def _learning_rate(self, step: int) -> float:
+        return self.progress.rate_scale * learning_rate(self.config.training, step, self.config.model.d_model)
+
+    def _look_at_skipped(self) -> None:
+        for entry in self.skipped.count():
+            self.write("skipped", **entry)
+            warn(
+                f"step {entry['step']:,} had a gradient that is not finite and was skipped; its "
+                f"{entry['number_of_pairs']:,} training pairs are named in {self.run.metrics}"
+            )
+
+    def _roll_back(self) -> None:
+        """Go back to the last good checkpoint, with half the learning rate, and on to other batches than before."""
+        settings, now = self.config.training, self.progress
+        if now.rollbacks >= settings.max_rollbacks:
+            raise TrainingError(
+                f"{now.skipped_in_a_row} steps in a row up to step {now.step:,} had a gradient that is not finite, and "
+                f"going back with a lower learning rate did not help {now.rollbacks} times (now {now.rate_scale:g} of "
+                "the one in the settings). The last checkpoint is intact. Lower training.learning_rate, raise "
+                "training.warmup_steps, set training.clip_norm=1 or precision=fp32; the training pairs of these "
+                f"steps are named in {self.run.metrics}"
+            )
+        found = self.world.main_first(lambda: read_newest(self.run))
+        if found is None:
+            step, where = 0, "the beginning"
+            self.begun.restart()
+            self.use(Progress())
+        else:
+            step, where = found[0], str(self.run.checkpoint(found[0]))
+            self.use(self.state.restore(found[1], where))
+        progress = self.progress
+        progress.epoch, progress.position, progress.epoch_batches = now.epoch, now.position, now.epoch_batches
+        progress.seconds, progress.skipped = now.seconds, now.skipped
+        progress.rate_scale, progress.rollbacks = now.rate_scale / 2.0, now.rollbacks + 1
+        warn(
+            f"{now.skipped_in_a_row} steps in a row had a gradient that is not finite: going back to {where}, with "
+            f"half the learning rate ({progress.rate_scale:g} of the one in the settings) and the batches that follow"
+        )
+        self.metrics.continue_after(step)
+        self.write("rollback", step=step, from_step=now.step, rate_scale=progress.rate_scale)
+        if step:
+            # A run that is killed from here on shall not go back a second time for the same reason.
+            self.save()
+
     def _log(self, window: "_Window") -> str:
-        """Write a line of metrics; the only place where training waits for the device."""
-        figures = window.figures()
-        rate = learning_rate(self.config.training, self.progress.step)
-        self.metrics.write(
+        """Write a line of metrics; training waits for the device here."""
+        figures, progress = window.figures(), self.progress
+        rate = self._learning_rate(progress.step)
+        scaler = self.update.scaler
+        self.write(
             "train",
-            step=self.progress.step,
-            epoch=self.progress.epoch,
-            target_tokens=self.progress.target_tokens,
+            step=progress.step,
+            epoch=progress.epoch,
+            target_tokens=progress.target_tokens,
             learning_rate=rate,
             **figures,
+            **({"scale": scaler.get_scale()} if scaler.is_enabled() else {}),
+            memory_gib=round(peak_bytes(self.machine.device) / 2**30, 3),
         )
-        if figures["skipped"]:
-            warn(
-                f"{figures['skipped']} of the last {window.steps} steps had a gradient that is not finite and were "
-                "skipped; if this goes on, lower training.learning_rate or set precision=fp32"
-            )
         return f"loss {figures['loss']:.3f}, {figures['tokens_per_second']:,.0f} tokens/s, lr {rate:.2e}"
 
     def validate_and_save(self) -> None:
-        """Validate the present weights, report, and write a checkpoint of them."""
+        """Validate the present weights, or their moving average, report, and write a checkpoint of them."""
         began, progress = time.monotonic(), self.progress
-        result = self.validate(self.model)
+        with self.update.parallel.evaluated(self.average.values if self.average is not None else None) as model:
+            result = self.validate(model)
         progress.history.append({"step": progress.step, "loss": result.loss, "bleu": result.bleu})
         progress.seconds += time.monotonic() - began
         report_validation(f"step {progress.step:,}, epoch {progress.epoch}", result)
-        self.metrics.write("valid", step=progress.step, epoch=progress.epoch, **describe(result))
-        self._save()
+        self.write("valid", step=progress.step, epoch=progress.epoch, **describe(result))
+        warmup = self.config.training.warmup_steps
+        for problem in describe_problems(
+            progress.history, result.sources, result.references, result.translations, warmup_steps=warmup
+        ):
+            warn(problem)
+        self.save()
 
-    def _save(self) -> None:
+    def save(self) -> None:
         """Write a checkpoint of this step and remove those that are neither among the newest nor the best."""
         settings, progress = self.config.training, self.progress
-        scaler = self.update.scaler.state_dict() if self.update.scaler.is_enabled() else None
-        state = {**progress.to_state(), "scaler": scaler}
-        weights = model_tensors(self.model)
-        optimizer = optimizer_tensors(self.model, self.optimizer)
-        write_checkpoint(self.run.checkpoint(progress.step), Checkpoint(weights, optimizer, state))
-        steps = self.run.steps()
-        best = [step for step in progress.best_steps(settings.best_metric) if step in steps]
-        kept = {*steps[-settings.keep_last :], *best[: settings.keep_best]}
-        for step in steps:
-            if step not in kept:
-                self.run.remove_checkpoint(step)
+        checkpoint: Checkpoint = self.state.capture(progress)
+        if self.world.is_main:
+            write_checkpoint(self.run.checkpoint(progress.step), checkpoint)
+            steps = self.run.steps()
+            best = [step for step in progress.best_steps(settings.best_metric) if step in steps]
+            kept = {*steps[-settings.keep_last :], *best[: settings.keep_best]}
+            for step in steps:
+                if step not in kept:
+                    self.run.remove_checkpoint(step)
+        self.world.barrier()
 
-
-def should_compile(config: Config, machine: Machine) -> bool:
-    """Whether the model is compiled, for which all batches are filled up to one shape."""
-    wanted = machine.device.type == "cuda" if config.compile is None else config.compile
-    if wanted and config.training.order == "bucketed":
-        say(
-            "the model is not compiled, since bucketed batches have many shapes; "
-            "training.order=random is usually faster on a GPU"
-        )
-        return False
-    return wanted
+    def write(self, kind: str, **values: Any) -> None:
+        """Write a line of metrics, on the main process."""
+        if self.world.is_main:
+            with explained_disk_errors(self.run, Path(self.run.metrics)):
+                self.metrics.write(kind, **values)
 
 
 class _Window:
     """Sums between two log points, on the device until they are asked for."""
 
-    def __init__(self) -> None:
+    def __init__(self, world: World) -> None:
+        self.world = world
         self.sums: list[UpdateSums] = []
         self.seconds = 0.0
 
     def add(self, sums: UpdateSums, seconds: float) -> None:
+        """Add a step."""
         self.sums.append(sums)
         self.seconds += seconds
 
-    @property
-    def steps(self) -> int:
-        return len(self.sums)
-
     def figures(self) -> dict[str, Any]:
+        """What the metrics say of these steps, over all processes; skipped ones count in the speed only."""
         began = time.monotonic()
-        tokens = sum(sums.target_tokens for sums in self.sums)
-        columns = zip(*((s.smoothed, s.nll, s.gradient_norm, s.skipped) for s in self.sums), strict=True)
-        smoothed, nll, norm, skipped = (float(torch.stack(column).sum()) for column in columns)
-        seconds = self.seconds + time.monotonic() - began
+        rows = torch.stack(
+            [torch.stack([s.smoothed, s.nll, s.gradient_norm, s.skipped]).float() for s in self.sums]
+        ).tolist()
+        self.seconds += time.monotonic() - began
+        smoothed = nll = tokens = norm = 0.0
+        done = len(rows) - sum(bool(row[3]) for row in rows)
+        for (row_smoothed, row_nll, row_norm, skipped), sums in zip(rows, self.sums, strict=True):
+            if not skipped:
+                smoothed, nll, tokens = smoothed + row_smoothed, nll + row_nll, tokens + sums.target_tokens
+                norm += row_norm / done
+        smoothed, nll, tokens = self.world.sum([smoothed, nll, tokens])
+        all_tokens = sum(s.all_tokens for s in self.sums)
         return {
-            "loss": smoothed / tokens,
-            "nll": nll / tokens,
-            "gradient_norm": norm / self.steps,
-            "skipped": int(skipped),
-            "tokens_per_second": round(tokens / seconds, 1),
+            "loss": smoothed / tokens if tokens else float("nan"),
+            "nll": nll / tokens if tokens else float("nan"),
+            "gradient_norm": norm if done else float("nan"),
+            "skipped": len(rows) - done,
+            "tokens_per_second": round(all_tokens / max(self.seconds, 1e-9), 1),
         }
-
-
-def describe(result: Validation) -> dict[str, Any]:
-    """A validation as values for JSON, every score with its signature."""
-    return {
-        "loss": result.loss,
-        "nll": result.nll,
-        "scores": [{"name": s.name, "value": s.value, "signature": s.signature} for s in result.scores],
-        "samples": [dict(zip(("source", "reference", "translation"), s, strict=True)) for s in result.samples],
-    }
-
-
-def report_validation(title: str, result: Validation) -> None:
-    """Print a validation for a person."""
-    scores = ", ".join(f"{s.name} {s.value:.2f}" for s in result.scores)
-    say(f"{title}: validation loss {result.loss:.3f}, {scores}  ({result.scores[0].signature})")
-    for source, reference, translation in result.samples:
-        say(f"    source       {source}\n    reference    {reference}\n    translation  {translation}")

@@ -1,7 +1,7 @@
-"""One optimizer step: forward and backward over its batches, then Adam, with nothing that waits for the device.
+"""One optimizer step: forward and backward over its batches, and nothing that waits for the device.
 
-The loss is the sum over the target tokens of all batches of the update, divided by their number, so that gradient
-accumulation is invisible.
+The loss is the sum over the target tokens of all batches of the update on all ranks, divided by their number, so that
+neither gradient accumulation nor the number of processes can be seen in the result.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,63 +11,138 @@ import torch
 from torch import Tensor
 
 from translator.attention import Packed
+from translator.config import TrainingSettings
 from translator.data.batches import Batch
+from translator.errors import DeviceError
 from translator.model import Transformer
-from translator.runtime.device import Machine
+from translator.runtime.console import warn
+from translator.runtime.device import Machine, is_out_of_memory
+from translator.runtime.world import World
 from translator.training.loss import smoothed_cross_entropy
+from translator.training.optimizer import set_learning_rate
+from translator.training.parallel import Parallel, Replicated
 
 Forward = Callable[[Packed, Packed], Tensor]
 
 
 class UpdateSums(NamedTuple):
-    """Sums over the target tokens of an update, still on the device."""
+    """Sums over the target tokens of an update, still on the device; loss and tokens are of this rank alone."""
 
     smoothed: Tensor
     nll: Tensor
     gradient_norm: Tensor
     skipped: Tensor
-    """1 where the gradient was not finite and the weights were left alone, else 0."""
+    """1 where the gradient was not finite and the weights were left alone, else 0; the same on all ranks."""
     target_tokens: int
+    all_tokens: int
+    """Target tokens of all ranks."""
 
 
 class Updater:
     """Applies updates to a model; `forward` is the model or its compiled form."""
 
     def __init__(
-        self, model: Transformer, optimizer: torch.optim.Optimizer, machine: Machine, label_smoothing: float,
-        clip_norm: float, forward: Forward | None = None,
+        self, model: Transformer, optimizer: torch.optim.Optimizer, machine: Machine, settings: TrainingSettings,
+        forward: Forward | None = None, world: World | None = None, parallel: Parallel | None = None,
     ) -> None:  # fmt: skip
         self.model = model
         self.optimizer = optimizer
         self.machine = machine
-        self.label_smoothing = label_smoothing
-        self.clip_norm = clip_norm
+        self.label_smoothing, self.r_drop = settings.label_smoothing, settings.r_drop
+        self.clip_norm = settings.clip_norm
         self.forward: Forward = forward or model
+        self.world = world or World()
+        self.parallel: Parallel = parallel or Replicated(model, self.world, machine.device)
         self.scaler = torch.amp.GradScaler(machine.device.type, enabled=machine.precision == "fp16")
 
     def __call__(self, batches: Sequence[Batch]) -> UpdateSums:
-        """Do one optimizer step on all the batches together."""
+        """Do one optimizer step on all the batches together, and those of the other ranks."""
         tokens = sum(batch.target_tokens for batch in batches)
-        sums = [self._backward(batch.to(self.machine.device), tokens) for batch in batches]
+        all_tokens = int(self.world.sum([tokens])[0])
+        smoothed, nll = self._gradients(batches, all_tokens)
         self.scaler.unscale_(self.optimizer)
+        norm = self.parallel.gradient_norm()
         parameters = [p for p in self.model.parameters() if p.grad is not None]
-        norm = torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
         if self.clip_norm:
             torch.nn.utils.clip_grads_with_norm_(parameters, self.clip_norm, norm)
         skipped = torch.isfinite(norm).logical_not().float()
+        self._step(skipped)
+        self.optimizer.zero_grad(set_to_none=True)
+        return UpdateSums(smoothed, nll, norm, skipped, tokens, all_tokens)
+
+    def _gradients(self, batches: Sequence[Batch], all_tokens: int) -> tuple[Tensor, Tensor]:
+        """Sum the gradients of all ranks; where one of them runs out of memory, all halve their batches and repeat."""
+        while True:
+            sums, failed = self._try(batches, all_tokens)
+            if not self.world.sum([failed])[0]:
+                break
+            self.optimizer.zero_grad(set_to_none=True)
+            if self.machine.device.type == "cuda":
+                torch.cuda.empty_cache()
+            warn(
+                f"out of memory in a batch of {max(batch.target_tokens for batch in batches):,} target tokens; it is "
+                "done again in halves. If this comes often, lower training.batch_tokens and raise training.accumulate"
+            )
+            batches = [half for batch in batches for half in _halves(batch)]
+        self.parallel.sum_gradients()
+        smoothed, nll = (torch.stack(part).sum() for part in zip(*sums, strict=True))
+        return smoothed, nll
+
+    def _try(self, batches: Sequence[Batch], all_tokens: int) -> tuple[list[tuple[Tensor, Tensor]], bool]:
+        sums = []
+        try:
+            for place, batch in enumerate(batches):
+                self.parallel.begin_batch(last=place + 1 == len(batches))
+                sums.append(self._backward(batch.to(self.machine.device), all_tokens))
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error) or not self.parallel.can_repeat:
+                raise
+            return [], True
+        return sums, False
+
+    def _step(self, skipped: Tensor) -> None:
+        """Let the optimizer do its step, unless `skipped` is 1."""
+        if not self.parallel.skips_on_device:
+            if not skipped.item():
+                self.optimizer.step()
+            return
         if not self.scaler.is_enabled():
             # The fused kernel itself leaves the weights alone where this is 1: no need to ask the device.
             self.optimizer.found_inf = skipped  # type: ignore[attr-defined]
         self.scaler.step(self.optimizer)
         self.scaler.update()
+
+    def rehearse(self, batch: Batch) -> None:
+        """Do a step with `batch` that changes no weight, for the memory that it takes; `forget` what it leaves."""
+        self.parallel.begin_batch(last=True)
+        self._backward(batch.to(self.machine.device), batch.target_tokens)
+        set_learning_rate(self.optimizer, 0.0)
+        if self.parallel.skips_on_device:
+            self.optimizer.found_inf = torch.ones((), device=self.machine.device)  # type: ignore[attr-defined]
+        self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
-        smoothed, nll = (torch.stack(part).sum() for part in zip(*sums, strict=True))
-        return UpdateSums(smoothed, nll, norm, skipped, tokens)
+
+    def forget(self) -> None:
+        """Drop gradients and the optimizer's state, as before the first step."""
+        self.optimizer.zero_grad(set_to_none=True)
+        self.optimizer.state.clear()
 
     def _backward(self, batch: Batch, tokens: int) -> tuple[Tensor, Tensor]:
+        passes = batch.twice() if self.r_drop else batch
         with self.machine.autocast():
-            states = self.forward(batch.source, batch.target)
-        states = states[: batch.target_tokens].to(self.machine.dtype)
-        loss = smoothed_cross_entropy(states, self.model.output_weight, batch.labels, self.label_smoothing)
-        self.scaler.scale(loss.smoothed / tokens).backward()
-        return loss.smoothed.detach(), loss.nll
+            states = self.forward(passes.source, passes.target)
+        states = states.unflatten(0, (2, -1)) if self.r_drop else states[None]
+        states = states[:, : batch.target_tokens].to(self.machine.dtype)
+        loss = smoothed_cross_entropy(states, self.model.output_weight, batch.labels, self.label_smoothing, self.r_drop)
+        self.scaler.scale(loss.objective / tokens).backward()
+        return loss.smoothed, loss.nll
+
+
+def _halves(batch: Batch) -> list[Batch]:
+    try:
+        return batch.halves()
+    except ValueError:
+        raise DeviceError(
+            f"out of memory with a single sentence pair of {batch.target_tokens:,} target tokens; lower "
+            "data.max_length, or take a smaller model (preset)"
+        ) from None

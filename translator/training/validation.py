@@ -13,6 +13,7 @@ from translator.decoding import TransformerSteps, translate_ids
 from translator.evaluation import Score, score
 from translator.model import Transformer
 from translator.runtime.device import Machine
+from translator.runtime.world import World
 from translator.text import TokenizerPair
 from translator.training.loss import smoothed_cross_entropy
 
@@ -28,7 +29,11 @@ class Validation:
     scores: list[Score]
     """BLEU and chrF2 of the decoded sentences."""
     samples: list[tuple[str, str, str]]
-    """Source, reference and translation."""
+    """Source, reference and translation of some sentences, for people."""
+    sources: list[str]
+    references: list[str]
+    translations: list[str]
+    """Of all sentences that were decoded."""
 
     @property
     def bleu(self) -> float:
@@ -39,35 +44,39 @@ class Validation:
 class Validator:
     """Validates a model on one data set; pairs beyond the model's length count neither in loss nor in BLEU."""
 
-    def __init__(self, config: Config, dataset: ParallelDataset, tokenizers: TokenizerPair, machine: Machine) -> None:
+    def __init__(
+        self, config: Config, dataset: ParallelDataset, tokenizers: TokenizerPair, machine: Machine,
+        world: World | None = None,
+    ) -> None:  # fmt: skip
         self.config, self.dataset, self.tokenizers, self.machine = config, dataset, tokenizers, machine
+        self.world = world or World()
         longest = np.maximum(dataset.source_lengths, dataset.target_lengths)
         self.usable = np.flatnonzero(longest + MARK <= config.model.max_positions)
         count = min(config.training.validation_sentences, len(self.usable))
         self.decoded = self.usable[np.linspace(0, len(self.usable) - 1, count).astype(np.int64)]
 
     def __call__(self, model: Transformer) -> Validation:
-        """Validate `model`, which is left in evaluation mode."""
+        """Validate `model`, which is left in evaluation mode; the processes share the work and all get the result."""
         model.eval()
         with torch.inference_mode():
             loss, nll = self._loss(model)
-            translations = self._translate(model)
-        texts = [self.dataset.text(int(index)) for index in self.decoded]
-        references = [target for _, target in texts]
+            translations = self.world.divide(self.decoded.tolist(), lambda part: self._translate(model, part))
+        sources, references = self.dataset.texts(self.decoded)
         training = self.config.training
         scores = score(translations, references, ("bleu", "chrf"), tokenize=training.validation_tokenizer)
-        shown = np.linspace(0, len(texts) - 1, min(training.validation_samples, len(texts))).astype(int)
-        samples = [(*texts[place], translations[place]) for place in shown]
-        return Validation(loss, nll, scores, samples)
+        shown = np.linspace(0, len(sources) - 1, min(training.validation_samples, len(sources))).astype(int)
+        samples = [(sources[place], references[place], translations[place]) for place in shown]
+        return Validation(loss, nll, scores, samples, sources, references, translations)
 
     def _loss(self, model: Transformer) -> tuple[float, float]:
         tokenizers, device = self.tokenizers, self.machine.device
         marks = Marks(tokenizers.source.eos_id, tokenizers.target.bos_id, tokenizers.target.eos_id)
         by_length = self.usable[np.argsort(self.dataset.target_lengths[self.usable], kind="stable")]
-        budget = Budget(self.config.training.batch_tokens)
+        budget = Budget(int(self.config.training.batch_tokens))
         smoothing = self.config.training.label_smoothing
-        smoothed, nll, tokens = 0.0, 0.0, 0
-        for indices in split_by_budget(self.dataset, by_length, budget):
+        smoothed, nll, tokens = 0.0, 0.0, 0.0
+        batches = list(split_by_budget(self.dataset, by_length, budget))
+        for indices in batches[self.world.rank :: self.world.size]:
             batch = make_batch(self.dataset, indices, marks).to(device)
             with self.machine.autocast():
                 states = model(batch.source, batch.target)
@@ -75,9 +84,10 @@ class Validator:
             smoothed += float(sums.smoothed)
             nll += float(sums.nll)
             tokens += batch.target_tokens
+        smoothed, nll, tokens = self.world.sum([smoothed, nll, tokens])
         return smoothed / tokens, nll / tokens
 
-    def _translate(self, model: Transformer) -> Sequence[str]:
+    def _translate(self, model: Transformer, indices: Sequence[int]) -> list[str]:
         target = self.tokenizers.target
         steps = TransformerSteps(
             model, bos_id=target.bos_id, eos_id=target.eos_id,
@@ -86,5 +96,5 @@ class Validator:
         settings: DecodingSettings = self.config.decoding.model_copy(
             update={"beam_size": self.config.training.validation_beam_size}
         )
-        sources = [self.dataset.source(int(index)).tolist() for index in self.decoded]
+        sources = [self.dataset.source(index).tolist() for index in indices]
         return [target.decode(ids) for ids in translate_ids(steps, sources, settings)]

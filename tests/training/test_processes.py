@@ -1,0 +1,111 @@
+"""Several processes through the real command: the same training as one, continued by more or fewer, ended together."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import translator
+from translator.checkpoints import RunDirectory, read_checkpoint
+
+SETTINGS = (
+    "model.dropout=0", "precision=fp32", "training.adam_epsilon=1e-3", "training.validation_sentences=4", "threads=1",
+)  # fmt: skip
+
+
+def train(*words: object) -> subprocess.CompletedProcess[str]:
+    """Call the program."""
+    command = [sys.executable, "-m", "translator", "train", *map(str, words)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=240)
+
+
+def checkpoint_of(run: Path, step: int) -> Any:
+    return read_checkpoint(RunDirectory(run).checkpoint(step))
+
+
+def assert_close(run: Path, other: Path, step: int) -> None:
+    found, expected = checkpoint_of(run, step), checkpoint_of(other, step)
+    assert found.weights.keys() == expected.weights.keys()
+    for name, weight in expected.weights.items():
+        torch.testing.assert_close(found.weights[name], weight, atol=2e-5, rtol=1e-4)
+    assert found.state["target_tokens"] == expected.state["target_tokens"]
+    assert found.state["epoch"] == expected.state["epoch"] and found.state["position"] == expected.state["position"]
+    assert abs(found.state["history"][-1]["loss"] - expected.state["history"][-1]["loss"]) < 1e-3
+
+
+def test_processes_are_invisible_in_the_result(settings_file: Path) -> None:
+    """Two processes of three batches are one of six; sharded too; and other numbers go on from their checkpoints."""
+    place = settings_file.parent
+    alone, pair, sharded = place / "alone", place / "pair", place / "sharded"
+    common = (settings_file, *SETTINGS, "training.batch_tokens=100", f"data.prepared={place / 'prepared'}")
+    result = train(*common, f"run={alone}", "training.accumulate=6")
+    assert result.returncode == 0, result.stderr
+    half = ("training.max_steps=8", "training.accumulate=3", "devices=2")
+    for run, more in ((pair, ()), (sharded, ("training.sharded=true", "training.ema_decay=0.0"))):
+        result = train(*common, f"run={run}", *half, *more)
+        assert result.returncode == 0, result.stderr
+        assert "2 processes" in result.stderr and result.stderr.count("finished after 8 steps") == 1
+        assert result.stdout.splitlines() == [str(run)]
+        assert_close(run, alone, 8)
+    # From two processes to one, and from two that were sharded to three that are not.
+    result = train(*common, f"run={pair}", "training.accumulate=6")
+    assert result.returncode == 0, result.stderr
+    assert "resuming after step 8" in result.stderr
+    assert_close(pair, alone, 12)
+    result = train(*common, f"run={sharded}", "training.accumulate=2", "devices=3")
+    assert result.returncode == 0, result.stderr
+    assert_close(sharded, alone, 12)
+
+
+def test_a_process_that_fails_ends_all_and_says_why(settings_file: Path) -> None:
+    prelude = """
+import os
+from translator.training.update import Updater
+update = Updater.__call__
+def fail(self, batches):
+    if os.environ["RANK"] == "1":
+        raise RuntimeError("the second process fails on purpose")
+    return update(self, batches)
+Updater.__call__ = fail
+"""
+    began = time.monotonic()
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(translator.__file__).parents[1])}
+    program = settings_file.parent / "program.py"
+    program.write_text(f"{prelude}\nfrom translator.cli.app import main\nmain()\n")
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    result = subprocess.run(
+        [*torchrun, program, "train", settings_file, *SETTINGS], capture_output=True, text=True, env=environment,
+        timeout=120,
+    )  # fmt: skip
+    assert result.returncode != 0
+    assert "rank 1 failed" in result.stderr
+    before = result.stderr[: result.stderr.index("the second process fails on purpose")]
+    assert before.count("Traceback") == 1, result.stderr
+    assert time.monotonic() - began < 100
+
+
+def test_sigterm_reaches_all_processes_and_the_run_goes_on(settings_file: Path) -> None:
+    command = [sys.executable, "-m", "translator", "train", str(settings_file), *SETTINGS, "devices=2"]
+    long = ["training.max_steps=100k", "training.validate_every=50k"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen([*command, *long], stderr=subprocess.PIPE, env=environment, text=True)
+    metrics = settings_file.parent / "run" / "metrics.jsonl"
+    deadline = time.monotonic() + 100
+    while not metrics.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=100)
+    assert process.returncode == 143, errors
+    match = re.search(r"stopped by SIGTERM after step ([\d,]+)", errors)
+    assert match, errors
+    step = int(match[1].replace(",", ""))
+    assert RunDirectory(settings_file.parent / "run").steps() == [step]
+    result = train(settings_file, *SETTINGS, f"training.max_steps={step + 2}")
+    assert result.returncode == 0 and f"resuming after step {step:,}" in result.stderr, result.stderr

@@ -1,0 +1,107 @@
+"""Gradients that are not finite, through the real command: skipped, named, gone back from, given up on."""
+
+import itertools
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from translator.checkpoints import RunDirectory, read_checkpoint
+from translator.model import Transformer
+from translator.training.update import Updater
+
+Call = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def poison(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[int], bool]], None]:
+    """Make the model's output no number in some updates: `poison(lambda update: ...)`, counted from 1."""
+
+    def install(is_bad: Callable[[int], bool]) -> None:
+        updates, now = itertools.count(1), [0]
+        forward, update = Transformer.forward, Updater.__call__
+
+        def counted(self: Updater, batches: Any) -> Any:
+            now[0] = next(updates)
+            return update(self, batches)
+
+        def poisoned(self: Transformer, *batch: Any) -> torch.Tensor:
+            states = forward(self, *batch)
+            return states * math.nan if self.training and now[0] and is_bad(now[0]) else states
+
+        monkeypatch.setattr(Updater, "__call__", counted)
+        monkeypatch.setattr(Transformer, "forward", poisoned)
+
+    return install
+
+
+def metrics(run: Path, kind: str) -> list[dict[str, Any]]:
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    return [line for line in lines if line["kind"] == kind]
+
+
+def test_a_bad_step_is_skipped_and_its_pairs_are_named(settings_file: Path, call_program: Call, poison: Any) -> None:
+    poison(lambda update: update == 3)
+    code, _, errors = call_program("train", settings_file)
+    run = settings_file.parent / "run"
+    assert code == 0, errors
+    assert "step 3 had a gradient that is not finite and was skipped" in errors
+    (entry,) = metrics(run, "skipped")
+    assert entry["step"] == 3 and entry["number_of_pairs"] == len(entry["pairs"]) > 1
+    assert set(entry["pairs"]) <= set(range(70))
+    lines = metrics(run, "train")
+    assert [line["skipped"] for line in lines] == [0, 1, 0, 0, 0, 0]
+    assert all(math.isfinite(line["loss"]) for line in lines)
+    assert read_checkpoint(RunDirectory(run).checkpoint(12)).state["skipped"] == 1
+
+
+def test_several_in_a_row_go_back_with_half_the_learning_rate(
+    settings_file: Path, call_program: Call, poison: Any
+) -> None:
+    # Steps 6, 7 and 8, after the checkpoint of step 4.
+    poison(lambda update: 6 <= update <= 8)
+    code, _, errors = call_program("train", settings_file, "training.max_skipped=3")
+    run = settings_file.parent / "run"
+    assert code == 0, errors
+    assert "3 steps in a row had a gradient that is not finite: going back to" in errors
+    assert "step-00000004, with half the learning rate (0.5 of the one in the settings)" in errors
+    (entry,) = metrics(run, "rollback")
+    assert (entry["step"], entry["from_step"], entry["rate_scale"]) == (4, 8, 0.5)
+    state = read_checkpoint(RunDirectory(run).checkpoint(12)).state
+    assert (state["rate_scale"], state["rollbacks"], state["skipped"], state["skipped_in_a_row"]) == (0.5, 1, 3, 0)
+    # The data went on: eight batches before, eight after.
+    epochs, rest = divmod(16, state["epoch_batches"])
+    assert (state["epoch"], state["position"]) == (epochs, rest)
+    rates = {line["step"]: line["learning_rate"] for line in metrics(run, "train")}
+    assert rates[12] == pytest.approx(0.5 * 0.01 * math.sqrt(4 / 12))
+
+
+def test_without_a_checkpoint_it_goes_back_to_the_beginning(
+    settings_file: Path, call_program: Call, poison: Any
+) -> None:
+    poison(lambda update: 1 < update <= 3)
+    code, _, errors = call_program("train", settings_file, "training.max_skipped=2", "training.ema_decay=0.9")
+    assert code == 0, errors
+    assert "going back to the beginning, with half the learning rate" in errors
+    assert RunDirectory(settings_file.parent / "run").steps()[-1] == 12
+
+
+def test_it_gives_up_in_the_end_and_the_last_checkpoint_is_good(
+    settings_file: Path, call_program: Call, poison: Any
+) -> None:
+    poison(lambda update: update > 5)
+    settings = ("training.max_skipped=2", "training.max_rollbacks=2")
+    code, _, errors = call_program("train", settings_file, *settings)
+    assert code == 1
+    assert "did not help 2 times (now 0.25 of the one in the settings)" in errors
+    assert "Lower training.learning_rate" in errors
+    run = RunDirectory(settings_file.parent / "run")
+    assert run.steps() == [4]
+    checkpoint = read_checkpoint(run.checkpoint(4))
+    assert all(torch.isfinite(weight).all() for weight in checkpoint.weights.values())
+    # What went back once does not do so again for the same reason.
+    assert (checkpoint.state["rollbacks"], checkpoint.state["rate_scale"]) == (2, 0.25)

@@ -1,0 +1,64 @@
+"""What a disk may refuse while a run is written, in sentences: what failed, what is intact, what to do."""
+
+import contextlib
+import errno
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from safetensors import SafetensorError
+
+from translator.checkpoints.run import RunDirectory
+from translator.checkpoints.space import bytes_in_words
+from translator.errors import CheckpointError
+
+_ELSEWHERE = "or choose another run directory with run=DIRECTORY"
+_REMEDIES = {
+    errno.ENOSPC: "make room there (training.keep_last and training.keep_best say how many checkpoints stay)",
+    errno.EDQUOT: "make room there or have the quota raised",
+    errno.EFBIG: "raise the limit on the size of a file (`ulimit -f`)",
+    errno.EROFS: f"mount it for writing {_ELSEWHERE}",
+    errno.EACCES: f"make it writable for this user {_ELSEWHERE}",
+    errno.EPERM: f"make it writable for this user {_ELSEWHERE}",
+    errno.ENOTDIR: f"move the file that is in the way {_ELSEWHERE}",
+    errno.EEXIST: f"move the file that is in the way {_ELSEWHERE}",
+    errno.EIO: "check the disk and its cables or network",
+}
+
+
+@contextlib.contextmanager
+def explained_disk_errors(run: RunDirectory, writing: Path | None = None, size: int = 0) -> Iterator[None]:
+    """Turn what the disk refuses while a run is written into `CheckpointError`, which names the newest checkpoint.
+
+    `writing` is what is being written where the error itself does not say, and `size` what it takes, in bytes.
+    """
+    try:
+        yield
+    except (OSError, SafetensorError) as error:
+        number = _number(error)
+        if number not in _REMEDIES:
+            raise
+        where = writing or getattr(error, "filename", None) or run.root
+        room = _room(run.root, size) if number in (errno.ENOSPC, errno.EDQUOT) else ""
+        sentences = [f"cannot write {where}: {os.strerror(number)}{room}"]
+        if steps := run.steps():
+            sentences.append(f"{run.checkpoint(steps[-1])} is intact")
+        sentences.append(f"{_REMEDIES[number]}, then repeat the command: it goes on from what is intact")
+        raise CheckpointError("; ".join(sentences)) from error
+
+
+def _number(error: OSError | SafetensorError) -> int | None:
+    """The errno of an error; safetensors has it in the text only."""
+    if isinstance(error, OSError):
+        return error.errno
+    match = re.search(r"\(os error (\d+)\)", str(error))
+    return int(match[1]) if match else None
+
+
+def _room(root: Path, size: int) -> str:
+    """How much room there is, and how much is needed."""
+    there = next(parent for parent in (root, *root.absolute().parents) if parent.exists())
+    needed = f"{bytes_in_words(size)} needed, " if size else ""
+    return f" ({needed}{bytes_in_words(shutil.disk_usage(there).free)} free)"

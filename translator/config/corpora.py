@@ -1,0 +1,60 @@
+"""What the settings say about corpora, without opening them: entries, languages, and settings that do not agree."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from translator.config.schema import Corpora, CorpusEntry, DataSettings
+
+_PATTERN = re.compile(r"^(.*)\{([^{},]+),([^{},]+)\}(.*)$", re.DOTALL)
+_LANGUAGE = re.compile(r"[a-z]{2,3}([-_][A-Za-z]+)*")
+
+
+def entries_of(corpora: Corpora | None) -> list[CorpusEntry]:
+    """The corpora of a setting, one or several, as entries; none where it is not set."""
+    if corpora is None:
+        return []
+    if isinstance(corpora, str) or isinstance(corpora[0], str):
+        return [CorpusEntry.model_construct(path=corpora)]
+    return [entry for entry in corpora if isinstance(entry, CorpusEntry)]
+
+
+def is_list_of_entries(corpora: Corpora | None) -> bool:
+    """Whether a setting is written as a list of entries."""
+    return isinstance(corpora, list) and isinstance(corpora[0], CorpusEntry)
+
+
+def split_pattern(path: str) -> tuple[str, str, str, str] | None:
+    """Split `corpus/train.{en,de}.gz` into what stands before, both languages, and what stands behind."""
+    match = _PATTERN.match(path)
+    return (match[1], match[2], match[3], match[4]) if match else None
+
+
+def named_languages(path: str | Sequence[str]) -> tuple[str, str] | None:
+    """The languages in a pattern, or in the endings of two files; None where the path says nothing."""
+    if isinstance(path, str):
+        parts = split_pattern(path)
+        return (parts[1].strip(), parts[2].strip()) if parts else None
+    first, second = (Path(Path(file).name.removesuffix(".gz")).suffix[1:] for file in path)
+    are_languages = all(_LANGUAGE.fullmatch(ending) and ending != "txt" for ending in (first, second))
+    return (first, second) if are_languages and first != second else None
+
+
+def corpus_mistakes(data: DataSettings) -> list[str]:
+    """Find settings of corpora that cannot stand together."""
+    problems = []
+    weighted = [entry.weight is not None for entry in entries_of(data.train)]
+    if any(weighted) and not all(weighted):
+        place = weighted.index(False) + 1
+        problems.append(f"data.train: entry {place} has no weight while another has one; give one to all or to none")
+    if any(weighted) and data.temperature != 1.0:
+        problems.append(f"data.temperature: {data.temperature:g} has no effect beside weights; keep one of the two")
+    for name in ("train", "valid", "test"):
+        for number, entry in enumerate(entries_of(getattr(data, name)), start=1):
+            where = f"data.{name}, entry {number}"
+            if name != "train" and entry.weight is not None:
+                problems.append(f"{where}, weight: only training corpora have one; leave it out")
+            if (entry.source_language is None) != (entry.target_language is None):
+                missing = "source_language" if entry.source_language is None else "target_language"
+                problems.append(f"{where}: {missing} is not set while the other language is; set both or neither")
+    return problems

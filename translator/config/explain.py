@@ -1,0 +1,88 @@
+"""Mistakes in settings in a sentence each: the name of the setting, what was expected, what was found, the nearest."""
+
+import difflib
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic import BaseModel
+
+from translator.config.schema import Config, CorpusEntry
+
+
+def explain(item: Any) -> str:
+    """Say which setting pydantic's mistake is about, what was expected and what was found."""
+    if item["type"] == "extra_forbidden":
+        return _explain_unknown(list(item["loc"]))
+    name = _name_of(item["loc"])
+    message = item["msg"].removeprefix("Value error, ")
+    message = message[0].lower() + message[1:]
+    if item["type"] in ("int_parsing", "float_parsing", "int_type", "float_type"):
+        message = "expected a number"
+    if (_kind_of_corpora(item["loc"]), item["type"]) in _CORPUS_MISTAKES:
+        message = "expected a corpus, a list of two files, or a list of entries such as {path: CORPUS, weight: 2}"
+    found = item["input"]
+    return f"{name}: {message}; found {found!r}"
+
+
+_CORPUS_MISTAKES = {
+    *(("entries", kind) for kind in ("list_type", "model_type", "missing", "too_short", "union_tag_invalid")),
+    *(("files", kind) for kind in ("too_short", "too_long")),
+}
+
+
+def _kind_of_corpora(location: Sequence[str | int]) -> str | None:
+    return next((str(part) for part in location if part in ("entries", "files")), None)
+
+
+def _name_of(location: Sequence[str | int]) -> str:
+    """Write a place as people do: `model.dropout`, or `data.train, entry 2, weight` (counted from 1)."""
+    known = _all_names()
+    parts = [part for part in location if isinstance(part, str) and part in known]
+    entry = next((part for part in location if isinstance(part, int)), None)
+    if entry is None or "entries" not in location:
+        return ".".join(parts) or ".".join(map(str, location))
+    inside = location[location.index(entry) + 1 : location.index(entry) + 2]
+    return ", ".join([".".join(parts[:2]), f"entry {entry + 1}", *map(str, inside)])
+
+
+def _explain_unknown(place: list[str | int]) -> str:
+    if "entries" in place:
+        near = difflib.get_close_matches(str(place[-1]), CorpusEntry.model_fields, n=1, cutoff=0.6)
+        hint = f"did you mean {near[0]}?" if near else f"expected {', '.join(CorpusEntry.model_fields)}"
+        return f"{_name_of(place)}: there is no such setting; {hint}"
+    location = [str(part) for part in place]
+    name = ".".join(location)
+    siblings = _names_of(Config, location[:-1])
+    near = difflib.get_close_matches(location[-1], siblings, n=1, cutoff=0.6)
+    nearest = [".".join([*location[:-1], near[0]])] if near else []
+    if not nearest:
+        nearest = [full for full in setting_names() if full.rpartition(".")[2] == location[-1]]
+    if not nearest:
+        nearest = difflib.get_close_matches(name, setting_names(), n=1, cutoff=0.6)
+    hint = f"did you mean {nearest[0]}?" if nearest else "see `translator config schema`"
+    return f"{name}: there is no such setting; {hint}"
+
+
+def _names_of(model: type[BaseModel], sections: list[str]) -> list[str]:
+    for section in sections:
+        field = model.model_fields.get(section)
+        if field is None or not isinstance(field.annotation, type):
+            return []
+        model = field.annotation
+    return list(model.model_fields) if issubclass(model, BaseModel) else []
+
+
+def setting_names(model: type[BaseModel] = Config, prefix: str = "") -> list[str]:
+    """List the dotted names of all settings."""
+    names = []
+    for name, field in model.model_fields.items():
+        inner = field.annotation
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            names += setting_names(inner, f"{prefix}{name}.")
+        else:
+            names.append(prefix + name)
+    return names
+
+
+def _all_names() -> set[str]:
+    return {part for name in setting_names() for part in name.split(".")}

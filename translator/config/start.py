@@ -1,0 +1,53 @@
+"""Fine-tuning: which run another one starts from, and what it takes over from there."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from translator.config.schema import Config
+
+
+class Start(NamedTuple):
+    """What `start_from` names."""
+
+    run: Path
+    """The run directory."""
+    weights: str | None
+    """The name of its weights; None for those that a command takes by default."""
+
+
+def parse_start(start_from: str) -> Start:
+    """Read `RUN` or `RUN:NAME`; a directory whose own name has a colon is a run."""
+    run, colon, name = start_from.rpartition(":")
+    if not colon or not run or not name or Path(start_from).is_dir():
+        return Start(Path(start_from), None)
+    return Start(Path(run), name)
+
+
+def adopt_settings(config: Config, base: Config, problems: list[str]) -> Config:
+    """Return `config` with the tokenizer, preset and model settings of the run that it starts from.
+
+    Only dropout (every model setting with that word) may be stated otherwise; anything else that is, is added to
+    `problems`.
+    """
+    stated = config.model_dump(exclude_unset=True)
+    if stated.get("preset", "auto") not in ("auto", base.preset):
+        problems.append(_conflict(config, "preset", stated["preset"], base.preset))
+    for section in ("tokenizer", "model"):
+        for name, value in stated.get(section, {}).items():
+            expected = getattr(getattr(base, section), name)
+            if value != expected and "dropout" not in name:
+                problems.append(_conflict(config, f"{section}.{name}", value, expected))
+    dropouts = {name: value for name, value in stated.get("model", {}).items() if "dropout" in name}
+    adopted = {
+        **stated,
+        "preset": base.preset,
+        "tokenizer": base.tokenizer.model_dump(),
+        "model": {**base.model.model_dump(), **dropouts},
+    }
+    return Config.model_validate(adopted)
+
+
+def _conflict(config: Config, name: str, found: Any, expected: Any) -> str:
+    assert config.start_from is not None
+    run = parse_start(config.start_from).run
+    return f"{name}: found {found!r}, but {run}, where this run starts from, has {expected!r}; leave it out"

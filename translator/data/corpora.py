@@ -1,0 +1,115 @@
+"""The corpora of a run, opened: which there are, and in which direction each is read."""
+
+import re
+from typing import Any
+
+from translator.config import DataSettings, entries_of, named_languages
+from translator.config.corpora import is_list_of_entries
+from translator.data.mixture import apportion
+from translator.errors import DataError
+from translator.runtime.console import say
+from translator.text import Corpus, open_corpus
+from translator.text.corpus import KNOWN_COLUMNS, Languages
+
+Corpora = dict[str, list[Corpus]]
+"""The corpora of `train`, and of `valid` and `test` where they are set."""
+
+_SPLITS = {"train": "train", "valid": "validation", "test": "test"}
+_LANGUAGE = re.compile(r"[A-Za-z0-9_-]+")
+
+
+def open_corpora(data: DataSettings) -> Corpora:
+    """Open all corpora; raise `DataError` where one is missing or the directions do not go together."""
+    if data.train is None:
+        raise DataError("data.train is not set; name a training corpus, for example data.train=corpus/train.{en,de}")
+    stated = data.source_language, data.target_language
+    corpora = {"train": _open_set(data, "train", stated)}
+    directions = {corpus.languages for corpus in corpora["train"]}
+    default = directions.pop() if len(directions) == 1 else stated
+    for name in ("valid", "test"):
+        if getattr(data, name) is not None:
+            corpora[name] = _open_set(data, name, default)
+    if data.language_tags:
+        target_languages(corpora)
+    else:
+        _require_one_target(corpora)
+    return corpora
+
+
+def _open_set(data: DataSettings, name: str, default: Languages) -> list[Corpus]:
+    spec = getattr(data, name)
+    # Elsewhere the languages of `data` say in which order the two of a pattern are read.
+    path_decides = data.language_tags or is_list_of_entries(spec)
+    corpora = []
+    for entry in entries_of(spec):
+        wanted: Languages = (entry.source_language, entry.target_language)
+        if wanted == (None, None) and not (path_decides and named_languages(entry.path)):
+            wanted = default
+        corpora.append(open_corpus(entry.path, *wanted, _SPLITS[name]))
+    return corpora
+
+
+def target_languages(corpora: Corpora) -> list[str]:
+    """The target languages of all corpora, in alphabetical order; raise `DataError` where one is not known."""
+    languages = set()
+    for corpus in (corpus for part in corpora.values() for corpus in part):
+        language = corpus.languages[1]
+        if language is None or corpus.languages in KNOWN_COLUMNS:
+            raise DataError(
+                f"data.language_tags needs the languages of every corpus, but those of {corpus.name} are not known; "
+                "set source_language and target_language in its entry"
+            )
+        if not _LANGUAGE.fullmatch(language):
+            raise DataError(
+                f"{corpus.name}: {language!r} cannot be a language tag; expected letters, digits, - and _ only"
+            )
+        languages.add(language)
+    return sorted(languages)
+
+
+def _require_one_target(corpora: Corpora) -> None:
+    # Columns of tables may be called differently in every file, and both be right.
+    named = {
+        corpus.languages[1]: corpus.name
+        for part in corpora.values()
+        for corpus in part
+        if len(corpus.files) == 2 and corpus.languages not in (*KNOWN_COLUMNS, (None, None))
+    }
+    if len(named) > 1:
+        listed = "; ".join(f"{language} in {name}" for language, name in named.items())
+        raise DataError(
+            f"the corpora have several target languages ({listed}); set data.language_tags=true for a model that "
+            "translates into all of them, or keep one"
+        )
+
+
+def hold_out(sizes: list[int], data: DataSettings) -> list[int]:
+    """How many pairs at the end of every training corpus are held out for validation: in proportion to its size."""
+    total = sum(sizes)
+    if total < 2:
+        raise DataError(
+            f"the train corpus has {total} pair and there is no valid corpus; expected at least two pairs or data.valid"
+        )
+    wanted = max(1, min(data.held_out, total // 10))
+    counts = [min(part, size - 1) for part, size in zip(apportion(wanted, sizes), sizes, strict=True)]
+    if not sum(counts):
+        raise DataError("every training corpus has one pair only and there is no valid corpus; set data.valid")
+    held, of = f"{sum(counts):,}", f"{total:,}"
+    if len(sizes) == 1:
+        which = f"the last {held} of {of} training pairs"
+    else:
+        which = f"the last pairs of every training corpus, {held} of {of} in all,"
+    say(f"no data.valid is set: {which} are held out for validation")
+    return counts
+
+
+def describe_corpora(prepared_counts: dict[str, Any], draws: list[int]) -> list[str]:
+    """A line for each of several corpora: pairs kept, and what an epoch takes of them."""
+    lines = []
+    for entry, count in zip(prepared_counts["corpora"], draws, strict=True):
+        source, target = (language or "?" for language in entry["languages"])
+        lines.append(
+            f"{entry['name']} ({source} to {target}): {entry['train']:,} of {entry['pairs']:,} pairs kept; an epoch "
+            f"takes {count:,} ({100 * count / sum(draws):.1f} % of it, {count / entry['train']:.2f} passes)"
+        )
+    return lines

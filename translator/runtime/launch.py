@@ -1,0 +1,80 @@
+"""Starts the processes of one machine: what `torchrun --standalone --nproc-per-node N` does, with our exit codes.
+
+Several machines need a rendezvous, which is torchrun's own business: `torchrun ... -m translator train ...`.
+"""
+
+import logging
+import os
+import signal
+import sys
+import tempfile
+from collections.abc import Sequence
+
+from translator.errors import DeviceError
+
+# After SIGTERM the processes finish a step and save. Torchrun would kill them after half a minute.
+_SAVING_SECONDS = 3600
+
+
+def is_worker() -> bool:
+    """Whether torchrun, or something that sets the same variables, started this process."""
+    return all(name in os.environ for name in ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"))
+
+
+def is_main() -> bool:
+    """Whether this process is the only one, or the first of those that torchrun started."""
+    return not is_worker() or int(os.environ["RANK"]) == 0
+
+
+def launch(processes: int, device: str, command: Sequence[str]) -> int:
+    """Run `python COMMAND` in several processes of this machine until they end; return the exit code.
+
+    SIGINT and SIGTERM reach every process once, and then 130 and 143 are returned. Otherwise the code is 0, or that
+    of the first process that failed, or 1 where a signal ended it. Raises `DeviceError` if `device` is not `cpu` and
+    there are fewer CUDA devices than processes.
+    """
+    import torch
+    from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+    found = torch.cuda.device_count()
+    if (device == "cuda" or (device == "auto" and torch.cuda.is_available())) and processes > found:
+        raise DeviceError(
+            f"devices: {processes} were asked for, but PyTorch sees {found} CUDA devices here; lower devices or set "
+            "device=cpu"
+        )
+    # Where the user has not decided, the processes share the cores; each would take all of them.
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, _cores() // processes)))
+    os.environ.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", str(_SAVING_SECONDS))
+    # The processes report their own errors, once; torchrun's long account of the same adds nothing.
+    logging.disable(logging.CRITICAL)
+    with tempfile.TemporaryDirectory(prefix="translator-") as scratch:
+        config = LaunchConfig(
+            min_nodes=1, max_nodes=1, nproc_per_node=processes, max_restarts=0,
+            rdzv_backend="c10d", rdzv_endpoint="localhost:0", run_id=os.path.basename(scratch),
+            logs_specs=DefaultLogsSpecs(log_dir=scratch),
+        )  # fmt: skip
+        try:
+            elastic_launch(config, sys.executable)(*command)
+        except SignalException as stopped:
+            return 128 + int(stopped.sigval)
+        except ChildFailedError as failed:
+            rank, failure = failed.get_first_failure()
+            if failure.exitcode >= 0:
+                return failure.exitcode
+            name = signal.Signals(-failure.exitcode).name
+            print(
+                f"error: the process of rank {rank} was ended by {name}, perhaps for lack of memory; the same command "
+                "continues from the last checkpoint",
+                file=sys.stderr,
+            )
+            return 1
+    return 0
+
+
+def _cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

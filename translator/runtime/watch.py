@@ -1,0 +1,106 @@
+"""Ends a process soon after another of its job has failed or died, whatever it is waiting for meanwhile.
+
+A collective whose partner is gone hangs (NCCL) or raises an error that names no cause (gloo). The watch is a thread
+that needs neither: it asks the job's store whether somebody has failed, and the system whether the processes of this
+machine are alive.
+"""
+
+import os
+import sys
+import threading
+import time
+from pathlib import Path
+
+import torch.distributed as dist
+
+_POLL_SECONDS = 0.5
+_FAILED, _CLAIMED, _LEFT, _GONE = "failed", "claimed", "left", "gone"
+
+Identity = tuple[str, str, int]
+"""The system's boot, its namespace of process numbers, and the number of a process there."""
+
+
+def process_identity() -> Identity | None:
+    """Who this process is to others of the same machine; None where the system does not tell."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return boot, os.readlink("/proc/self/ns/pid"), os.getpid()
+    except OSError:
+        return None
+
+
+class Watch:
+    """Knows who has failed; `store` is shared by all processes, with names of this start of the job only."""
+
+    patience_seconds = 5.0
+    """Longer than it takes until a failure anywhere has ended all processes."""
+
+    def __init__(self, store: dist.Store, rank: int, peers: dict[int, Identity | None]) -> None:
+        self.store = store
+        self.rank = rank
+        own = process_identity()
+        self._neighbours = {
+            peer: identity[2] for peer, identity in peers.items() if own and identity and identity[:2] == own[:2]
+        }
+        self._stopped = threading.Event()
+
+    def start(self) -> None:
+        """Watch in the background until `leave`."""
+        threading.Thread(target=self._run, name="watch", daemon=True).start()
+
+    def claim(self) -> bool:
+        """Take the right to say what went wrong; only the first process that asks gets it."""
+        try:
+            return self.store.add(_CLAIMED, 1) == 1
+        except RuntimeError:  # The store died with the process that held it; nobody else can be asked.
+            return True
+
+    def announce(self) -> None:
+        """Let all processes end."""
+        try:
+            self.store.set(_FAILED, str(self.rank))
+        except RuntimeError:
+            return  # They have lost the store too, and end because of that.
+
+    def leave(self, size: int) -> None:
+        """Stop watching once all `size` processes have come here; the main process goes last.
+
+        It may be the one that holds the store.
+        """
+        self.store.set(f"{_LEFT}/{self.rank}", "")
+        while not self.store.check([f"{_LEFT}/{rank}" for rank in range(size)]):
+            time.sleep(0.05)
+        self._stopped.set()
+        self.store.set(f"{_GONE}/{self.rank}", "")
+        if self.rank == 0:
+            while not self.store.check([f"{_GONE}/{rank}" for rank in range(size)]):
+                time.sleep(0.05)
+
+    def _run(self) -> None:
+        while not self._stopped.wait(_POLL_SECONDS):
+            try:
+                if not self.store.check([_FAILED]):
+                    dead = [peer for peer, number in self._neighbours.items() if not _is_alive(number)]
+                    if all(self.store.check([f"{_LEFT}/{peer}"]) for peer in dead):
+                        continue
+                    # Whoever started that process reports how it died (torchrun, a scheduler, the launcher).
+                    self.announce()
+                if self.rank == 0:
+                    # The store may be here, and the others must still learn of it.
+                    time.sleep(3 * _POLL_SECONDS)
+            except RuntimeError as error:
+                if self._stopped.is_set():
+                    return
+                print(f"error: rank {self.rank} lost the process that holds the job together: {error}", file=sys.stderr)
+            sys.stderr.flush()
+            os._exit(1)
+
+
+def _is_alive(number: int) -> bool:
+    try:
+        os.kill(number, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True

@@ -1,0 +1,229 @@
+"""A picture of how one or several runs went: losses, scores, learning rate, speed and gradient norm by step."""
+
+import importlib
+import io
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from translator.checkpoints import RunDirectory
+from translator.errors import DataError, TranslatorError
+from translator.runtime.files import write_bytes
+from translator.runtime.metrics import read_metrics
+
+FORMATS = (".png", ".svg", ".pdf")
+
+# Okabe and Ito's colours, which people with any kind of colour vision tell apart; their yellow is too pale for lines.
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+_GREY = "#505050"
+_SIZE = 9.0
+_SCORES = ("BLEU", "chrF2")
+_FIGURES = (
+    ("learning_rate", "Learning rate", ""),
+    ("tokens_per_second", "Speed", "target tokens/s"),
+    ("gradient_norm", "Gradient norm", "L2, before clipping"),
+)
+
+Points = tuple[list[float], list[float]]
+"""Steps, and a value at each."""
+
+
+@dataclass(frozen=True)
+class History:
+    """What a plot needs of one run's metrics."""
+
+    name: str
+    train: list[dict[str, Any]]
+    valid: list[dict[str, Any]]
+
+    def trained(self, figure: str) -> Points:
+        """A figure of the training, by step."""
+        return _points((line["step"], line.get(figure)) for line in self.train)
+
+    def validated(self, figure: str) -> Points:
+        """A figure of the validations, by step."""
+        return _points((line["step"], line.get(figure)) for line in self.valid)
+
+    def scored(self, name: str) -> Points:
+        """A score of the validations, by step."""
+        scores = ((line["step"], {s["name"]: s["value"] for s in line.get("scores", ())}) for line in self.valid)
+        return _points((step, values.get(name)) for step, values in scores)
+
+    def signature(self, name: str) -> str | None:
+        """sacreBLEU's signature of a score; of several, the newest."""
+        found = [s["signature"] for line in self.valid for s in line.get("scores", ()) if s["name"] == name]
+        return found[-1] if found else None
+
+
+def plot_runs(runs: Sequence[Path], output: Path) -> Path:
+    """Draw runs over each other into `output`, a PNG, SVG or PDF file by its ending, and return it.
+
+    Raises `TranslatorError` where matplotlib is not installed or the file cannot be written, `DataError` for a run
+    without metrics or a file ending that is none of these.
+    """
+    if output.suffix.lower() not in FORMATS:
+        raise DataError(f"{output}: expected a file name that ends in {', '.join(FORMATS)}")
+    matplotlib = _import_matplotlib()
+    histories = [_read(run, name) for run, name in zip(runs, _names(runs), strict=True)]
+    file = io.BytesIO()
+    with matplotlib.rc_context(_style()):
+        _draw(histories).savefig(file, format=output.suffix[1:].lower(), dpi=150)
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        write_bytes(output, file.getvalue())
+    except OSError as error:
+        raise TranslatorError(
+            f"{output} cannot be written ({error.strerror}); choose another place with --output"
+        ) from None
+    return output
+
+
+def _import_matplotlib() -> Any:
+    try:
+        return importlib.import_module("matplotlib")
+    except ImportError as error:
+        raise TranslatorError(
+            f"plotting needs the package matplotlib, which cannot be imported ({error}); run `pip install matplotlib`"
+        ) from None
+
+
+def _read(run: Path, name: str) -> History:
+    path = RunDirectory(run).metrics
+    if not path.is_file():
+        raise DataError(f"{run} has no {path.name}; expected a run directory that `translator train` made")
+    lines = [line for line in read_metrics(path) if isinstance(line.get("step"), int)]
+    by_step = sorted(lines, key=lambda line: line["step"])
+    train, valid = ([line for line in by_step if line.get("kind") == kind] for kind in ("train", "valid"))
+    if not train and not valid:
+        raise DataError(f"{path} has no figures yet; the first come after training.log_every steps")
+    return History(name, train, valid)
+
+
+def _names(runs: Sequence[Path]) -> list[str]:
+    """Name runs as short as they can be told apart; `$` and a first `_` mean something to matplotlib."""
+    names = [run.resolve().name for run in runs]
+    if len(set(names)) < len(names):
+        names = [str(run) for run in runs]
+    return [name.replace("$", r"\$") if not name.startswith("_") else f"./{name}" for name in names]
+
+
+def _points(pairs: Any) -> Points:
+    """Split pairs into steps and values; a value that is missing or no number leaves a gap."""
+    found = [(step, math.nan if value is None else value) for step, value in pairs]
+    if all(math.isnan(value) for _, value in found):
+        return [], []
+    return [step for step, _ in found], [value for _, value in found]
+
+
+def _style() -> dict[str, Any]:
+    return {
+        "font.size": _SIZE, "axes.titlesize": _SIZE + 1, "axes.titleweight": "bold", "axes.titlelocation": "left",
+        "axes.spines.top": False, "axes.spines.right": False, "axes.edgecolor": "#808080", "axes.labelcolor": _GREY,
+        "axes.grid": True, "grid.color": "#E6E6E6", "grid.linewidth": 0.8, "axes.axisbelow": True,
+        "lines.linewidth": 1.4, "legend.frameon": False, "svg.fonttype": "none",
+    }  # fmt: skip
+
+
+class _Panel:
+    """One set of axes with curves of all runs: colours tell runs apart, and the curves of a run that is alone."""
+
+    def __init__(self, axes: Any, histories: Sequence[History], title: str, unit: str) -> None:
+        self.axes, self.histories = axes, histories
+        self.colours = _colours(len(histories)) if len(histories) > 1 else list(_COLOURS)
+        self.kinds: list[Any] = []
+        axes.set_title(title)
+        axes.set_ylabel(unit)
+        axes.set_xlabel("step")
+        axes.locator_params(axis="x", nbins=6)
+        axes.xaxis.set_major_formatter(_thousands)
+
+    def add(self, figure: Callable[[History], Points], label: str, **style: Any) -> None:
+        """Add a curve of every run that has the figure."""
+        from matplotlib.lines import Line2D
+
+        alone = len(self.histories) == 1
+        drawn = False
+        for place, history in enumerate(self.histories):
+            steps, values = figure(history)
+            if steps:
+                drawn = True
+                colour = self.colours[len(self.kinds) if alone else place]
+                # Where runs agree, the one below shines through.
+                self.axes.plot(steps, values, color=colour, alpha=1.0 if alone else 0.8, **style)
+        if drawn:
+            colour = self.colours[len(self.kinds)] if alone else _GREY
+            self.kinds.append(Line2D([], [], color=colour, label=label, **style))
+
+    def explain(self) -> None:
+        """Draw the legend of a run's curves, where matplotlib finds room for it."""
+        self.axes.legend(handles=self.kinds, loc="best")
+
+
+def _thousands(number: float, place: int) -> str:
+    return f"{number:,.0f}"
+
+
+def _draw(histories: Sequence[History]) -> Any:
+    from matplotlib.figure import Figure
+
+    scored = any(history.signature(name) for history in histories for name in _SCORES)
+    figure: Any = Figure(figsize=(11.0, 7.4), layout="constrained")
+    top, bottom = figure.subfigures(2, 1, height_ratios=(1.5, 1.0))
+    upper = top.subplots(1, 2 if scored else 1, squeeze=False)[0]
+    losses = _Panel(upper[0], histories, "Loss", "nats a target token")
+    losses.add(lambda run: run.trained("loss"), "training, smoothed", linewidth=1.0)
+    losses.add(lambda run: run.validated("loss"), "validation, smoothed", marker="o", markersize=3.0)
+    losses.add(lambda run: run.trained("nll"), "training, plain NLL", linewidth=1.0, linestyle=(0, (1, 1)))
+    losses.explain()
+    if scored:
+        scores = _Panel(upper[1], histories, "Scores on the validation set", ", ".join(_SCORES))
+        scores.add(lambda run: run.scored("BLEU"), "BLEU", marker="o", markersize=3.0)
+        scores.add(lambda run: run.scored("chrF2"), "chrF2", marker="s", markersize=3.0, linestyle=(0, (3, 1)))
+        scores.explain()
+        bottom.supxlabel(_signatures(histories), fontsize=_SIZE - 2, color=_GREY)
+    for axes, (name, title, unit) in zip(bottom.subplots(1, 3), _FIGURES, strict=True):
+        panel = _Panel(axes, histories, title, unit)
+        panel.add(lambda run, name=name: run.trained(name), title, linewidth=1.0)  # type: ignore[misc]
+        if name == "tokens_per_second":
+            axes.yaxis.set_major_formatter(_thousands)
+    if len(histories) == 1:
+        top.suptitle(histories[0].name, fontsize=_SIZE + 3)
+    else:
+        _name_runs(top, histories)
+    return figure
+
+
+def _name_runs(figure: Any, histories: Sequence[History]) -> None:
+    from matplotlib.lines import Line2D
+
+    colours = _colours(len(histories))
+    handles = [Line2D([], [], color=c, linewidth=3.0, label=h.name) for c, h in zip(colours, histories, strict=True)]
+    figure.legend(handles=handles, loc="outside upper center", ncols=min(len(handles), 4), fontsize=_SIZE + 1)
+
+
+def _colours(count: int) -> list[Any]:
+    """Choose a colour for each of `count` runs; more than a handful are told apart by a scale of brightness."""
+    if count <= len(_COLOURS):
+        return list(_COLOURS[:count])
+    from matplotlib import colormaps
+
+    return [colormaps["viridis"](0.95 * place / (count - 1)) for place in range(count)]
+
+
+def _signatures(histories: Sequence[History]) -> str:
+    """Say how scores were computed, run by run where that differs."""
+    lines = []
+    for name in _SCORES:
+        runs: dict[str, list[str]] = {}
+        for history in histories:
+            signature = history.signature(name)
+            if signature:
+                runs.setdefault(signature, []).append(history.name)
+        if len(runs) == 1:
+            lines += [f"{name}: sacreBLEU {signature}" for signature in runs]
+        elif runs:
+            lines.append(f"{name} was not computed alike in these runs, do not compare it:")
+            lines += [f"{', '.join(names)}: sacreBLEU {signature}" for signature, names in runs.items()]
+    return "\n".join(lines)
