@@ -135,4 +135,4 @@ def test_the_manual_names_and_explains_every_setting() -> None:
     for name in setting_names():
         place = next(number for number, line in enumerate(lines) if line.startswith(f"{name}: "))
         assert len(lines[place + 1].strip()) > 10
-    assert "training.batch_tokens: int = 4096  (tiny 4096, small 4096, base 25000, big 25000)" in manual
+    assert "training.batch_tokens: int|auto = 4096  (tiny 4096, small 4096, base 25000, big 25000)" in manual

@@ -1,6 +1,6 @@
 """A process of a job in which something goes wrong, or nothing does.
 
-python job.py DIRECTORY talk|raise|wait|save|restart
+python job.py DIRECTORY talk|wait|save|restart
 """
 
 import json
@@ -17,7 +17,7 @@ from translator.runtime.world import World, join_world
 
 
 def talk(world: World, directory: Path) -> None:
-    """Use every way of talking, and leave in a file what came of it."""
+    """Use every way of talking, and leave in a file what came of it; then one fails while the others wait for it."""
     file = directory / "made by the main process"
 
     def work() -> bool:
@@ -31,6 +31,8 @@ def talk(world: World, directory: Path) -> None:
     def square(items: Sequence[int]) -> list[tuple[int, int]]:
         return [(item * item, world.rank) for item in items]
 
+    with join_world() as again:
+        joined_twice = again is not world
     if not world.is_main:
         (directory / f"arrived-{world.rank}").touch()
     found = {
@@ -41,14 +43,10 @@ def talk(world: World, directory: Path) -> None:
         "divided": [world.divide(range(count), square) for count in (0, 1, 7)],
         "device": str(world.device("cpu")),
         "main": world.is_main,
+        "joined twice": joined_twice,
     }
     world.barrier()
     (directory / f"talk-{world.rank}.json").write_text(json.dumps(found))
-    print(f"rank {world.rank} is done")
-
-
-def fail(world: World, directory: Path) -> None:
-    """One process fails while the others wait for it, each in another way."""
     if world.rank == 1:
         (directory / "failed").touch()
         raise ValueError("the reason")
@@ -58,19 +56,23 @@ def fail(world: World, directory: Path) -> None:
 
 
 def wait(world: World, directory: Path) -> None:
-    """Wait for the others, again and again, until killed."""
-    while True:
+    """Wait, whatever SIGTERM says, until killed."""
+    with Interruption():
         world.barrier()
         (directory / f"pid-{world.rank}").write_text(str(os.getpid()))
+        while True:
+            signal.pause()
 
 
 def save(world: World, directory: Path) -> None:
     """Finish the step when interrupted, save, and leave together."""
     with Interruption() as interruption:
+        world.barrier()
+        (directory / f"pid-{world.rank}").write_text(str(os.getpid()))
         while not sum(world.sum([interruption.signal is not None])):
-            (directory / f"pid-{world.rank}").write_text(str(os.getpid()))
+            pass
         code = max(world.gather(interruption.exit_code))
-        world.main_first(lambda: (directory / f"saved-{world.rank}").touch())
+        world.main_first(lambda: (directory / f"saved-{world.rank}").write_text(os.environ["OMP_NUM_THREADS"]))
     raise SystemExit(code)
 
 
@@ -90,6 +92,4 @@ if __name__ == "__main__":
     # What a program inherits from a shell or a test runner may be to ignore it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     with join_world() as world:
-        {"talk": talk, "raise": fail, "wait": wait, "save": save, "restart": restart}[sys.argv[2]](
-            world, Path(sys.argv[1])
-        )
+        {"talk": talk, "wait": wait, "save": save, "restart": restart}[sys.argv[2]](world, Path(sys.argv[1]))

@@ -1,4 +1,4 @@
-"""The first signal asks, the second one ends."""
+"""The first signal asks, a later one ends; one that is passed on twice counts once."""
 
 import os
 import signal
@@ -11,11 +11,14 @@ from pathlib import Path
 import pytest
 
 import translator
+from translator.runtime import signals
 from translator.runtime.signals import Interruption
 
 PROGRAM = """
 import os, signal
+from translator.runtime import signals
 from translator.runtime.signals import Interruption
+signals._ECHO_SECONDS = -1.0
 signal.signal(signal.SIGINT, signal.default_int_handler)
 with Interruption() as interruption:
     os.kill(os.getpid(), signal.{first})
@@ -48,14 +51,22 @@ def test_the_first_signal_is_remembered(number: signal.Signals, code: int) -> No
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
-def test_a_second_interrupt_is_an_exception_as_usual() -> None:
+def test_an_echo_of_the_signal_changes_nothing() -> None:
+    with Interruption() as interruption:
+        for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGINT):
+            os.kill(os.getpid(), number)
+        assert interruption.signal is signal.SIGTERM
+
+
+def test_a_later_interrupt_is_an_exception_as_usual(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(signals, "_ECHO_SECONDS", -1.0)
     with pytest.raises(KeyboardInterrupt), Interruption():
         os.kill(os.getpid(), signal.SIGTERM)
         os.kill(os.getpid(), signal.SIGINT)
 
 
 @pytest.mark.parametrize("first", ["SIGINT", "SIGTERM"])
-def test_a_second_termination_kills_as_usual(first: str) -> None:
+def test_a_later_termination_kills_as_usual(first: str) -> None:
     program = PROGRAM.format(first=first, second="SIGTERM")
     place = Path(translator.__file__).parents[1]
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=place)

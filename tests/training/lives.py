@@ -1,15 +1,18 @@
 """A program that trains in one process after another and lets each die at a planned moment, of SIGKILL.
 
-    python lives.py SETTINGS.yaml RUN OVERRIDE... < DEATHS.json
+    python lives.py SETTINGS.yaml < TRAININGS.json
 
-DEATHS is a list of what ends each life: null for none, or
+TRAININGS is a list of {"run": DIRECTORY, "overrides": [KEY=VALUE, ...], "deaths": [...]}. A death ends a life: null
+for one that is not cut short, or
 
     {"step": S, "call": C}      at the C-th call that changes the disk after optimizer step S has begun
     {"step": S, "seconds": T}   T seconds after optimizer step S has begun, wherever that is
 
-For every life one JSON object goes to stdout: how it ended, and what it left in the directory of the checkpoints.
+For every training a list of its lives goes to stdout: how each ended, and what it left among the checkpoints.
 """
 
+import contextlib
+import importlib
 import itertools
 import json
 import os
@@ -21,15 +24,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-# What training imports when it comes to it, once for all lives.
-import sacrebleu  # noqa: F401
-import sentencepiece  # noqa: F401
-import torch._dynamo  # noqa: F401
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from translator.checkpoints import RunDirectory, store
 from translator.config import load_config
 from translator.training import train
+
+# What training imports when it comes to it, in half a second; so it is done once for all lives.
+for module in ("pandas", "pyarrow.compute", "sacrebleu", "sentencepiece", "torch._dynamo"):
+    with contextlib.suppress(ImportError):
+        importlib.import_module(module)
 
 CALLS = ("fsync", "mkdir", "rename", "replace", "rmdir", "unlink")
 
@@ -97,17 +101,23 @@ def live(settings: str, overrides: list[str], death: dict[str, Any] | None, firs
     return 0
 
 
-def main() -> None:
-    settings, run, *overrides = sys.argv[1:]
+def train_on(settings: str, run: str, overrides: list[str], deaths: list[dict[str, Any] | None]) -> list[Any]:
+    """Let one process after another go on with a training; return how each ended, and what it left."""
     directory = RunDirectory(run)
-    for death in json.load(sys.stdin):
+    lives = []
+    for death in deaths:
         first_step = max(directory.steps(), default=0)
         child = os.fork()
         if not child:
             os._exit(live(settings, [f"run={run}", *overrides], death, first_step))
         _, status = os.waitpid(child, 0)
         left = sorted(path.name for path in directory.checkpoints.glob("*"))
-        print(json.dumps({"code": os.waitstatus_to_exitcode(status), "left": left}), flush=True)
+        lives.append({"code": os.waitstatus_to_exitcode(status), "left": left})
+    return lives
+
+
+def main() -> None:
+    print(json.dumps([train_on(sys.argv[1], **training) for training in json.load(sys.stdin)]))
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.distributed.tensor import DTensor
 
 from translator.attention import pack
 from translator.checkpoints import load_weights
@@ -35,7 +36,11 @@ CLIP = 0.5
 
 
 def make_model(settings: ModelSettings, seed: int) -> Transformer:
-    return build_model(settings, 40, 40, seed)
+    model = build_model(settings, 40, 40, seed)
+    if settings.tie_embeddings == "none":
+        # Weights that are not trained have no gradient anywhere.
+        model.encoder_layers[0].feed_forward.requires_grad_(False)
+    return model
 
 
 def make_batches(count: int) -> list[Batch]:
@@ -62,13 +67,16 @@ def backward(model: Transformer, batch: Batch, tokens: float, autocast: bool = F
     return states.detach()
 
 
-def sum_gradients(way: Parallel, batches: list[Batch], autocast: bool = False) -> None:
-    world = way.world
+def sum_gradients(way: Parallel, batches: list[Batch], autocast: bool = False) -> bool:
+    """Tell whether gradients were reduced before the last batch."""
+    world, early = way.world, False
     [tokens] = world.sum([sum(batch.target_tokens for batch in batches)])
     for place, batch in enumerate(batches):
+        early = any(isinstance(p.grad, DTensor) for p in way.model.parameters())
         way.begin_batch(last=place + 1 == len(batches))
         backward(way.model, batch, tokens, autocast)
     way.sum_gradients()
+    return early
 
 
 def step(way: Parallel, optimizer: torch.optim.Optimizer) -> Tensor:
@@ -93,7 +101,7 @@ def share(world: World, settings: ModelSettings, sharded: bool, directory: Path)
     optimizer = make_optimizer(way.model, TRAINING)
     found: dict[str, Any] = {"pieces": world.gather(_numbers(way.model))}
 
-    sum_gradients(way, mine)
+    found["reduced early"] = sum_gradients(way, mine)
     found["gradients"] = way.whole({name: p.grad for name, p in way.model.named_parameters() if p.grad is not None})
     found["gradients"] = {name: gradient.clone() for name, gradient in found["gradients"].items()}
     found["norm"] = float(step(way, optimizer))
@@ -150,7 +158,7 @@ def share(world: World, settings: ModelSettings, sharded: bool, directory: Path)
     scaler.scale(torch.ones(()))
     if world.rank == 1 or not sharded:
         # In the slice of one process only, if slices there are.
-        gradient = way.model.encoder_layers[0].feed_forward.inner.weight.grad
+        gradient = way.model.decoder_layers[0].feed_forward.inner.weight.grad
         getattr(gradient, "_local_tensor", gradient).view(-1)[0] = math.inf
     scaler.unscale_(optimizer)
     before = weights_of(way)

@@ -153,6 +153,31 @@ def test_early_stopping_and_the_end_of_epochs(settings_file: Path, call_program:
     assert (state["epoch"], state["position"]) == (1, 0)
 
 
+def test_a_run_goes_on_at_its_place_when_the_batch_size_changes(settings_file: Path, call_program: Call) -> None:
+    run = RunDirectory(settings_file.parent / "run")
+    assert call_program("train", settings_file, "training.max_steps=3")[0] == 0
+    before = read_checkpoint(run.checkpoint(3)).state
+    assert before["epoch"] == 0 and before["epoch_batches"] > 4
+    code, _, errors = call_program("train", settings_file, "training.max_steps=4", "training.batch_tokens=100")
+    assert code == 0, errors
+    after = read_checkpoint(run.checkpoint(4)).state
+    assert after["epoch_batches"] > 1.5 * before["epoch_batches"]
+    place = before["position"] * after["epoch_batches"] // before["epoch_batches"]
+    assert after["position"] == place + 1
+    assert f"the same point of epoch 0 (batch {place} of {after['epoch_batches']})" in errors
+
+
+def test_frozen_parameters_stay(settings_file: Path, call_program: Call) -> None:
+    run = settings_file.parent / "run"
+    code, _, errors = call_program("train", settings_file, "training.freeze=[encoder_layers.*, '*.bias']")
+    assert code == 0, errors
+    first, last = weights_of(run, 8), weights_of(run, 12)
+    same = {name for name in first if torch.equal(first[name], last[name])}
+    assert same == {name for name in first if name.startswith("encoder_layers.") or name.endswith(".bias")}
+    code, _, errors = call_program("train", settings_file, "training.freeze=[encoder_layer.*]", f"run={run}2")
+    assert code == 1 and "no parameter is called 'encoder_layer.*'" in errors
+
+
 def test_average_gives_weights_a_name(settings_file: Path, call_program: Call) -> None:
     run = settings_file.parent / "run"
     assert call_program("train", settings_file, "training.average_last=1")[0] == 0
@@ -161,8 +186,32 @@ def test_average_gives_weights_a_name(settings_file: Path, call_program: Call) -
     mean = load_bundle(run, weights="mean")
     expected = (weights_of(run, 8)["output_weight"] + weights_of(run, 12)["output_weight"]) / 2
     torch.testing.assert_close(mean.model.output_weight.detach(), expected)
+    state = read_checkpoint(RunDirectory(run).checkpoint(12)).state
+    best = min((entry for entry in state["history"] if entry["step"] in RunDirectory(run).steps()),
+               key=lambda entry: (-entry["bleu"], entry["step"]))  # fmt: skip
+    code, out, _ = call_program("average", run, "--best", "1", "--name", "best")
+    assert code == 0 and out.strip().endswith(f"average of step-{best['step']:08d}")
     code, _, errors = call_program("average", run, "--step", "8", "--step", "9")
     assert code == 1 and "'9'" in errors
+
+
+def test_the_best_checkpoints_are_averaged_where_that_validates_best(settings_file: Path, call_program: Call) -> None:
+    settings = (
+        "training.best_metric=loss",
+        "training.average_last=1",
+        "training.average_best=2",
+        "training.keep_best=2",
+    )
+    code, _, errors = call_program("train", settings_file, *settings)
+    assert code == 0 and "average of the best 2 checkpoints" in errors
+    run = RunDirectory(settings_file.parent / "run")
+    final = read_checkpoint(run.models / "final").state
+    history = sorted((entry["loss"], entry["step"]) for entry in read_checkpoint(run.checkpoint(12)).state["history"])
+    names = [f"step-{step:08d}" for step in sorted(step for _, step in history[:2])]
+    assert final["from"] in (names, [f"step-{history[0][1]:08d}"])
+    assert final["loss"] <= history[0][0]
+    code, _, errors = call_program("train", settings_file, "training.average_best=3")
+    assert code == 1 and "raise keep_best" in errors
 
 
 def test_config_and_doctor_print_what_they_know(settings_file: Path, call_program: Call) -> None:

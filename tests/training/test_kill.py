@@ -16,7 +16,7 @@ import translator
 from translator.checkpoints import RunDirectory, read_checkpoint
 
 PLAIN = (
-    "threads=1", "training.batch_tokens=80", "training.validate_every=20", "training.validation_sentences=1", "training.validation_samples=0",
+    "threads=1", "training.batch_tokens=80", "training.validation_sentences=1", "training.validation_samples=0",
     "training.average_last=1", "training.log_every=500", "decoding.max_length_factor=0", "decoding.max_length_extra=1",
 )  # fmt: skip
 EVERYTHING = (
@@ -38,29 +38,38 @@ def plan_deaths(count: int, steps: int, every: int, seed: int) -> list[dict[str,
     return [*moments, None]
 
 
-def live(settings: Path, run: Path, overrides: tuple[str, ...], deaths: list[dict[str, Any] | None]) -> list[Any]:
-    """Let one process after another train `run` until its death; return what each left."""
-    program = [sys.executable, Path(__file__).with_name("lives.py"), settings, run, *overrides]
+def live(settings: Path, trainings: list[dict[str, Any]]) -> list[Any]:
+    """Let processes do the trainings until their deaths; return what each of the killed ones left."""
+    program = [sys.executable, Path(__file__).with_name("lives.py"), settings]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(translator.__file__).parents[1])}
     result = subprocess.run(
-        program, input=json.dumps(deaths), capture_output=True, text=True, env=environment, timeout=300
+        program, input=json.dumps(trainings), capture_output=True, text=True, env=environment, timeout=600
     )
     assert result.returncode == 0, result.stderr[-3000:]
-    lives = [json.loads(line) for line in result.stdout.splitlines()]
-    assert [life["code"] for life in lives] == [-signal.SIGKILL] * (len(deaths) - 1) + [0], result.stderr[-3000:]
-    return lives
+    lives = [life for lives in json.loads(result.stdout) for life in lives]
+    deaths = [death for training in trainings for death in training["deaths"]]
+    codes = [-signal.SIGKILL if death else 0 for death in deaths]
+    assert [life["code"] for life in lives] == codes, result.stderr[-3000:]
+    return [life["left"] for life in lives if life["code"]]
 
 
-@pytest.mark.parametrize(("steps", "kills", "overrides"), [(2000, 24, PLAIN), (600, 20, EVERYTHING)])
+@pytest.mark.parametrize(
+    ("steps", "every", "kills", "overrides"), [(2000, 40, 24, PLAIN), (220, 10, 20, EVERYTHING)], ids=["plain", "all"]
+)
 def test_killed_at_any_moment_the_weights_are_bit_equal(
-    settings_file: Path, steps: int, kills: int, overrides: tuple[str, ...]
+    settings_file: Path, steps: int, every: int, kills: int, overrides: tuple[str, ...]
 ) -> None:
-    overrides = (*overrides, f"training.max_steps={steps}", f"data.prepared={settings_file.parent / 'prepared'}")
-    whole, killed = RunDirectory(settings_file.parent / "whole"), RunDirectory(settings_file.parent / "killed")
-    live(settings_file, whole.root, overrides, [None])
-    lives = live(settings_file, killed.root, overrides, plan_deaths(kills, steps, every=20, seed=1))
-    assert sum(any(name.startswith(".step-") for name in life["left"]) for life in lives[:-1]) >= 5
-    assert not any(name.startswith(".") for name in lives[-1]["left"])
+    place = settings_file.parent
+    whole, killed = RunDirectory(place / "whole"), RunDirectory(place / "killed")
+    plan = [f"training.max_steps={steps}", f"training.validate_every={every}", f"data.prepared={place / 'prepared'}"]
+    trainings: list[dict[str, Any]] = [
+        {"run": str(whole.root), "deaths": [None]},
+        {"run": str(killed.root), "deaths": plan_deaths(kills, steps, every, seed=1)},
+    ]
+    left = live(settings_file, [{**training, "overrides": [*overrides, *plan]} for training in trainings])
+    # Some died inside a save.
+    assert len(left) == kills and sum(any(name.startswith(".step-") for name in names) for names in left) >= 5
+    assert not any(path.name.startswith(".") for path in killed.checkpoints.iterdir())
     assert killed.steps() == whole.steps()
     for step in whole.steps():
         expected, found = read_checkpoint(whole.checkpoint(step)), read_checkpoint(killed.checkpoint(step))

@@ -64,26 +64,62 @@ def test_processes_are_invisible_in_the_result(settings_file: Path) -> None:
     assert_close(sharded, alone, 12)
 
 
+def torchrun(directory: Path, prelude: str, *words: object) -> subprocess.CompletedProcess[str]:
+    """Call the program in two processes that first do what `prelude` says; `updates` counts from 1 there."""
+    program = directory / "program.py"
+    program.write_text(PRELUDE + prelude + "\nfrom translator.cli.app import main\nmain()\n")
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(translator.__file__).parents[1])}
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    return subprocess.run(
+        [*command, program, "train", *map(str, words)], capture_output=True, text=True, env=environment, timeout=240
+    )
+
+
+PRELUDE = """
+import math, os, torch
+from translator.model import Transformer
+from translator.training.update import Updater
+rank, now = int(os.environ["RANK"]), [0]
+update, forward = Updater.__call__, Transformer.forward
+def counted(self, batches):
+    now[0] += 1
+    return update(self, batches)
+Updater.__call__ = counted
+"""
+
+
+def test_what_goes_wrong_on_one_process_is_answered_by_all(settings_file: Path) -> None:
+    prelude = """
+def wrong(self, source, target):
+    states = forward(self, source, target)
+    if rank == 1 and now[0] == 2 and target.tokens.numel() > 64:
+        raise torch.OutOfMemoryError("out of memory, says the test")
+    return states * math.nan if rank == 1 and now[0] == 5 and self.training else states
+Transformer.forward = wrong
+"""
+    place = settings_file.parent
+    common = (settings_file, *SETTINGS, "training.batch_tokens=100", f"data.prepared={place / 'prepared'}")
+    result = train(*common, f"run={place / 'alone'}", "training.accumulate=2", "training.max_steps=4")
+    assert result.returncode == 0, result.stderr
+    result = torchrun(place, prelude, *common, f"run={place / 'pair'}", "training.max_steps=8")
+    assert result.returncode == 0, result.stderr
+    assert result.stderr.count("is done again in halves") == 1
+    assert_close(place / "pair", place / "alone", 4)
+    assert "step 5 had a gradient that is not finite and was skipped" in result.stderr
+    state = checkpoint_of(place / "pair", 8).state
+    assert (state["skipped"], state["step"]) == (1, 8)
+
+
 def test_a_process_that_fails_ends_all_and_says_why(settings_file: Path) -> None:
     prelude = """
-import os
-from translator.training.update import Updater
-update = Updater.__call__
 def fail(self, batches):
-    if os.environ["RANK"] == "1":
+    if rank == 1:
         raise RuntimeError("the second process fails on purpose")
     return update(self, batches)
 Updater.__call__ = fail
 """
     began = time.monotonic()
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(translator.__file__).parents[1])}
-    program = settings_file.parent / "program.py"
-    program.write_text(f"{prelude}\nfrom translator.cli.app import main\nmain()\n")
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    result = subprocess.run(
-        [*torchrun, program, "train", settings_file, *SETTINGS], capture_output=True, text=True, env=environment,
-        timeout=120,
-    )  # fmt: skip
+    result = torchrun(settings_file.parent, prelude, settings_file, *SETTINGS)
     assert result.returncode != 0
     assert "rank 1 failed" in result.stderr
     before = result.stderr[: result.stderr.index("the second process fails on purpose")]

@@ -74,6 +74,24 @@ def test_accumulated_batches_of_unequal_size_are_one_batch(monkeypatch: pytest.M
         torch.testing.assert_close(mine, reference, atol=1e-6, rtol=1e-5)
 
 
+def test_r_drop_without_dropout_is_the_plain_step() -> None:
+    plain, twice = small_model(), small_model()
+    for model, r_drop in ((plain, 0.0), (twice, 5.0)):
+        sums = updater(model, adam_epsilon=1e-3, r_drop=r_drop)([batch_of(PAIRS)])
+        assert sums.target_tokens == 14
+    for mine, reference in zip(twice.parameters(), plain.parameters(), strict=True):
+        torch.testing.assert_close(mine, reference, atol=1e-5, rtol=1e-4)
+
+
+def test_what_is_frozen_stays_and_the_rest_learns() -> None:
+    model = small_model()
+    model.output_weight.requires_grad_(False)
+    before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
+    updater(model)([batch_of(PAIRS)])
+    changed = {name for name, parameter in model.named_parameters() if not torch.equal(parameter, before[name])}
+    assert before.keys() - changed == {"output_weight", *(n for n in before if n == "source_embedding.weight")}
+
+
 def test_a_gradient_that_is_not_finite_never_reaches_the_weights() -> None:
     model = small_model()
     update = updater(model)
@@ -142,6 +160,21 @@ def test_learning_rates(schedule: str, expected: dict[int, float]) -> None:
     settings = TrainingSettings(learning_rate=1.0, warmup_steps=10, max_steps=100, schedule=schedule)
     for step, rate in expected.items():
         assert learning_rate(settings, step, 512) == pytest.approx(rate, abs=1e-9)
+
+
+def test_noam_is_the_formula_of_the_paper() -> None:
+    settings = TrainingSettings(schedule="noam", warmup_steps=4000, learning_rate=123.0, max_steps=100_000)
+    for step in (1, 100, 4000, 4001, 50_000):
+        expected = 512**-0.5 * min(step**-0.5, step * 4000**-1.5)
+        assert learning_rate(settings, step, 512) == pytest.approx(expected)
+
+
+def test_warmup_stable_decay_rests_in_the_last_fifth_or_as_told() -> None:
+    settings = TrainingSettings(schedule="warmup_stable_decay", learning_rate=1.0, warmup_steps=10, max_steps=1000)
+    rates = [learning_rate(settings, step, 512) for step in (5, 10, 500, 800, 900, 1000)]
+    assert rates == pytest.approx([0.5, 1.0, 1.0, 1.0, 101 / 201, 1 / 201])
+    told = settings.model_copy(update={"decay_steps": 99})
+    assert [learning_rate(told, step, 512) for step in (900, 951)] == pytest.approx([1.0, 0.5])
 
 
 def test_without_warm_up_the_first_step_has_the_peak() -> None:

@@ -1,6 +1,6 @@
 """What a run directory holds of its model: checkpoints, finished models, averages, and loading them."""
 
-from translator.checkpoints.average import average_checkpoints
+from translator.checkpoints.average import average_checkpoints, best_steps
 from translator.checkpoints.bundle import Bundle, load_bundle
 from translator.checkpoints.disk import explained_disk_errors
 from translator.checkpoints.recovery import read_final, read_newest, set_aside_damaged
@@ -18,6 +18,7 @@ __all__ = [
     "Checkpoint",
     "RunDirectory",
     "average_checkpoints",
+    "best_steps",
     "explained_disk_errors",
     "load_bundle",
     "load_weights",

@@ -6,8 +6,20 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from translator.checkpoints.run import RunDirectory
 from translator.checkpoints.store import Checkpoint, read_checkpoint
 from translator.errors import CheckpointError
+
+
+def best_steps(run: RunDirectory, metric: str) -> list[int]:
+    """Steps of the checkpoints that exist and were validated, best by `metric` (`bleu` or `loss`) first."""
+    steps = run.steps()
+    if not steps:
+        return []
+    history = read_checkpoint(run.checkpoint(steps[-1]), with_optimizer=False).state.get("history", [])
+    sign = -1.0 if metric == "bleu" else 1.0
+    ordered = sorted((entry for entry in history if entry["step"] in steps), key=lambda entry: sign * entry[metric])
+    return [int(entry["step"]) for entry in ordered]
 
 
 def average_checkpoints(paths: Sequence[Path]) -> Checkpoint:

@@ -2,26 +2,39 @@
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
 from translator.cli.arguments import SettingsWords, split_arguments
 
+if TYPE_CHECKING:
+    from translator.config import Config
+
 
 def train(arguments: SettingsWords = None) -> None:
     """Train a model; what is missing (tokenizer, prepared data) is made first, an unfinished run is resumed."""
     from translator.config import load_config
+    from translator.runtime.launch import is_worker, launch
 
     path, overrides = split_arguments(arguments)
-    config = load_config(path, overrides)
+    if not is_worker():
+        config = load_config(path, overrides)
+        if config.devices > 1:
+            raise typer.Exit(launch(config.devices, config.device, ["-m", "translator", *sys.argv[1:]]))
+        typer.echo(_train(config))
+        return
 
-    from translator.runtime.launch import is_main, is_worker, launch
+    from translator.runtime.world import join_world
 
-    if config.devices > 1 and not is_worker():
-        raise typer.Exit(launch(config.devices, config.device, ["-m", "translator", *sys.argv[1:]]))
+    # Mistakes in the settings, too, are said by one process for all.
+    with join_world() as world:
+        directory = _train(load_config(path, overrides))
+        if world.is_main:
+            typer.echo(directory)
 
-    from translator.training import train as run_training
 
-    result = run_training(config)
-    if is_main():
-        typer.echo(Path(result.directory))
+def _train(config: "Config") -> Path:
+    from translator.training import train
+
+    return train(config).directory

@@ -87,6 +87,13 @@ def _contradictions(config: Config) -> list[str]:
             f"training.average_last: {training.average_last} checkpoints cannot be averaged when "
             f"training.keep_last is {training.keep_last}; raise keep_last"
         )
+    if training.sharded and training.batch_tokens == "auto":
+        problems.append("training.batch_tokens: auto cannot try sizes with training.sharded; state a number")
+    if training.average_best > training.keep_best:
+        problems.append(
+            f"training.average_best: {training.average_best} checkpoints cannot be averaged when "
+            f"training.keep_best is {training.keep_best}; raise keep_best"
+        )
     if config.data.max_length >= model.max_positions:
         problems.append(
             f"data.max_length: {config.data.max_length} pieces and the end mark do not fit into "

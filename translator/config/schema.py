@@ -13,6 +13,11 @@ Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 PositiveCount = Annotated[Count, Field(ge=1)]
 PositiveFloat = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
 NonNegativeFloat = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
+CountOrAuto = Annotated[
+    Annotated[PositiveCount, Tag("count")] | Annotated[Literal["auto"], Tag("auto")],
+    # One kind or the other, so that a mistake is said once.
+    Discriminator(lambda value: "auto" if value == "auto" else "count"),
+]
 FilePair = Annotated[list[str], Field(min_length=2, max_length=2)]
 
 
@@ -160,7 +165,7 @@ class TrainingSettings(Settings):
     """Optimizer steps of the whole run, counted from its beginning."""
     max_epochs: PositiveCount | None = None
     """Passes over the training data after which training ends, if that comes before `max_steps`."""
-    batch_tokens: PositiveCount | Literal["auto"] = 4096
+    batch_tokens: CountOrAuto = 4096
     """Target tokens of a batch, end marks included. `auto` tries before training which is the largest that fits into
     memory, up to 32k, and keeps it for the run."""
     accumulate: PositiveCount = 1
@@ -218,6 +223,8 @@ class TrainingSettings(Settings):
     """Best checkpoints kept besides."""
     average_last: PositiveCount = 5
     """Newest checkpoints whose weights are averaged at the end; 1 does not average."""
+    average_best: PositiveCount = 1
+    """Best checkpoints whose weights are averaged at the end; 1 does not average. What validates best is kept."""
     max_skipped: PositiveCount = 10
     """Steps in a row with a gradient that is not finite after which training goes back to the last checkpoint,
     with half the learning rate and other batches. (Every such step is skipped.)"""

@@ -58,10 +58,10 @@ class Batch:
         return Batch(self.indices, self.source.twice(), self.target.twice(), self.labels)
 
     def halves(self) -> list["Batch"]:
-        """The first and the second half of the sentences, without filler; `ValueError` where there is only one."""
+        """The first and the second half of the sentences, without filler; a single sentence stays as it is."""
         count = len(self.indices)
         if count < 2:
-            raise ValueError("one sentence has no halves")
+            return [self]
         halves, begin = [], 0
         for rows in (slice(0, count // 2), slice(count // 2, count)):
             source, target = self.source.sentences(rows), self.target.sentences(rows)

@@ -18,7 +18,6 @@ def new_directory(path: Path) -> Iterator[Path]:
     dot, which `remove_partial` removes, or puts back where the crash fell between the two renames of a replacement.
     """
     partial, replaced = _beside(path, _PARTIAL), _beside(path, _REPLACED)
-    _put_back(path)
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     try:

@@ -21,11 +21,6 @@ def is_worker() -> bool:
     return all(name in os.environ for name in ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"))
 
 
-def is_main() -> bool:
-    """Whether this process is the only one, or the first of those that torchrun started."""
-    return not is_worker() or int(os.environ["RANK"]) == 0
-
-
 def launch(processes: int, device: str, command: Sequence[str]) -> int:
     """Run `python COMMAND` in several processes of this machine until they end; return the exit code.
 

@@ -2,14 +2,19 @@
 
 import signal
 import threading
+import time
 from types import FrameType, TracebackType
+
+# Schedulers and torchrun both pass one signal on, so that it comes twice.
+_ECHO_SECONDS = 2.0
 
 
 class Interruption:
-    """While active, remembers the first SIGINT or SIGTERM instead of dying of it; a second one kills as usual."""
+    """While active, remembers the first SIGINT or SIGTERM instead of dying of it; a later one kills as usual."""
 
     def __init__(self) -> None:
         self.signal: signal.Signals | None = None
+        self._since = 0.0
         self._previous: dict[signal.Signals, object] = {}
 
     @property
@@ -18,8 +23,11 @@ class Interruption:
         return 128 + int(self.signal or 0)
 
     def _remember(self, number: int, frame: FrameType | None) -> None:
-        self.signal = signal.Signals(number)
-        self._restore()
+        if self.signal is None:
+            self.signal, self._since = signal.Signals(number), time.monotonic()
+        elif time.monotonic() - self._since > _ECHO_SECONDS:
+            self._restore()
+            signal.raise_signal(number)
 
     def __enter__(self) -> "Interruption":
         if threading.current_thread() is threading.main_thread():

@@ -30,6 +30,7 @@ Item = TypeVar("Item")
 _COLLECTIVE_TIMEOUT = datetime.timedelta(hours=2)
 _JOINING_SECONDS = 600.0
 _POLL_SECONDS = 0.05
+_present: "World | None" = None
 _LOST_PEER = ("gloo", "nccl", "connection closed", "connection reset", "broken pipe", "tcpstore")
 
 
@@ -125,8 +126,13 @@ def join_world() -> Iterator[World]:
 
     If the block raises, this process says why and ends, and so do all others within seconds, silently: what is
     printed first is the cause. A process that is killed ends the others too. `SystemExit` with 0, 130 or 143 is
-    how processes leave that have agreed to; the others must leave as well.
+    how processes leave that have agreed to; the others must leave as well. Inside such a block, another one is the
+    same world.
     """
+    global _present
+    if _present is not None:
+        yield _present
+        return
     if not is_worker() or int(os.environ["WORLD_SIZE"]) == 1:
         yield World()
         return
@@ -138,11 +144,14 @@ def join_world() -> Iterator[World]:
     except Exception as error:
         _report(rank, error)
         _end(1)
+    _present = world
     try:
         yield world
+        _present = None
         world.close()
     except BaseException as error:
         if isinstance(error, SystemExit) and error.code in (None, 0, 130, 143):
+            _present = None
             world.close()
             raise
         _fail(rank, watch, error)

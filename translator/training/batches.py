@@ -97,6 +97,9 @@ def _smaller(budget: Budget, source: float, target: float) -> Budget:
 def should_compile(config: Config, machine: Machine) -> bool:
     """Whether the model is compiled, for which all batches are filled up to one shape."""
     wanted = machine.device.type == "cuda" if config.compile is None else config.compile
+    if wanted and config.training.sharded:
+        say("the model is not compiled, since its parameters are sharded")
+        return False
     if wanted and config.training.order == "bucketed":
         say(
             "the model is not compiled, since bucketed batches have many shapes; "

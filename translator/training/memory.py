@@ -85,6 +85,11 @@ def _fits(update: Updater, batches: Batches, keep_free: float = 0.0) -> bool:
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
+        if not update.parallel.can_repeat:
+            raise DeviceError(
+                "out of memory in a step with the largest batch on one of the sharded processes; lower "
+                "training.batch_tokens and raise training.accumulate"
+            ) from error
         fitted = False
     update.forget()
     total = torch.cuda.get_device_properties(device).total_memory if device.type == "cuda" else before

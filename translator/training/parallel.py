@@ -38,8 +38,6 @@ class Parallel(ABC):
 
     can_repeat: bool
     """Whether a process that fails inside a backward pass can begin the update again."""
-    skips_on_device: bool
-    """Whether the optimizer's kernel can itself leave the weights alone (`found_inf`)."""
 
     def __init__(self, model: Transformer, world: World) -> None:
         self.model = model
@@ -85,7 +83,7 @@ class Replicated(Parallel):
     Not inside backward: a process that runs out of memory there can begin again without leaving others waiting.
     """
 
-    can_repeat = skips_on_device = True
+    can_repeat = True
 
     def __init__(self, model: Transformer, world: World, device: torch.device) -> None:
         super().__init__(model.to(device), world)
@@ -140,7 +138,7 @@ class Sharded(Parallel):
     all processes must do the same number of passes: one that runs out of memory there cannot begin again.
     """
 
-    can_repeat = skips_on_device = False
+    can_repeat = False
 
     def __init__(self, model: Transformer, world: World, device: torch.device) -> None:
         super().__init__(model, world)

@@ -17,7 +17,7 @@ from translator.checkpoints import (
 )
 from translator.checkpoints.run import FINAL
 from translator.checkpoints.space import checkpoints_bytes, report_space
-from translator.config import Config, prepared_directory, read_run_config, run_directory, write_config
+from translator.config import Config, parse_start, prepared_directory, read_run_config, run_directory, write_config
 from translator.config.load import changed_settings
 from translator.data import PreparedData, prepare
 from translator.errors import ConfigError
@@ -38,7 +38,7 @@ from translator.training.trainer import Trainer
 _CHANGEABLE = (
     "run", "device", "devices", "precision", "threads", "compile", "decoding.", "data.test", "data.prepared",
     "training.max_", "training.decay_steps", "training.validat", "training.patience", "training.best_metric",
-    "training.keep_", "training.average_last", "training.log_every", "training.tensorboard", "training.batch_tokens",
+    "training.keep_", "training.average_", "training.log_every", "training.tensorboard", "training.batch_tokens",
     "training.accumulate", "training.sharded",
 )  # fmt: skip
 
@@ -65,6 +65,10 @@ def train(config: Config) -> TrainingResult:
 
 def _train(config: Config, world: World) -> TrainingResult:
     run = RunDirectory(run_directory(config))
+    if config.start_from is not None:
+        # A name that does not exist shall be said before anything is prepared.
+        start = parse_start(config.start_from)
+        RunDirectory(start.run).weights(start.weights)
     machine = _machine(config, world)
     if config.training.tensorboard:
         require_tensorboard()
@@ -143,24 +147,28 @@ def _with_batch_tokens(config: Config, size: int) -> Config:
 
 
 def _finish(trainer: Trainer) -> Checkpoint:
-    """Choose the final weights by validation: the average of the newest checkpoints or the best of all."""
+    """Choose the final weights by validation: the best checkpoint, or an average of the newest or the best."""
     settings, run, world = trainer.config.training, trainer.run, trainer.world
     world.main_first(lambda: set_aside_damaged(run))
-    if not any(step in run.steps() for step in trainer.progress.best_steps(settings.best_metric)):
+    # One process looks, for all: directories of a shared disk may differ for a while.
+    steps = world.gather(run.steps())[0]
+    if not any(step in steps for step in trainer.progress.best_steps(settings.best_metric)):
         # Interrupted before its first validation, and then declared ended.
         trainer.validate_and_save()
-    best = next(step for step in trainer.progress.best_steps(settings.best_metric) if step in run.steps())
-    chosen = _validated(trainer, read_checkpoint(run.checkpoint(best), with_optimizer=False))
-    chosen.state["from"] = [run.checkpoint(best).name]
-    paths = [run.checkpoint(step) for step in run.steps()[-settings.average_last :]]
-    if len(paths) > 1:
-        average = average_checkpoints(paths)
-        averaged = _validated(trainer, average, f"average of the last {len(paths)} checkpoints")
-        averaged.state["from"] = average.state["average_of"]
-        metric = settings.best_metric
-        better = averaged.state[metric] - chosen.state[metric]
-        if (better >= 0.0) if metric == "bleu" else (better <= 0.0):
-            chosen = averaged
+        steps = world.gather(run.steps())[0]
+    best = [step for step in trainer.progress.best_steps(settings.best_metric) if step in steps]
+    chosen = _validated(trainer, read_checkpoint(run.checkpoint(best[0]), with_optimizer=False))
+    chosen.state["from"] = [run.checkpoint(best[0]).name]
+    groups = {"last": steps[-settings.average_last :], "best": sorted(best[: settings.average_best])}
+    for name, group in groups.items():
+        if len(group) > 1:
+            average = average_checkpoints([run.checkpoint(step) for step in group])
+            averaged = _validated(trainer, average, f"average of the {name} {len(group)} checkpoints")
+            averaged.state["from"] = average.state["average_of"]
+            metric = settings.best_metric
+            better = averaged.state[metric] - chosen.state[metric]
+            if (better >= 0.0) if metric == "bleu" else (better <= 0.0):
+                chosen = averaged
     if world.is_main:
         write_checkpoint(run.models / FINAL, chosen)
     world.barrier()

@@ -8,7 +8,14 @@ from typing import Any
 
 import torch
 
-from translator.checkpoints import Checkpoint, RunDirectory, explained_disk_errors, read_newest, write_checkpoint
+from translator.checkpoints import (
+    Checkpoint,
+    RunDirectory,
+    explained_disk_errors,
+    read_checkpoint,
+    read_newest,
+    write_checkpoint,
+)
 from translator.config import Config
 from translator.data import PreparedData
 from translator.errors import TrainingError
@@ -46,6 +53,7 @@ class Trainer:
         self.validate = Validator(config, data.valid, data.tokenizers, machine, world)
         tensorboard = run.tensorboard if config.training.tensorboard and world.is_main else None
         self.metrics = MetricsLog(run.metrics, tensorboard)
+        self.saved_step = 0
         self.use(Progress())
 
     def use(self, progress: Progress) -> None:
@@ -55,16 +63,22 @@ class Trainer:
 
     def resume(self) -> None:
         """Continue from the newest checkpoint that is whole, where there is one."""
-        # Damaged ones are set aside by one process.
-        found = self.world.main_first(lambda: read_newest(self.run))
-        if found is None:
-            # What an earlier start wrote before its first checkpoint is void.
-            self.metrics.continue_after(0)
+        step, checkpoint = self._read_newest()
+        if self.world.is_main:
+            # What an earlier start wrote behind its last checkpoint is void.
+            self.metrics.continue_after(step)
+        if checkpoint is None:
             return
-        step, checkpoint = found
         self.use(self.state.restore(checkpoint, str(self.run.checkpoint(step))))
-        self.metrics.continue_after(step)
         say(f"resuming after step {step:,} from {self.run.checkpoint(step)}")
+
+    def _read_newest(self) -> tuple[int, Checkpoint | None]:
+        """The newest checkpoint that is whole and its step, or 0 and None; one process looks, for all."""
+        found = read_newest(self.run) if self.world.is_main else None
+        step = self.world.gather(found[0] if found is not None else 0)[0]
+        if found is not None or not step:
+            return step, found[1] if found is not None else None
+        return step, read_checkpoint(self.run.checkpoint(step))
 
     def has_ended(self) -> bool:
         """Whether there is nothing left to train under the present settings."""
@@ -115,7 +129,7 @@ class Trainer:
                     self._stop(_SIGNALS[asked.index(max(asked))])
 
     def _stop(self, reason: signal.Signals) -> None:
-        if self.run.steps()[-1:] != [self.progress.step]:
+        if self.saved_step != self.progress.step:
             self._look_at_skipped()
             self.save()
         say(f"stopped by {reason.name} after step {self.progress.step:,}; the same command continues from here")
@@ -158,14 +172,14 @@ class Trainer:
                 "training.warmup_steps, set training.clip_norm=1 or precision=fp32; the training pairs of these "
                 f"steps are named in {self.run.metrics}"
             )
-        found = self.world.main_first(lambda: read_newest(self.run))
-        if found is None:
-            step, where = 0, "the beginning"
+        step, checkpoint = self._read_newest()
+        if checkpoint is None:
+            where = "the beginning"
             self.begun.restart()
             self.use(Progress())
         else:
-            step, where = found[0], str(self.run.checkpoint(found[0]))
-            self.use(self.state.restore(found[1], where))
+            where = str(self.run.checkpoint(step))
+            self.use(self.state.restore(checkpoint, where))
         progress = self.progress
         progress.epoch, progress.position, progress.epoch_batches = now.epoch, now.position, now.epoch_batches
         progress.seconds, progress.skipped = now.seconds, now.skipped
@@ -174,7 +188,8 @@ class Trainer:
             f"{now.skipped_in_a_row} steps in a row had a gradient that is not finite: going back to {where}, with "
             f"half the learning rate ({progress.rate_scale:g} of the one in the settings) and the batches that follow"
         )
-        self.metrics.continue_after(step)
+        if self.world.is_main:
+            self.metrics.continue_after(step)
         self.write("rollback", step=step, from_step=now.step, rate_scale=progress.rate_scale)
         if step:
             # A run that is killed from here on shall not go back a second time for the same reason.
@@ -225,6 +240,7 @@ class Trainer:
             for step in steps:
                 if step not in kept:
                     self.run.remove_checkpoint(step)
+        self.saved_step = progress.step
         self.world.barrier()
 
     def write(self, kind: str, **values: Any) -> None:

@@ -66,7 +66,11 @@ class Updater:
         if self.clip_norm:
             torch.nn.utils.clip_grads_with_norm_(parameters, self.clip_norm, norm)
         skipped = torch.isfinite(norm).logical_not().float()
-        self._step(skipped)
+        if not self.scaler.is_enabled():
+            # The fused kernel itself leaves the weights alone where this is 1: no need to ask the device.
+            self.optimizer.found_inf = skipped  # type: ignore[attr-defined]
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
         self.optimizer.zero_grad(set_to_none=True)
         return UpdateSums(smoothed, nll, norm, skipped, tokens, all_tokens)
 
@@ -83,7 +87,13 @@ class Updater:
                 f"out of memory in a batch of {max(batch.target_tokens for batch in batches):,} target tokens; it is "
                 "done again in halves. If this comes often, lower training.batch_tokens and raise training.accumulate"
             )
-            batches = [half for batch in batches for half in _halves(batch)]
+            halves = [half for batch in batches for half in batch.halves()]
+            if failed and len(halves) == len(batches):
+                raise DeviceError(
+                    f"out of memory with a single sentence pair of {max(b.target_tokens for b in batches):,} target "
+                    "tokens; lower data.max_length, or take a smaller model (preset)"
+                )
+            batches = halves
         self.parallel.sum_gradients()
         smoothed, nll = (torch.stack(part).sum() for part in zip(*sums, strict=True))
         return smoothed, nll
@@ -95,30 +105,22 @@ class Updater:
                 self.parallel.begin_batch(last=place + 1 == len(batches))
                 sums.append(self._backward(batch.to(self.machine.device), all_tokens))
         except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error) or not self.parallel.can_repeat:
+            if not is_out_of_memory(error):
                 raise
+            if not self.parallel.can_repeat:
+                raise DeviceError(
+                    "out of memory inside a step of sharded processes, which cannot be repeated; lower "
+                    "training.batch_tokens and raise training.accumulate, then repeat the command"
+                ) from error
             return [], True
         return sums, False
-
-    def _step(self, skipped: Tensor) -> None:
-        """Let the optimizer do its step, unless `skipped` is 1."""
-        if not self.parallel.skips_on_device:
-            if not skipped.item():
-                self.optimizer.step()
-            return
-        if not self.scaler.is_enabled():
-            # The fused kernel itself leaves the weights alone where this is 1: no need to ask the device.
-            self.optimizer.found_inf = skipped  # type: ignore[attr-defined]
-        self.scaler.step(self.optimizer)
-        self.scaler.update()
 
     def rehearse(self, batch: Batch) -> None:
         """Do a step with `batch` that changes no weight, for the memory that it takes; `forget` what it leaves."""
         self.parallel.begin_batch(last=True)
         self._backward(batch.to(self.machine.device), batch.target_tokens)
         set_learning_rate(self.optimizer, 0.0)
-        if self.parallel.skips_on_device:
-            self.optimizer.found_inf = torch.ones((), device=self.machine.device)  # type: ignore[attr-defined]
+        self.optimizer.found_inf = torch.ones((), device=self.machine.device)  # type: ignore[attr-defined]
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
 
@@ -136,13 +138,3 @@ class Updater:
         loss = smoothed_cross_entropy(states, self.model.output_weight, batch.labels, self.label_smoothing, self.r_drop)
         self.scaler.scale(loss.objective / tokens).backward()
         return loss.smoothed, loss.nll
-
-
-def _halves(batch: Batch) -> list[Batch]:
-    try:
-        return batch.halves()
-    except ValueError:
-        raise DeviceError(
-            f"out of memory with a single sentence pair of {batch.target_tokens:,} target tokens; lower "
-            "data.max_length, or take a smaller model (preset)"
-        ) from None
