@@ -81,7 +81,9 @@ def main() -> None:
     options = parser.parse_intermixed_args()
     recipes = dict(each.split("=", 1) for each in options.recipe) if options.recipe else RECIPES
     test = tuple(list(decode_lines(open_input(path), str(path))) for path in (options.source, options.reference))
-    print("| recipe | minutes | validation loss | BLEU, validation (greedy) | BLEU, test (beam) |\n|---|---|---|---|---|")
+    print(
+        "| recipe | minutes | validation loss | BLEU, validation (greedy) | BLEU, test (beam) |\n|---|---|---|---|---|"
+    )
     for name, own in recipes.items():
         found: list[dict[str, Any]] = []
         for seed in range(1, options.seeds + 1):

@@ -8,7 +8,7 @@ from translator.model.dropout import Dropout
 from translator.runtime import device as module
 from translator.runtime.device import choose_machine
 from translator.runtime.diagnosis import diagnose
-from translator.runtime.memory import keep_freed_memory
+from translator.runtime.memory import give_back_freed_memory, keep_freed_memory
 from translator.runtime.random import dropout_scale, seed_step
 
 
@@ -71,8 +71,9 @@ def test_auto_precision_is_bf16_where_it_is_done_well(
 
 def test_the_allocator_takes_its_settings_or_says_no(monkeypatch: pytest.MonkeyPatch) -> None:
     assert keep_freed_memory() in (True, False)
+    assert give_back_freed_memory() in (True, False)
     monkeypatch.setattr("sys.platform", "win32")
-    assert keep_freed_memory() is False
+    assert keep_freed_memory() is False and give_back_freed_memory() is False
 
 
 def test_the_diagnosis_names_versions_and_choice() -> None:

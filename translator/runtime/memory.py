@@ -20,3 +20,16 @@ def keep_freed_memory(limit_bytes: int = 1 << 30) -> bool:
     except (OSError, AttributeError):
         return False
     return bool(mallopt(_M_MMAP_THRESHOLD, limit_bytes)) and bool(mallopt(_M_TRIM_THRESHOLD, limit_bytes))
+
+
+def give_back_freed_memory() -> bool:
+    """Return to the system what lies freed between blocks in use; now and then, in a long run of uneven batches.
+
+    Returns whether the C library can (glibc can).
+    """
+    if not sys.platform.startswith("linux"):
+        return False
+    try:
+        return bool(ctypes.CDLL(None).malloc_trim(0))
+    except (OSError, AttributeError):
+        return False

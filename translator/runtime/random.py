@@ -13,7 +13,10 @@ _LEVELS = 1 << 16
 def seed_step(seed: int, step: int, rank: int = 0) -> None:
     """Seed PyTorch, on all devices, for one optimizer step of one process."""
     mixed = (seed * 0x9E3779B97F4A7C15 + step * 0xBF58476D1CE4E5B9 + rank * 0x94D049BB133111EB) % 2**63
-    torch.manual_seed(mixed)
+    # What torch.manual_seed does, without looking for devices that are not there.
+    torch.default_generator.manual_seed(mixed)
+    if torch.cuda.is_available():
+        torch.cuda.manual_seed_all(mixed)
 
 
 def seed_of(*numbers: int) -> int:

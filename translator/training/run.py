@@ -77,7 +77,7 @@ def _train(config: Config, world: World) -> TrainingResult:
     config = _agree(data.config, run)
     trainer = _make_trainer(config, data, run, machine, world)
     trainer.resume()
-    final = read_final(run)
+    final = world.main_first(lambda: read_final(run))
     if trainer.has_ended() and final is not None:
         say(f"{run.root} has already ended, after step {trainer.progress.step:,}; raise training.max_steps to go on")
     else:

@@ -6,8 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from translator.checkpoints import (
     Checkpoint,
     RunDirectory,
@@ -22,6 +20,7 @@ from translator.errors import TrainingError
 from translator.runtime.console import progress as progress_bar
 from translator.runtime.console import say, warn
 from translator.runtime.device import Machine
+from translator.runtime.memory import give_back_freed_memory
 from translator.runtime.metrics import MetricsLog
 from translator.runtime.random import seed_step
 from translator.runtime.signals import Interruption
@@ -37,6 +36,7 @@ from translator.training.schedule import learning_rate
 from translator.training.skipped import SkippedSteps
 from translator.training.update import UpdateSums
 from translator.training.validation import Validator
+from translator.training.window import Window
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -98,7 +98,7 @@ class Trainer:
         """
         settings = self.config.training
         batches = self.batches.after(self.progress)
-        window = _Window(self.world)
+        window = Window(self.world)
         bar = progress_bar(description="training", total=settings.max_steps, unit=" steps", initial=self.progress.step)
         with bar, Interruption() as interruption:
             while not self.has_ended():
@@ -114,11 +114,11 @@ class Trainer:
                     self._look_at_skipped()
                 if logs:
                     bar.set_postfix_str(self._log(window))
-                    window = _Window(self.world)
+                    window = Window(self.world)
                 progress.seconds += time.monotonic() - began
                 if progress.skipped_in_a_row >= settings.max_skipped:
                     self._roll_back()
-                    batches, window = self.batches.after(self.progress), _Window(self.world)
+                    batches, window = self.batches.after(self.progress), Window(self.world)
                     bar.reset(), bar.update(self.progress.step)
                     continue
                 if due:
@@ -195,7 +195,7 @@ class Trainer:
             # A run that is killed from here on shall not go back a second time for the same reason.
             self.save()
 
-    def _log(self, window: "_Window") -> str:
+    def _log(self, window: Window) -> str:
         """Write a line of metrics; training waits for the device here."""
         figures, progress = window.figures(), self.progress
         rate = self._learning_rate(progress.step)
@@ -237,10 +237,13 @@ class Trainer:
             steps = self.run.steps()
             best = [step for step in progress.best_steps(settings.best_metric) if step in steps]
             kept = {*steps[-settings.keep_last :], *best[: settings.keep_best]}
-            for step in steps:
-                if step not in kept:
-                    self.run.remove_checkpoint(step)
+            with explained_disk_errors(self.run):
+                for step in steps:
+                    if step not in kept:
+                        self.run.remove_checkpoint(step)
         self.saved_step = progress.step
+        if self.machine.device.type == "cpu":
+            give_back_freed_memory()
         self.world.barrier()
 
     def write(self, kind: str, **values: Any) -> None:
@@ -248,40 +251,3 @@ class Trainer:
         if self.world.is_main:
             with explained_disk_errors(self.run, Path(self.run.metrics)):
                 self.metrics.write(kind, **values)
-
-
-class _Window:
-    """Sums between two log points, on the device until they are asked for."""
-
-    def __init__(self, world: World) -> None:
-        self.world = world
-        self.sums: list[UpdateSums] = []
-        self.seconds = 0.0
-
-    def add(self, sums: UpdateSums, seconds: float) -> None:
-        """Add a step."""
-        self.sums.append(sums)
-        self.seconds += seconds
-
-    def figures(self) -> dict[str, Any]:
-        """What the metrics say of these steps, over all processes; skipped ones count in the speed only."""
-        began = time.monotonic()
-        rows = torch.stack(
-            [torch.stack([s.smoothed, s.nll, s.gradient_norm, s.skipped]).float() for s in self.sums]
-        ).tolist()
-        self.seconds += time.monotonic() - began
-        smoothed = nll = tokens = norm = 0.0
-        done = len(rows) - sum(bool(row[3]) for row in rows)
-        for (row_smoothed, row_nll, row_norm, skipped), sums in zip(rows, self.sums, strict=True):
-            if not skipped:
-                smoothed, nll, tokens = smoothed + row_smoothed, nll + row_nll, tokens + sums.target_tokens
-                norm += row_norm / done
-        smoothed, nll, tokens = self.world.sum([smoothed, nll, tokens])
-        all_tokens = sum(s.all_tokens for s in self.sums)
-        return {
-            "loss": smoothed / tokens if tokens else float("nan"),
-            "nll": nll / tokens if tokens else float("nan"),
-            "gradient_norm": norm if done else float("nan"),
-            "skipped": len(rows) - done,
-            "tokens_per_second": round(all_tokens / max(self.seconds, 1e-9), 1),
-        }
