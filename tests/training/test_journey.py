@@ -150,7 +150,7 @@ def test_early_stopping_and_the_end_of_epochs(settings_file: Path, call_program:
     code, _, _ = call_program("train", settings_file, f"run={other}", "training.max_epochs=1")
     assert code == 0
     state = read_checkpoint(RunDirectory(other).checkpoint(RunDirectory(other).steps()[-1])).state
-    assert (state["epoch"], state["position"]) == (1, 0)
+    assert (state["epoch"], state["position"], state["epoch_batches"]) == (1, 0, 0)
 
 
 def test_a_run_goes_on_at_its_place_when_the_batch_size_changes(settings_file: Path, call_program: Call) -> None:

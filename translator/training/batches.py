@@ -59,13 +59,12 @@ class Batches:
                     f"the batch size has changed: training goes on from the same point of epoch {epoch} (batch "
                     f"{progress.position:,} of {len(plan):,}), where some pairs may come twice or not at all"
                 )
-            progress.epoch_batches = len(plan)
             for place in range(progress.position, len(plan)):
-                last = place + 1 == len(plan)
-                progress.epoch, progress.position = epoch + last, 0 if last else place + 1
+                if place + 1 < len(plan):
+                    progress.position, progress.epoch_batches = place + 1, len(plan)
+                else:
+                    progress.epoch, progress.position, progress.epoch_batches = epoch + 1, 0, 0
                 yield Drawn(plan[place], seed_of(self.seed, epoch, place))
-            # Also where nothing was left of the epoch.
-            progress.epoch, progress.position, progress.epoch_batches = epoch + 1, 0, 0
 
     def make(self, drawn: Drawn) -> Batch:
         """Make a batch, on the CPU."""

@@ -17,7 +17,7 @@ class Progress:
     position: int = 0
     """Batches of the present epoch done."""
     epoch_batches: int = 0
-    """Batches of the present epoch; 0 before its first. It says what `position` means after a change of batch size."""
+    """Batches of the present epoch, 0 before its first: what `position` is counted in, if the batch size changes."""
     target_tokens: int = 0
     """Target tokens trained on, all epochs together."""
     seconds: float = 0.0
