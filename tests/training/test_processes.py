@@ -64,12 +64,13 @@ def test_processes_are_invisible_in_the_result(settings_file: Path) -> None:
     assert_close(sharded, alone, 12)
 
 
-def torchrun(directory: Path, prelude: str, *words: object) -> subprocess.CompletedProcess[str]:
-    """Call the program in two processes that first do what `prelude` says; `updates` counts from 1 there."""
+def torchrun(directory: Path, prelude: str, *words: object, restarts: int = 0) -> subprocess.CompletedProcess[str]:
+    """Call the program in two processes that first do what `prelude` says; `now[0]` is the update there, from 1."""
     program = directory / "program.py"
     program.write_text(PRELUDE + prelude + "\nfrom translator.cli.app import main\nmain()\n")
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(translator.__file__).parents[1])}
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command.append(f"--max-restarts={restarts}")
     return subprocess.run(
         [*command, program, "train", *map(str, words)], capture_output=True, text=True, env=environment, timeout=240
     )
@@ -125,6 +126,23 @@ Updater.__call__ = fail
     before = result.stderr[: result.stderr.index("the second process fails on purpose")]
     assert before.count("Traceback") == 1, result.stderr
     assert time.monotonic() - began < 100
+
+
+def test_torchrun_starts_killed_processes_again_and_they_go_on(settings_file: Path) -> None:
+    prelude = """
+import pathlib, signal
+marker = pathlib.Path(__file__).with_name("killed")
+def killed(self, batches):
+    if rank == 1 and now[0] == 6 and not marker.exists():
+        marker.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return counted(self, batches)
+Updater.__call__ = killed
+"""
+    result = torchrun(settings_file.parent, prelude, settings_file, *SETTINGS, restarts=1)
+    assert result.returncode == 0, result.stderr
+    assert (settings_file.parent / "killed").exists()
+    assert "resuming after step 4" in result.stderr and "finished after 12 steps" in result.stderr
 
 
 def test_sigterm_reaches_all_processes_and_the_run_goes_on(settings_file: Path) -> None:
