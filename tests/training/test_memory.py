@@ -96,3 +96,22 @@ def test_auto_finds_the_largest_batch_and_the_run_keeps_it(
     run2 = settings_file.parent / "none"
     code, _, errors = call_program("train", settings_file, "training.batch_tokens=auto", f"run={run2}")
     assert code == 1 and "not even 128 target tokens fit" in errors
+
+
+def test_a_host_is_not_driven_into_its_limit(
+    settings_file: Path, call_program: Call, limit: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from translator.training import memory
+
+    seen = [0]
+    limit(lambda tokens, update: bool(seen.append(tokens)))
+    monkeypatch.setattr(memory, "SMALLEST", 64)
+    monkeypatch.setattr(memory, "peak_bytes", lambda device: 1000 + 10 * max(seen))
+    # With the margin, there is room for 300 tokens.
+    monkeypatch.setattr(memory, "available_bytes", lambda device: round(4000 / 0.85))
+    code, _, errors = call_program("train", settings_file, "training.batch_tokens=auto", "training.max_steps=1")
+    assert code == 0, errors
+    match = re.search(r"training.batch_tokens: (\d+) is the largest that fits", errors)
+    assert match and 192 <= int(match[1]) <= 300
+    # Batches are filled up to multiples of 64 tokens.
+    assert max(seen) <= 320

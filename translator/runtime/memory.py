@@ -1,7 +1,11 @@
-"""The C allocator's settings, which cost training on a CPU more than some arithmetic does."""
+"""How much memory there is and was used, and what the C allocator does with it."""
 
 import ctypes
+import os
 import sys
+from pathlib import Path
+
+import torch
 
 # Numbers of glibc's mallopt(3).
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
@@ -33,3 +37,44 @@ def give_back_freed_memory() -> bool:
         return bool(ctypes.CDLL(None).malloc_trim(0))
     except (OSError, AttributeError):
         return False
+
+
+def peak_bytes(device: torch.device) -> int:
+    """The most memory that this process has used: of a CUDA device, or resident on the host (0 if nobody can tell)."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 0
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def available_bytes(device: torch.device) -> int:
+    """What this process may use in all: of a CUDA device, or what it has of the host and can still get."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_properties(device).total_memory
+    return _free_on_host() + peak_bytes(device)
+
+
+def describe_memory(device: torch.device) -> str:
+    """Say how much there is, for a message."""
+    if device.type == "cuda":
+        return f"{torch.cuda.get_device_name(device)} has {available_bytes(device) / 2**30:.1f} GiB"
+    return f"{_free_on_host() / 2**30:.1f} GiB are free on this machine"
+
+
+def _free_on_host() -> int:
+    """Bytes that the host can still give: what the kernel says, or what this process's container may use."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        free = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
+    except (OSError, StopIteration):
+        free = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else sys.maxsize
+    try:
+        limit = int(Path("/sys/fs/cgroup/memory.max").read_text())
+        used = int(Path("/sys/fs/cgroup/memory.current").read_text())
+    except (OSError, ValueError):
+        return free
+    return min(free, limit - used)

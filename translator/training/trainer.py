@@ -20,7 +20,7 @@ from translator.errors import TrainingError
 from translator.runtime.console import progress as progress_bar
 from translator.runtime.console import say, warn
 from translator.runtime.device import Machine
-from translator.runtime.memory import give_back_freed_memory
+from translator.runtime.memory import give_back_freed_memory, peak_bytes
 from translator.runtime.metrics import MetricsLog
 from translator.runtime.random import seed_step
 from translator.runtime.signals import Interruption
@@ -28,7 +28,6 @@ from translator.runtime.world import World
 from translator.training.batches import Batches, Drawn
 from translator.training.beginning import Beginning
 from translator.training.health import describe_problems
-from translator.training.memory import peak_bytes
 from translator.training.optimizer import set_learning_rate
 from translator.training.progress import Progress
 from translator.training.report import describe, report_validation
