@@ -14,6 +14,7 @@ from pathlib import Path
 import torch
 
 from translator.checkpoints import RunDirectory, load_bundle, read_checkpoint, write_checkpoint
+from translator.runtime.files import locked
 
 Call = Callable[..., tuple[int, str, str]]
 
@@ -136,6 +137,16 @@ def test_a_run_that_is_declared_ended_before_any_validation(settings_file: Path,
     code, _, errors = call_program("train", settings_file, "training.max_steps=2")
     assert code == 0, errors
     assert (run.models / "final").is_dir()
+
+
+def test_two_trainings_never_share_a_run(settings_file: Path, call_program: Call) -> None:
+    run = RunDirectory(settings_file.parent / "run")
+    run.checkpoints.mkdir(parents=True)
+    with locked(run.checkpoints):
+        code, _, errors = call_program("train", settings_file)
+    assert code == 1 and f"another process is training in {run.root}" in errors
+    assert not run.steps() and not run.config.exists()
+    assert call_program("train", settings_file)[0] == 0
 
 
 def test_early_stopping_and_the_end_of_epochs(settings_file: Path, call_program: Call) -> None:

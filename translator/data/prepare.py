@@ -1,8 +1,5 @@
 """From corpora to a directory of prepared data: tokenizer, cleaned pairs as piece ids, and a manifest."""
 
-import contextlib
-import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +13,7 @@ from translator.data.mixture import Mixture
 from translator.data.preparation import Preparation
 from translator.errors import DataError, TokenizerError
 from translator.runtime.console import say
-from translator.runtime.files import new_directory
+from translator.runtime.files import locked, new_directory
 from translator.text import Tokenizer, TokenizerPair, load_tokenizers, tag_symbol
 
 
@@ -52,7 +49,7 @@ def prepare(config: Config, directory: str | Path) -> PreparedData:
     given = _given_tokenizers(config, corpora)
     inputs = describe_inputs(corpora, config, given)
     place.parent.mkdir(parents=True, exist_ok=True)
-    with _locked(place.parent):
+    with locked(place.parent):
         if is_current(place, config, inputs):
             say(f"prepared data in {place} are up to date")
         else:
@@ -126,19 +123,3 @@ def _refuse_foreign_directory(place: Path) -> None:
             f"{place} holds files but no {MANIFEST}, so it is no prepared data of ours and is left alone; "
             "choose another directory (data.prepared)"
         )
-
-
-@contextlib.contextmanager
-def _locked(directory: Path) -> Iterator[None]:
-    """Let one process at a time prepare in `directory`; runs that share data wait for the first."""
-    try:
-        import fcntl
-    except ImportError:  # Windows has no such lock; there two runs that start at once both do the work.
-        yield
-        return
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)

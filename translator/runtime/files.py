@@ -78,6 +78,25 @@ def remove_partial(parent: Path) -> list[Path]:
     return leftovers
 
 
+@contextlib.contextmanager
+def locked(directory: Path, wait: bool = True) -> Iterator[None]:
+    """Let one process at a time be in this block for a directory; its end, however it comes, opens the lock.
+
+    Where another is in it, wait, or raise `BlockingIOError`.
+    """
+    try:
+        import fcntl
+    except ImportError:  # Windows has no such lock.
+        yield
+        return
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        yield
+    finally:
+        os.close(descriptor)
+
+
 def _beside(path: Path, ending: str) -> Path:
     return path.with_name(f".{path.name}{ending}")
 

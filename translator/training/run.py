@@ -1,5 +1,6 @@
 """The front door of training: settings in, a finished run directory out."""
 
+import contextlib
 import dataclasses
 from pathlib import Path
 
@@ -20,10 +21,10 @@ from translator.checkpoints.space import checkpoints_bytes, report_space
 from translator.config import Config, parse_start, prepared_directory, read_run_config, run_directory, write_config
 from translator.config.load import changed_settings
 from translator.data import PreparedData, prepare
-from translator.errors import ConfigError
+from translator.errors import CheckpointError, ConfigError
 from translator.runtime.console import say
 from translator.runtime.device import Machine, choose_machine, hint_about_precision
-from translator.runtime.files import remove_partial
+from translator.runtime.files import locked, remove_partial
 from translator.runtime.memory import keep_freed_memory
 from translator.runtime.tensorboard import require_tensorboard
 from translator.runtime.world import World, join_world
@@ -75,7 +76,12 @@ def _train(config: Config, world: World) -> TrainingResult:
     with explained_disk_errors(run):
         data = world.main_first(lambda: prepare(config, prepared_directory(config)))
     config = _agree(data.config, run)
-    trainer = _make_trainer(config, data, run, machine, world)
+    with contextlib.ExitStack() as held:
+        return _train_prepared(_make_trainer(config, data, run, machine, world, held))
+
+
+def _train_prepared(trainer: Trainer) -> TrainingResult:
+    run, world = trainer.run, trainer.world
     trainer.resume()
     final = world.main_first(lambda: read_final(run))
     if trainer.has_ended() and final is not None:
@@ -94,7 +100,10 @@ def _machine(config: Config, world: World) -> Machine:
     return dataclasses.replace(machine, device=world.device(machine.device.type))
 
 
-def _make_trainer(config: Config, data: PreparedData, run: RunDirectory, machine: Machine, world: World) -> Trainer:
+def _make_trainer(
+    config: Config, data: PreparedData, run: RunDirectory, machine: Machine, world: World, held: contextlib.ExitStack
+) -> Trainer:
+    """Build what training needs, write the settings, and keep the run to this job until `held` is closed."""
     compiled = should_compile(config, machine)
     begun = begin(config, data.tokenizers, machine, world, compiled)
     if config.training.batch_tokens == "auto":
@@ -109,6 +118,7 @@ def _make_trainer(config: Config, data: PreparedData, run: RunDirectory, machine
     try_largest_batch(begun.update, batches, int(settings.batch_tokens))
     if world.is_main:
         with explained_disk_errors(run):
+            _keep_others_out(run, held)
             _settle(config, data, run)
         kept = settings.keep_last, settings.keep_best
         report_space(run.checkpoints, checkpoints_bytes(begun.parameters, *kept, bool(settings.ema_decay)))
@@ -131,6 +141,17 @@ def _agree(config: Config, run: RunDirectory) -> Config:
     if problems:
         raise ConfigError(problems)
     return config
+
+
+def _keep_others_out(run: RunDirectory, held: contextlib.ExitStack) -> None:
+    run.checkpoints.mkdir(parents=True, exist_ok=True)
+    try:
+        held.enter_context(locked(run.checkpoints, wait=False))
+    except BlockingIOError:
+        raise CheckpointError(
+            f"another process is training in {run.root}; wait for it or stop it, or choose another run directory "
+            "with run=DIRECTORY"
+        ) from None
 
 
 def _settle(config: Config, data: PreparedData, run: RunDirectory) -> None:
