@@ -1,5 +1,11 @@
 """A corpus and settings so small that a whole training takes a second or two."""
 
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -54,3 +60,24 @@ def settings_file(tmp_path: Path) -> Path:
     text = SETTINGS.format(corpus=tmp_path).replace("data_max: 0\n", "")
     file.write_text(text.replace("data:\n", "data:\n  max_length: 60\n") + f"run: {tmp_path / 'run'}\n")
     return file
+
+
+@pytest.fixture
+def terminate_in_training() -> Callable[..., tuple[int, str]]:
+    """Start a long training by the program, and send it SIGTERM after its first steps: return exit code and stderr."""
+
+    def terminate(settings_file: Path, *words: str) -> tuple[int, str]:
+        command = [sys.executable, "-m", "translator", "train", str(settings_file), *words]
+        process = subprocess.Popen(
+            [*command, "training.max_steps=100k", "training.validate_every=50k"],
+            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env={**os.environ, "OMP_NUM_THREADS": "1"}, text=True,
+        )  # fmt: skip
+        metrics = settings_file.parent / "run" / "metrics.jsonl"
+        deadline = time.monotonic() + 100
+        while not metrics.exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGTERM)
+        _, errors = process.communicate(timeout=100)
+        return process.returncode, errors
+
+    return terminate

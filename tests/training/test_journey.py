@@ -1,13 +1,9 @@
 """Training through the real command: from text to a run, resumed, interrupted, refused."""
 
 import json
-import os
 import re
 import shutil
-import signal
 import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -105,23 +101,17 @@ def test_training_without_a_corpus_is_explained(call_program: Call, tmp_path: Pa
     assert "data.train" in errors
 
 
-def test_sigterm_saves_and_the_same_command_continues(settings_file: Path) -> None:
-    command = [sys.executable, "-m", "translator", "train", str(settings_file), "training.max_steps=100k"]
-    command.append("training.validate_every=50k")
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, env=environment)
-    metrics = settings_file.parent / "run" / "metrics.jsonl"
-    deadline = time.monotonic() + 60
-    while not metrics.exists() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    process.send_signal(signal.SIGTERM)
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == 143
-    assert b"stopped by SIGTERM after step" in errors
+def test_sigterm_saves_and_the_same_command_continues(
+    settings_file: Path,
+    terminate_in_training: Callable[..., tuple[int, str]],
+    run_command: Callable[..., subprocess.CompletedProcess[bytes]],
+) -> None:
+    code, errors = terminate_in_training(settings_file)
+    assert code == 143
+    assert "stopped by SIGTERM after step" in errors
     steps = RunDirectory(settings_file.parent / "run").steps()
     assert len(steps) == 1
-    command[-2:] = [f"training.max_steps={steps[0] + 1}"]
-    result = subprocess.run(command, capture_output=True, env=environment, timeout=60)
+    result = run_command("train", settings_file, f"training.max_steps={steps[0] + 1}")
     assert result.returncode == 0
     assert f"resuming after step {steps[0]:,}".encode() in result.stderr
 

@@ -2,10 +2,10 @@
 
 import os
 import re
-import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -145,18 +145,11 @@ Updater.__call__ = killed
     assert "resuming after step 4" in result.stderr and "finished after 12 steps" in result.stderr
 
 
-def test_sigterm_reaches_all_processes_and_the_run_goes_on(settings_file: Path) -> None:
-    command = [sys.executable, "-m", "translator", "train", str(settings_file), *SETTINGS, "devices=2"]
-    long = ["training.max_steps=100k", "training.validate_every=50k"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen([*command, *long], stderr=subprocess.PIPE, env=environment, text=True)
-    metrics = settings_file.parent / "run" / "metrics.jsonl"
-    deadline = time.monotonic() + 100
-    while not metrics.exists() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    process.send_signal(signal.SIGTERM)
-    _, errors = process.communicate(timeout=100)
-    assert process.returncode == 143, errors
+def test_sigterm_reaches_all_processes_and_the_run_goes_on(
+    settings_file: Path, terminate_in_training: Callable[..., tuple[int, str]]
+) -> None:
+    code, errors = terminate_in_training(settings_file, *SETTINGS, "devices=2")
+    assert code == 143, errors
     match = re.search(r"stopped by SIGTERM after step ([\d,]+)", errors)
     assert match, errors
     step = int(match[1].replace(",", ""))

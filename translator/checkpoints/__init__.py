@@ -1,6 +1,6 @@
 """What a run directory holds of its model: checkpoints, finished models, averages, and loading them."""
 
-from translator.checkpoints.average import average_checkpoints, best_steps
+from translator.checkpoints.average import average_checkpoints, best_steps, merit, steps_by_merit
 from translator.checkpoints.bundle import Bundle, load_bundle
 from translator.checkpoints.disk import explained_disk_errors
 from translator.checkpoints.recovery import read_final, read_newest, set_aside_damaged
@@ -22,10 +22,12 @@ __all__ = [
     "explained_disk_errors",
     "load_bundle",
     "load_weights",
+    "merit",
     "model_tensors",
     "read_checkpoint",
     "read_final",
     "read_newest",
     "set_aside_damaged",
+    "steps_by_merit",
     "write_checkpoint",
 ]

@@ -1,7 +1,8 @@
 """The mean of several checkpoints' weights, which generalises better than any one of them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,9 +18,17 @@ def best_steps(run: RunDirectory, metric: str) -> list[int]:
     if not steps:
         return []
     history = read_checkpoint(run.checkpoint(steps[-1]), with_optimizer=False).state.get("history", [])
-    sign = -1.0 if metric == "bleu" else 1.0
-    ordered = sorted((entry for entry in history if entry["step"] in steps), key=lambda entry: sign * entry[metric])
-    return [int(entry["step"]) for entry in ordered]
+    return [step for step in steps_by_merit(history, metric) if step in steps]
+
+
+def steps_by_merit(history: Sequence[Mapping[str, Any]], metric: str) -> list[int]:
+    """Steps of the validations in `history`, best by `metric` first; of equals, the earlier."""
+    return [int(entry["step"]) for entry in sorted(history, key=lambda entry: -merit(entry, metric))]
+
+
+def merit(figures: Mapping[str, Any], metric: str) -> float:
+    """How good a validation with `bleu` and `loss` is by `metric`; more is better."""
+    return figures["bleu"] if metric == "bleu" else -figures["loss"]
 
 
 def average_checkpoints(paths: Sequence[Path]) -> Checkpoint:

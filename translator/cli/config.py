@@ -17,9 +17,7 @@ def show(
     ] = None,
 ) -> None:
     """Print the settings that `train` would use, defaults and preset included, as YAML."""
-    import yaml
-
-    from translator.config import load_config, read_run_config
+    from translator.config import dump_config, load_config, read_run_config
     from translator.config.load import RUN_CONFIG
 
     path, overrides = split_arguments(arguments)
@@ -28,7 +26,7 @@ def show(
         config = read_run_config(path)
     else:
         config = load_config(path / RUN_CONFIG if path is not None and is_run else path, overrides)
-    typer.echo(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True), nl=False)
+    typer.echo(dump_config(config), nl=False)
 
 
 @app.command()

@@ -1,7 +1,7 @@
 """What a run is: typed settings, how they are read, and presets by corpus size."""
 
 from translator.config.corpora import entries_of, named_languages
-from translator.config.load import complete_config, load_config, read_run_config, write_config
+from translator.config.load import complete_config, dump_config, load_config, read_run_config, write_config
 from translator.config.places import prepared_directory, run_directory
 from translator.config.presets import PRESETS, resolve_preset, suggest_preset
 from translator.config.schema import (
@@ -30,6 +30,7 @@ __all__ = [
     "Start",
     "TrainingSettings",
     "complete_config",
+    "dump_config",
     "entries_of",
     "load_config",
     "named_languages",

@@ -61,12 +61,17 @@ def complete_config(config: Config) -> Config:
     return config
 
 
+def dump_config(config: Config) -> str:
+    """All settings as YAML that `load_config` reads back unchanged."""
+    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
 def write_config(config: Config, path: Path) -> None:
-    """Write all settings, resolved, as YAML that `load_config` reads back unchanged; never a part of them."""
+    """Write all settings, resolved, as `dump_config` gives them; never a part of them."""
     # As `runtime.files` does it, which may not be imported here.
     partial = path.with_name(f".{path.name}.partial")
     with partial.open("w", encoding="utf-8") as file:
-        yaml.safe_dump(config.model_dump(mode="json"), file, sort_keys=False, allow_unicode=True)
+        file.write(dump_config(config))
         file.flush()
         os.fsync(file.fileno())
     partial.replace(path)

@@ -14,6 +14,7 @@ from torch import Tensor
 from translator.attention import Layout, Packed
 from translator.data.dataset import Gathered, ParallelDataset
 from translator.data.mixture import Mixture
+from translator.text import TokenizerPair
 
 MARK = 1
 """Tokens that a side gains in a batch: the end mark of the source; the start or end mark of the target."""
@@ -34,6 +35,11 @@ class Marks:
     source_eos: int
     target_bos: int
     target_eos: int
+
+    @classmethod
+    def of(cls, tokenizers: TokenizerPair) -> "Marks":
+        """Those of the tokenizers of both sides."""
+        return cls(tokenizers.source.eos_id, tokenizers.target.bos_id, tokenizers.target.eos_id)
 
 
 @dataclass(frozen=True)

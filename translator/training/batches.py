@@ -34,7 +34,7 @@ class Batches:
         settings, tokenizers = config.training, data.tokenizers
         self.dataset, self.mixture = data.train, data.mixture
         self.order, self.seed = settings.order, config.seed
-        self.marks = Marks(tokenizers.source.eos_id, tokenizers.target.bos_id, tokenizers.target.eos_id)
+        self.marks = Marks.of(tokenizers)
         batch_tokens = int(settings.batch_tokens)
         fixed = BatchShape.fixed(data.train, batch_tokens, config.data.max_length)
         self.shape = fixed if compiled else BatchShape()
@@ -71,8 +71,8 @@ class Batches:
         pairs = self.sampler.seeded(drawn.seed) if self.sampler is not None else self.dataset
         return make_batch(pairs, drawn.indices, self.marks, self.shape)
 
-    def hardest(self) -> list[Batch]:
-        """The batches of an epoch that need the most memory: in tokens, and in cells of padded attention."""
+    def hardest(self) -> Iterator[Batch]:
+        """Make the batches of an epoch that need the most memory: in tokens, and in cells of padded attention."""
         plan = self._plan(0)
         source, target = self.dataset.source_lengths, self.dataset.target_lengths
         tokens, cells = [], []
@@ -81,7 +81,8 @@ class Batches:
             tokens.append(int(source[indices].sum()) + int(target[indices].sum()))
             cells.append(len(indices) * (longest_source + longest_target) ** 2)
         places = {int(np.argmax(tokens)), int(np.argmax(cells))}
-        return [self.make(Drawn(plan[place], seed_of(self.seed, 0, place))) for place in sorted(places)]
+        for place in sorted(places):
+            yield self.make(Drawn(plan[place], seed_of(self.seed, 0, place)))
 
     def _plan(self, epoch: int) -> list[np.ndarray]:
         return plan_epoch(self.dataset, self.budget, self.order, self.seed, epoch, self.mixture)

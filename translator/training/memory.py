@@ -7,7 +7,6 @@ import torch
 from translator.config import Config
 from translator.errors import DeviceError
 from translator.runtime.console import say
-from translator.runtime.device import is_out_of_memory
 from translator.runtime.memory import available_bytes, describe_memory, peak_bytes
 from translator.training.batches import Batches
 from translator.training.update import Updater
@@ -69,23 +68,11 @@ def find_batch_tokens(config: Config, make_batches: Callable[[Config], Batches],
 def _fits(update: Updater, batches: Batches, limit: int | None = None) -> bool:
     """Try a step that changes nothing, on every rank; tell whether it went well, within `limit` bytes, on all."""
     device = update.machine.device
-    fitted = True
     if device.type == "cuda":
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats(device)
-    try:
-        update.model.train()
-        for batch in batches.hardest():
-            update.rehearse(batch)
-    except (RuntimeError, MemoryError) as error:
-        if not is_out_of_memory(error):
-            raise
-        if not update.parallel.can_repeat:
-            raise DeviceError(
-                "out of memory in a step with the largest batch on one of the sharded processes; lower "
-                "training.batch_tokens and raise training.accumulate"
-            ) from error
-        fitted = False
+    update.model.train()
+    fitted = update.rehearse(batches.hardest())
     update.forget()
     return _all_agree(update, fitted and (limit is None or peak_bytes(device) <= limit))
 

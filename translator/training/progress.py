@@ -3,6 +3,7 @@
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from translator.checkpoints import steps_by_merit
 from translator.config import Duration
 
 
@@ -50,8 +51,7 @@ class Progress:
 
     def best_steps(self, metric: str) -> list[int]:
         """Steps of the validations, best first; of equals, the earlier."""
-        sign = -1.0 if metric == "bleu" else 1.0
-        return [int(entry["step"]) for entry in sorted(self.history, key=lambda entry: sign * entry[metric])]
+        return steps_by_merit(self.history, metric)
 
     def stale_validations(self, metric: str) -> int:
         """Validations since the best one."""

@@ -11,6 +11,7 @@ from translator.checkpoints import (
     RunDirectory,
     average_checkpoints,
     explained_disk_errors,
+    merit,
     read_checkpoint,
     read_final,
     set_aside_damaged,
@@ -186,9 +187,7 @@ def _finish(trainer: Trainer) -> Checkpoint:
             average = average_checkpoints([run.checkpoint(step) for step in group])
             averaged = _validated(trainer, average, f"average of the {name} {len(group)} checkpoints")
             averaged.state["from"] = average.state["average_of"]
-            metric = settings.best_metric
-            better = averaged.state[metric] - chosen.state[metric]
-            if (better >= 0.0) if metric == "bleu" else (better <= 0.0):
+            if merit(averaged.state, settings.best_metric) >= merit(chosen.state, settings.best_metric):
                 chosen = averaged
     if world.is_main:
         write_checkpoint(run.models / FINAL, chosen)

@@ -3,7 +3,6 @@
 import signal
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from translator.checkpoints import (
@@ -118,7 +117,8 @@ class Trainer:
                 if progress.skipped_in_a_row >= settings.max_skipped:
                     self._roll_back()
                     batches, window = self.batches.after(self.progress), Window(self.world)
-                    bar.reset(), bar.update(self.progress.step)
+                    bar.reset()
+                    bar.update(self.progress.step)
                     continue
                 if due:
                     self.validate_and_save()
@@ -230,7 +230,7 @@ class Trainer:
     def save(self) -> None:
         """Write a checkpoint of this step and remove those that are neither among the newest nor the best."""
         settings, progress = self.config.training, self.progress
-        checkpoint: Checkpoint = self.state.capture(progress)
+        checkpoint = self.state.capture(progress)
         if self.world.is_main:
             write_checkpoint(self.run.checkpoint(progress.step), checkpoint)
             steps = self.run.steps()
@@ -248,5 +248,5 @@ class Trainer:
     def write(self, kind: str, **values: Any) -> None:
         """Write a line of metrics, on the main process."""
         if self.world.is_main:
-            with explained_disk_errors(self.run, Path(self.run.metrics)):
+            with explained_disk_errors(self.run, self.run.metrics):
                 self.metrics.write(kind, **values)

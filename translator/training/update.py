@@ -4,7 +4,7 @@ The loss is the sum over the target tokens of all batches of the update on all r
 neither gradient accumulation nor the number of processes can be seen in the result.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -100,29 +100,48 @@ class Updater:
 
     def _try(self, batches: Sequence[Batch], all_tokens: int) -> tuple[list[tuple[Tensor, Tensor]], bool]:
         sums = []
-        try:
+
+        def passes() -> None:
             for place, batch in enumerate(batches):
                 self.parallel.begin_batch(last=place + 1 == len(batches))
                 sums.append(self._backward(batch.to(self.machine.device), all_tokens))
+
+        failed = not self._fits(
+            passes,
+            "out of memory inside a step of sharded processes, which cannot be repeated; lower "
+            "training.batch_tokens and raise training.accumulate, then repeat the command",
+        )
+        return ([], True) if failed else (sums, False)
+
+    def rehearse(self, batches: Iterable[Batch]) -> bool:
+        """Tell whether a step with each of `batches` fits into memory; no weight changes, but `forget` what is left."""
+
+        def steps() -> None:
+            for batch in batches:
+                self.parallel.begin_batch(last=True)
+                self._backward(batch.to(self.machine.device), batch.target_tokens)
+                set_learning_rate(self.optimizer, 0.0)
+                self.optimizer.found_inf = torch.ones((), device=self.machine.device)  # type: ignore[attr-defined]
+                self.optimizer.step()
+                self.optimizer.zero_grad(set_to_none=True)
+
+        return self._fits(
+            steps,
+            "out of memory in a step with the largest batch on one of the sharded processes; lower "
+            "training.batch_tokens and raise training.accumulate",
+        )
+
+    def _fits(self, work: Callable[[], None], explanation: str) -> bool:
+        """Do `work`; False where memory ran out, or `DeviceError` with `explanation` where it cannot be repeated."""
+        try:
+            work()
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
             if not self.parallel.can_repeat:
-                raise DeviceError(
-                    "out of memory inside a step of sharded processes, which cannot be repeated; lower "
-                    "training.batch_tokens and raise training.accumulate, then repeat the command"
-                ) from error
-            return [], True
-        return sums, False
-
-    def rehearse(self, batch: Batch) -> None:
-        """Do a step with `batch` that changes no weight, for the memory that it takes; `forget` what it leaves."""
-        self.parallel.begin_batch(last=True)
-        self._backward(batch.to(self.machine.device), batch.target_tokens)
-        set_learning_rate(self.optimizer, 0.0)
-        self.optimizer.found_inf = torch.ones((), device=self.machine.device)  # type: ignore[attr-defined]
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
+                raise DeviceError(explanation) from error
+            return False
+        return True
 
     def forget(self) -> None:
         """Drop gradients and the optimizer's state, as before the first step."""

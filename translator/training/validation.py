@@ -69,8 +69,7 @@ class Validator:
         return Validation(loss, nll, scores, samples, sources, references, translations)
 
     def _loss(self, model: Transformer) -> tuple[float, float]:
-        tokenizers, device = self.tokenizers, self.machine.device
-        marks = Marks(tokenizers.source.eos_id, tokenizers.target.bos_id, tokenizers.target.eos_id)
+        marks, device = Marks.of(self.tokenizers), self.machine.device
         by_length = self.usable[np.argsort(self.dataset.target_lengths[self.usable], kind="stable")]
         budget = Budget(int(self.config.training.batch_tokens))
         smoothing = self.config.training.label_smoothing
