@@ -14,9 +14,10 @@ LAYERS = [
     {"text", "attention"},
     {"data", "model"},
     {"checkpoints"},
+    {"export"},
     {"decoding"},
     {"evaluation"},
-    {"training", "inspection", "export", "serving"},
+    {"training", "inspection", "serving"},
     {"cli"},
 ]
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}

@@ -8,7 +8,7 @@ import torch
 from translator.attention.layout import pack
 from translator.checkpoints import load_bundle
 from translator.config import DecodingSettings
-from translator.decoding import TransformerSteps, search_ids, translate_ids
+from translator.decoding import NativeEngine, Request, TransformerSteps, translate_ids
 
 SOURCES = [[5, 6, 7, 8, 9, 10], [], [11], [30, 31, 32], [40, 5, 41, 5, 42, 5, 43, 5, 44], [9, 8]]
 
@@ -17,7 +17,8 @@ SOURCES = [[5, 6, 7, 8, 9, 10], [], [11], [30, 31, 32], [40, 5, 41, 5, 42, 5, 43
 def test_scores_are_those_of_teacher_forcing(tiny_run: Path, beam_size: int) -> None:
     bundle = load_bundle(tiny_run, device="cpu")
     steps = TransformerSteps.of(bundle)
-    found = search_ids(steps, SOURCES, DecodingSettings(beam_size=beam_size, max_length_extra=4), n_best=beam_size)
+    settings = DecodingSettings(beam_size=beam_size, n_best=beam_size, max_length_extra=4)
+    found = NativeEngine(steps).search([Request(tuple(source)) for source in SOURCES], settings)
     for source, hypotheses in zip(SOURCES, found, strict=True):
         for hypothesis in hypotheses if source else []:
             with torch.inference_mode():

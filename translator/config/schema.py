@@ -241,8 +241,13 @@ class TrainingSettings(Settings):
 class DecodingSettings(Settings):
     """Search for the best translation."""
 
+    search: Literal["beam", "sampling", "mbr"] = "beam"
+    """beam: the most probable translations; sampling: random ones; mbr: of `mbr_samples` random ones, those that are
+    most like all the others (minimum Bayes risk)."""
     beam_size: PositiveCount = 5
     """Hypotheses kept for each sentence; 1 is greedy."""
+    n_best: PositiveCount = 1
+    """Translations of each line: at most `beam_size`, with mbr at most `mbr_samples`."""
     length_penalty: Literal["gnmt", "mean"] = "gnmt"
     """Divisor of a hypothesis's log-probability: gnmt ((5 + n) / 6) ** alpha, mean n ** alpha."""
     length_alpha: NonNegativeFloat = 0.6
@@ -251,6 +256,47 @@ class DecodingSettings(Settings):
     """A translation has at most factor * source pieces + `max_length_extra` pieces."""
     max_length_extra: Annotated[Count, Field(ge=1)] = 50
     """See `max_length_factor`."""
+    min_length_factor: NonNegativeFloat = 0.0
+    """A translation has at least factor * source pieces + `min_length_extra` pieces."""
+    min_length_extra: Count = 0
+    """See `min_length_factor`."""
+    diverse_groups: PositiveCount = 1
+    """Groups of beams that are kept apart (diverse beam search); must divide `beam_size`."""
+    diversity_penalty: NonNegativeFloat = 0.5
+    """What a piece costs a group, in nats, for each hypothesis of the groups before it that chose the same piece."""
+    prefix: str = ""
+    """Text that every translation begins with."""
+    banned: list[str] = []
+    """Text that no translation holds at the beginning of a word."""
+    required: list[str] = []
+    """Text that every translation holds."""
+    repetition_penalty: NonNegativeFloat = 0.0
+    """What a piece that the hypothesis already holds costs, in nats; it changes the ranking, not log-probabilities."""
+    block_ngrams: Count = 0
+    """No sequence of so many pieces occurs twice in a translation; 0 allows all."""
+    replace_unknown: bool = False
+    """Put the source word that was attended to most in the place of an unknown piece."""
+    temperature: PositiveFloat = 1.0
+    """Sampling: divisor of the logits; below 1 the probable becomes more so."""
+    top_k: Count = 0
+    """Sampling: only from so many most probable pieces; 0 is all."""
+    top_p: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
+    """Sampling: only from the most probable pieces that together have this probability."""
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 1
+    """Sampling: a line's samples depend on this number and on the line, not on its place or its neighbours."""
+    mbr_samples: Annotated[Count, Field(ge=2)] = 32
+    """Translations that minimum Bayes risk chooses from."""
+    mbr_utility: Literal["chrf", "bleu"] = "chrf"
+    """What likeness is for minimum Bayes risk: sentence chrF or sentence BLEU."""
+    long_lines: Literal["split", "truncate", "blank"] = "split"
+    """What becomes of a line that is longer than the model's maximum: translated in parts that end at sentences or
+    clauses, cut, or left blank."""
+    invalid_utf8: Literal["replace", "refuse"] = "replace"
+    """What becomes of bytes that are not UTF-8: U+FFFD in their place, or an error."""
+    alignment: str = "auto"
+    """The cross-attention head that alignments come from, `LAYER.HEAD` counted from 1; `auto` is learned."""
+    quantize: Literal["none", "int8"] = "none"
+    """Weights of the matrix products in 8 bits: faster on the CPU, and translations may differ in a few words."""
     batch_tokens: PositiveCount = 4096
     """Source tokens of a batch, times the beam, that are decoded together."""
 

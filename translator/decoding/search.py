@@ -12,12 +12,13 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from translator.decoding.candidates import best_pieces, normaliser
 from translator.decoding.penalty import LengthPenalty
+from translator.decoding.request import Hypothesis
 from translator.decoding.steps import State, Steps
-from translator.decoding.trellis import Hypothesis, Trellis
+from translator.decoding.trellis import Trellis
 
 _NEVER = -math.inf
-_LOG2_E = math.log2(math.e)
 
 
 def greedy_search(
@@ -50,7 +51,7 @@ def greedy_search(
             if penalty is not None:
                 logits = logits.float()
                 chosen, highest = (logits.gather(-1, ids.unsqueeze(-1)) for ids in (tokens, best))
-                totals[rows] += (chosen - _normaliser(logits, highest)).flatten()
+                totals[rows] += (chosen - normaliser(logits, highest)).flatten()
             output[rows, length] = tokens.flatten()
             ended = (tokens == steps.eos_id).flatten().tolist()
             if any(ended):
@@ -142,20 +143,11 @@ def _continuations(steps: Steps, tokens: Tensor, state: State, at_limit: list[bo
     K + 1 of them hold the best K, and the best K besides the end mark.
     """
     logits = steps.step(tokens, state).float()  # [M, K, V]
-    values, pieces = logits.topk(min(tokens.size(1) + 1, logits.size(-1)), dim=-1)
+    values, pieces = best_pieces(logits, tokens.size(1) + 1)
     highest = values[..., :1].clone()
     if any(at_limit):
         limited = torch.tensor(at_limit, device=logits.device)
         values[limited], pieces[limited] = _NEVER, steps.eos_id
         values[limited, :, 0] = logits[limited, :, steps.eos_id]
     # A hypothesis whose numbers went wrong (NaN) must not win.
-    return (values - _normaliser(logits, highest)).nan_to_num(nan=_NEVER, neginf=_NEVER), pieces
-
-
-def _normaliser(logits: Tensor, highest: Tensor) -> Tensor:
-    """Return the logarithm of the sum of exponentials [M, K, 1] of `logits`, which are overwritten.
-
-    `logsumexp` would look for the maximum again and make temporaries of the vocabulary's size, and PyTorch
-    vectorises `exp2` better than `exp`.
-    """
-    return logits.sub_(highest).mul_(_LOG2_E).exp2_().sum(dim=-1, keepdim=True).log_().add_(highest)
+    return (values - normaliser(logits, highest)).nan_to_num(nan=_NEVER, neginf=_NEVER), pieces

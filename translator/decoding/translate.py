@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from translator.config import DecodingSettings
-from translator.decoding.batching import translate_ids
+from translator.decoding.engine import translate_ids
 from translator.decoding.steps import Steps, TransformerSteps
 from translator.runtime.console import warn
 from translator.text import choose_tag, describe_lines, with_tag

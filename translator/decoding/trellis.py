@@ -4,22 +4,10 @@ Everything stays on the device until `hypotheses` reads it once, at the end.
 Shapes: N sentences of the batch, M of them still searched, K hypotheses of each, L steps.
 """
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 
-
-@dataclass(frozen=True)
-class Hypothesis:
-    """A complete translation in piece ids, with its natural log-probability, end mark included."""
-
-    tokens: tuple[int, ...]
-    """Piece ids, without the end mark."""
-    log_probability: float
-    """Sum over the pieces and the end mark; NaN where it was not asked for."""
-    score: float
-    """`log_probability` divided by the length penalty: what hypotheses are ranked by."""
+from translator.decoding.request import Hypothesis
 
 
 class Trellis:

@@ -2,12 +2,11 @@
 
 from typing import Any
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from translator.config import DecodingSettings
-from translator.decoding import search_ids, token_batches, translate_ids
+from translator.decoding import token_batches, translate_ids
 
 
 @given(lengths=st.lists(st.integers(1, 50), max_size=40), budget=st.integers(1, 120))
@@ -49,12 +48,3 @@ def test_length_limits_follow_the_settings(table_steps: Any, random_table: Any) 
     assert [len(ids) for ids in translate_ids(steps, [[3], [3, 4, 5]], decoding)] == [3, 6]
     steps.max_length = 4
     assert [len(ids) for ids in translate_ids(steps, [[3], [3, 4, 5]], decoding)] == [3, 4]
-
-
-def test_n_best_is_at_most_the_beam(table_steps: Any, random_table: Any) -> None:
-    steps = table_steps(random_table(6, seed=1))
-    decoding = DecodingSettings(beam_size=3, max_length_extra=2)
-    (found,) = search_ids(steps, [[3]], decoding, n_best=3)
-    assert len(found) == 3
-    with pytest.raises(ValueError, match="n_best is 4; expected 1 to beam_size = 3"):
-        search_ids(steps, [[3]], decoding, n_best=4)
