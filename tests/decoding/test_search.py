@@ -15,27 +15,6 @@ PENALTIES = [LengthPenalty(kind, alpha) for kind in ("gnmt", "mean") for alpha i
 SOURCE = (7, 8)
 
 
-def plain_beam_search(
-    table: Any, source: tuple[int, ...], limit: int, width: int, penalty: LengthPenalty
-) -> list[tuple[float, tuple[int, ...]]]:
-    """The definition in a dozen lines: no tensors, no stopping, every complete hypothesis kept."""
-    live: list[tuple[float, tuple[int, ...]]] = [(0.0, ())]
-    complete = []
-    for length in range(limit + 1):
-        candidates = []
-        for total, prefix in live:
-            logits = table(source, prefix)
-            normaliser = math.log(sum(math.exp(logit) for logit in logits))
-            pieces = range(len(logits)) if length < limit else [EOS]
-            candidates += [(total + logits[piece] - normaliser, (*prefix, piece)) for piece in pieces]
-        candidates.sort(reverse=True)
-        complete += [
-            (total / penalty(length + 1.0), tokens[:-1]) for total, tokens in candidates[:width] if tokens[-1] == EOS
-        ]
-        live = [candidate for candidate in candidates if candidate[1][-1] != EOS][:width]
-    return sorted(complete, reverse=True)
-
-
 @pytest.mark.parametrize("penalty", PENALTIES, ids=str)
 @pytest.mark.parametrize(("vocabulary", "limit", "spare"), [(4, 4, 0), (4, 5, 0), (5, 3, 70), (6, 3, 0)])
 def test_wide_beam_equals_exhaustive_enumeration(
@@ -71,6 +50,7 @@ def test_wide_beam_equals_exhaustive_enumeration(
 def test_narrow_beam_equals_a_plain_search_without_stopping(
     table_steps: Any,
     random_table: Any,
+    plain_beam_search: Any,
     seed: int,
     vocabulary: int,
     limit: int,
@@ -81,7 +61,7 @@ def test_narrow_beam_equals_a_plain_search_without_stopping(
 ) -> None:
     table = random_table(vocabulary, seed, end_bias=end_bias)
     count = 1 if best_only else width
-    expected = plain_beam_search(table, SOURCE, limit, width, penalty)[:count]
+    expected = plain_beam_search(table, width, penalty)(SOURCE, limit)[:count]
     (found,) = beam_search(table_steps(table), [SOURCE], [limit], beam_size=width, penalty=penalty, n_best=count)
     assert [hypothesis.tokens for hypothesis in found] == [tokens for _, tokens in expected]
     scores = [hypothesis.score for hypothesis in found]
@@ -91,6 +71,61 @@ def test_narrow_beam_equals_a_plain_search_without_stopping(
         total = table.log_probability(SOURCE, hypothesis.tokens)
         assert hypothesis.log_probability == pytest.approx(total, abs=1e-5)
         assert hypothesis.score == pytest.approx(total / penalty(len(hypothesis.tokens) + 1.0), abs=1e-5)
+
+
+@given(
+    seed=st.integers(0, 10_000),
+    vocabulary=st.integers(3, 7),
+    limit=st.integers(1, 6),
+    groups=st.integers(2, 4),
+    size=st.integers(1, 3),
+    best_only=st.booleans(),
+    penalty=st.sampled_from(PENALTIES),
+    diversity_penalty=st.sampled_from([0.0, 0.5, 3.0, 50.0]),
+    end_bias=st.sampled_from([-2.0, 0.0, 2.0]),
+)
+@settings(max_examples=100, deadline=None)
+def test_groups_equal_a_plain_search_without_stopping(
+    table_steps: Any,
+    random_table: Any,
+    plain_beam_search: Any,
+    seed: int,
+    vocabulary: int,
+    limit: int,
+    groups: int,
+    size: int,
+    best_only: bool,
+    penalty: LengthPenalty,
+    diversity_penalty: float,
+    end_bias: float,
+) -> None:
+    table = random_table(vocabulary, seed, end_bias=end_bias)
+    width = groups * size
+    count = 1 if best_only else width
+    expected = plain_beam_search(table, width, penalty, groups, diversity_penalty)(SOURCE, limit)[:count]
+    (found,) = beam_search(
+        table_steps(table), [SOURCE], [limit],
+        beam_size=width, penalty=penalty, n_best=count, groups=groups, diversity_penalty=diversity_penalty,
+    )  # fmt: skip
+    assert [hypothesis.tokens for hypothesis in found] == [tokens for _, tokens in expected]
+    assert [hypothesis.score for hypothesis in found] == pytest.approx([score for score, _ in expected], abs=1e-5)
+    for hypothesis in found:
+        assert hypothesis.log_probability == pytest.approx(table.log_probability(SOURCE, hypothesis.tokens), abs=1e-5)
+
+
+def test_groups_begin_with_different_pieces_when_the_same_cost_too_much(table_steps: Any) -> None:
+    logits = [0.0, -1.0, -9.0, 3.0, 2.0, 1.0]
+    steps = table_steps(lambda _, prefix: logits if not prefix else [-9.0, -9.0, 5.0, 0.0, 0.0, 0.0])
+    found = {
+        diversity_penalty: beam_search(
+            steps, [SOURCE], [5],
+            beam_size=3, penalty=LengthPenalty(), n_best=3, groups=3, diversity_penalty=diversity_penalty,
+        )[0]
+        for diversity_penalty in (0.0, 1.5, 50.0)
+    }  # fmt: skip
+    # Without a cost all groups begin alike; with a small one the second finds another piece, and the third the first.
+    first_pieces = {cost: {hypothesis.tokens[0] for hypothesis in hypotheses} for cost, hypotheses in found.items()}
+    assert first_pieces == {0.0: {3}, 1.5: {3, 4}, 50.0: {3, 4, 5}}
 
 
 def probabilities(*values: float) -> list[float]:
@@ -148,6 +183,7 @@ def test_length_limit_ends_every_hypothesis(table_steps: Any, random_table: Any,
     order=st.permutations(range(6)),
     size=st.integers(1, 6),
     width=st.integers(1, 4),
+    groups=st.sampled_from([1, 2]),
     penalty=st.sampled_from(PENALTIES),
 )
 @settings(max_examples=60, deadline=None)
@@ -158,14 +194,16 @@ def test_neighbours_do_not_matter(
     order: list[int],
     size: int,
     width: int,
+    groups: int,
     penalty: LengthPenalty,
 ) -> None:
+    width *= groups
     table = random_table(5, seed)
     sources = [(place, place) for place in order[:size]]
     limits = [1 + place for place in order[:size]]
-    together = search(table_steps(table), sources, limits, width, penalty)
+    together = search(table_steps(table), sources, limits, width, penalty, groups)
     for source, limit, hypothesis in zip(sources, limits, together, strict=True):
-        (alone,) = search(table_steps(table), [source], [limit], width, penalty)
+        (alone,) = search(table_steps(table), [source], [limit], width, penalty, groups)
         assert alone.tokens == hypothesis.tokens
         # Sums over rows of another shape may round otherwise.
         assert alone.log_probability == pytest.approx(hypothesis.log_probability, abs=1e-5)
@@ -186,11 +224,12 @@ def test_greedy_follows_the_most_probable_piece(
         expected = (*expected, piece)
     penalty = LengthPenalty("mean", 0.5)
     (found,) = greedy_search(table_steps(table), [SOURCE], [limit], penalty=penalty)
+    assert found is not None
     assert found.tokens == expected
     assert found.log_probability == pytest.approx(table.log_probability(SOURCE, expected), abs=1e-5)
     assert found.score == pytest.approx(found.log_probability / penalty(len(expected) + 1.0), abs=1e-5)
     (unscored,) = greedy_search(table_steps(table), [SOURCE], [limit])
-    assert unscored.tokens == expected
+    assert unscored is not None and unscored.tokens == expected
     assert math.isnan(unscored.score)
 
 
@@ -204,8 +243,9 @@ def test_finished_sentences_leave_the_batch(table_steps: Any, width: int) -> Non
 
     found = search(table_steps(logits), [(1,), (4,)], [20, 20], width, LengthPenalty("gnmt", 0.0))
     assert [hypothesis.tokens for hypothesis in found] == [(3,), (3, 3, 3, 3)]
-    assert seen.count((1,)) == 2 * width
-    assert seen.count((4,)) == 5 * width
+    # One hypothesis at the first step, `width` at all others.
+    assert seen.count((1,)) == 1 + width
+    assert seen.count((4,)) == 1 + 4 * width
 
 
 def test_numbers_that_went_wrong_yield_no_hypothesis(table_steps: Any) -> None:
@@ -215,10 +255,29 @@ def test_numbers_that_went_wrong_yield_no_hypothesis(table_steps: Any) -> None:
     assert sound[0].tokens == ()
 
 
+def test_numbers_that_went_wrong_yield_no_greedy_hypothesis(table_steps: Any) -> None:
+    steps = table_steps(lambda source, _: [math.nan] * 5 if source == (3,) else probabilities(0.9, 0.05, 0.05))
+    for penalty in (None, LengthPenalty()):
+        broken, sound = greedy_search(steps, [(3,), (4,)], [3, 3], penalty=penalty)
+        assert broken is None
+        assert sound is not None and sound.tokens == ()
+
+
+def test_nothing_is_searched_for_no_sources(table_steps: Any) -> None:
+    steps = table_steps(lambda *_: [])
+    assert beam_search(steps, [], [], beam_size=2, penalty=LengthPenalty()) == []
+    assert greedy_search(steps, [], []) == []
+
+
 def search(
-    steps: Any, sources: Sequence[tuple[int, ...]], limits: list[int], width: int, penalty: LengthPenalty
+    steps: Any,
+    sources: Sequence[tuple[int, ...]],
+    limits: list[int],
+    width: int,
+    penalty: LengthPenalty,
+    groups: int = 1,
 ) -> list[Hypothesis]:
     if width == 1:
-        return greedy_search(steps, sources, limits, penalty=penalty)
-    found = beam_search(steps, sources, limits, beam_size=width, penalty=penalty)
+        return [found for found in greedy_search(steps, sources, limits, penalty=penalty) if found is not None]
+    found = beam_search(steps, sources, limits, beam_size=width, penalty=penalty, groups=groups, diversity_penalty=0.7)
     return [hypotheses[0] for hypotheses in found]

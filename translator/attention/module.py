@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from translator.attention.cache import DenseMemory, KeyValueCache
+from translator.attention.cache import Ancestry, DenseMemory, KeyValueCache
 from translator.attention.kernels import attend
 from translator.attention.layout import Layout
 from translator.attention.padded import attend_dense, length_bias, to_grid
@@ -94,12 +94,15 @@ class MultiHeadAttention(nn.Module):
             to_grid(projected.key, layout), to_grid(projected.value, layout), length_bias(layout, memory.dtype)
         )
 
-    def step_to_itself(self, states: Tensor, cache: KeyValueCache) -> Tensor:
-        """One decoding step of masked self-attention for `states` `[N, K, d_model]`, added to the cache."""
-        query, key, value = (part.flatten(0, 1) for part in self.project_all(states))  # [N * K, H, D]
+    def step_to_itself(self, states: Tensor, cache: KeyValueCache, ancestry: Ancestry) -> Tensor:
+        """One decoding step of masked self-attention for `states` `[N, K, d_model]`, added to the cache.
+
+        `ancestry` already counts this step.
+        """
+        query, key, value = (part.transpose(1, 2) for part in self.project_all(states))  # [N, H, K, D]
         keys, values = cache.append(key, value)
-        heads = attend_dense(query.unsqueeze(2), keys, values, None)  # [N * K, H, 1, D]
-        return self.output(heads.reshape(*states.shape[:2], -1))
+        heads = attend_dense(query, keys, values, ancestry.bias)
+        return self.output(heads.transpose(1, 2).flatten(2))
 
     def step_to_memory(self, states: Tensor, memory: DenseMemory) -> Tensor:
         """One decoding step of cross-attention: the K hypotheses of a sentence are K queries on one memory."""

@@ -252,10 +252,10 @@ class DecodingSettings(Settings):
     """Divisor of a hypothesis's log-probability: gnmt ((5 + n) / 6) ** alpha, mean n ** alpha."""
     length_alpha: NonNegativeFloat = 0.6
     """Exponent of the length penalty; 0 turns it off."""
-    max_length_factor: NonNegativeFloat = 1.0
+    max_length_factor: NonNegativeFloat = 2.0
     """A translation has at most factor * source pieces + `max_length_extra` pieces."""
-    max_length_extra: Annotated[Count, Field(ge=1)] = 50
-    """See `max_length_factor`."""
+    max_length_extra: Annotated[Count, Field(ge=1)] = 10
+    """See `max_length_factor`. A tight limit saves time: beam search stops when nothing within it could be better."""
     min_length_factor: NonNegativeFloat = 0.0
     """A translation has at least factor * source pieces + `min_length_extra` pieces."""
     min_length_extra: Count = 0

@@ -2,7 +2,10 @@
 
 from translator.decoding.engine import Engine, NativeEngine, token_batches, translate_ids
 from translator.decoding.penalty import LengthPenalty
+from translator.decoding.phrases import BannedText, Surfaces
 from translator.decoding.request import Hypothesis, Request
+from translator.decoding.rules import Rules
+from translator.decoding.sampling import sample_search, seed_of_source
 from translator.decoding.search import beam_search, greedy_search
 from translator.decoding.settings import read_call_settings, replace_stated, stated_machine
 from translator.decoding.steps import Steps, TransformerSteps
@@ -10,12 +13,15 @@ from translator.decoding.translate import translate_lines, translate_with
 from translator.text import decode_lines, open_input
 
 __all__ = [
+    "BannedText",
     "Engine",
     "Hypothesis",
     "LengthPenalty",
     "NativeEngine",
     "Request",
+    "Rules",
     "Steps",
+    "Surfaces",
     "TransformerSteps",
     "beam_search",
     "decode_lines",
@@ -23,6 +29,8 @@ __all__ = [
     "open_input",
     "read_call_settings",
     "replace_stated",
+    "sample_search",
+    "seed_of_source",
     "stated_machine",
     "token_batches",
     "translate_ids",

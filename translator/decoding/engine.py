@@ -4,13 +4,21 @@ What an engine is given and returns is piece ids: it knows nothing of text or li
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache, partial
 from typing import Protocol
+
+import torch
 
 from translator.config import DecodingSettings
 from translator.decoding.penalty import LengthPenalty
+from translator.decoding.phrases import BannedText, Surfaces
 from translator.decoding.request import Hypothesis, Request
+from translator.decoding.rules import Rules
+from translator.decoding.sampling import sample_search, seed_of_source
 from translator.decoding.search import beam_search, greedy_search
 from translator.decoding.steps import Steps
+from translator.errors import ConfigError
 
 NOTHING = Hypothesis((), 0.0, 0.0)
 """The answer to a source without pieces."""
@@ -42,11 +50,18 @@ class Engine(Protocol):
 
 
 class NativeEngine:
-    """`Engine` over a step function."""
+    """`Engine` over a step function; batches of one call are searched by several threads at once.
 
-    def __init__(self, steps: Steps) -> None:
+    A thread of its own for a batch beats several threads for each matrix product, whose rows are few: PyTorch lets go
+    of the interpreter while it computes. A single batch gets them all.
+    """
+
+    def __init__(self, steps: Steps, vocabulary: Surfaces | None = None, workers: int = 1) -> None:
+        """`vocabulary` is what the target's pieces spell; without it text cannot be banned."""
         self.steps = steps
         self.longest_source = steps.max_length
+        self._banned_text = lru_cache(64)(partial(_banned_text, vocabulary))
+        self._pool = ThreadPoolExecutor(workers, "search", partial(torch.set_num_threads, 1)) if workers > 1 else None
 
     def search(
         self,
@@ -59,26 +74,66 @@ class NativeEngine:
         """See `Engine`."""
         results = [[NOTHING] for _ in requests]
         filled = [index for index, request in enumerate(requests) if len(request.source)]
-        penalty = LengthPenalty(settings.length_penalty, settings.length_alpha)
+        width = hypotheses_of(settings)
         # Each source counts with its end mark, once for every hypothesis.
-        lengths = [(len(requests[index].source) + 1) * settings.beam_size for index in filled]
-        for places in token_batches(lengths, settings.batch_tokens):
-            batch = [filled[place] for place in places]
-            texts = [requests[index].source for index in batch]
-            limits = [length_limit(self.steps, text, settings) for text in texts]
-            if settings.beam_size == 1:
-                best = greedy_search(self.steps, texts, limits, penalty=penalty if with_scores else None)
-                found = [[hypothesis] for hypothesis in best]
-            else:
-                found = beam_search(
-                    self.steps, texts, limits,
-                    beam_size=settings.beam_size, penalty=penalty, n_best=settings.n_best,
-                )  # fmt: skip
+        lengths = [(len(requests[index].source) + 1) * width for index in filled]
+        batches = [[filled[place] for place in places] for places in token_batches(lengths, settings.batch_tokens)]
+
+        def work(batch: list[int]) -> list[list[Hypothesis]]:
+            return self._search([requests[index] for index in batch], settings, with_scores)
+
+        answers = map(work, batches) if self._pool is None or len(batches) < 2 else self._pool.map(work, batches)
+        for batch, found in zip(batches, answers, strict=True):
             for index, hypotheses in zip(batch, found, strict=True):
                 results[index] = hypotheses
             if on_batch is not None:
                 on_batch(len(batch))
         return results
+
+    def _search(
+        self, requests: Sequence[Request], settings: DecodingSettings, with_scores: bool
+    ) -> list[list[Hypothesis]]:
+        sources = [request.source for request in requests]
+        limits = [length_limit(self.steps, source, settings) for source in sources]
+        rules = [self._rules(request, limit, settings) for request, limit in zip(requests, limits, strict=True)]
+        penalty = LengthPenalty(settings.length_penalty, settings.length_alpha)
+        if settings.search != "beam":
+            return sample_search(
+                self.steps, sources, limits, samples=hypotheses_of(settings), penalty=penalty, rules=rules,
+                seeds=[seed_of_source(settings.seed, source) for source in sources],
+                temperature=settings.temperature, top_k=settings.top_k, top_p=settings.top_p,
+            )  # fmt: skip
+        if settings.beam_size == 1:
+            best = greedy_search(self.steps, sources, limits, penalty=penalty if with_scores else None, rules=rules)
+            return [[hypothesis] if hypothesis is not None else [] for hypothesis in best]
+        return beam_search(
+            self.steps, sources, limits, beam_size=settings.beam_size, penalty=penalty, n_best=settings.n_best,
+            groups=settings.diverse_groups, diversity_penalty=settings.diversity_penalty, rules=rules,
+        )  # fmt: skip
+
+    def _rules(self, request: Request, limit: int, settings: DecodingSettings) -> Rules:
+        minimum = int(settings.min_length_factor * len(request.source)) + settings.min_length_extra
+        return Rules(
+            self.steps.eos_id,
+            prefix=request.prefix,
+            banned=self._banned_text(request.banned) if request.banned else None,
+            required=request.required,
+            block_ngrams=settings.block_ngrams,
+            repetition_penalty=settings.repetition_penalty,
+            # The limit stands above: a sentence must end somewhere.
+            minimum=min(minimum, limit),
+        )
+
+
+def _banned_text(vocabulary: Surfaces | None, phrases: tuple[str, ...]) -> BannedText:
+    if vocabulary is None:
+        raise ConfigError(["banned: this engine does not know what its pieces spell; leave it empty"])
+    return BannedText(vocabulary, phrases)
+
+
+def hypotheses_of(settings: DecodingSettings) -> int:
+    """Return how many hypotheses of each sentence are searched or drawn at a time."""
+    return {"beam": settings.beam_size, "sampling": settings.n_best, "mbr": settings.mbr_samples}[settings.search]
 
 
 def token_batches(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:

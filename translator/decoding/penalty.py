@@ -1,11 +1,11 @@
 """Length penalties: what a log-probability is divided by, so that long hypotheses can win."""
 
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
-from torch import Tensor
+import numpy as np
 
-Number = TypeVar("Number", float, Tensor)
+Number = TypeVar("Number", float, np.ndarray[Any, Any])
 
 
 @dataclass(frozen=True)

@@ -3,20 +3,28 @@
 A hypothesis is complete when it ends with the end mark; at the length limit nothing else may follow, so the
 log-probability of every hypothesis is that of a whole sentence.
 
-Shapes: N sentences of the batch, M of them still searched, K hypotheses of each, V vocabulary.
+Shapes: N sentences of the batch, M of them still searched, K hypotheses of each, V vocabulary, B branches.
 """
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from translator.decoding.candidates import best_pieces, normaliser
+from translator.decoding.choice import Chooser
 from translator.decoding.penalty import LengthPenalty
 from translator.decoding.request import Hypothesis
-from translator.decoding.steps import State, Steps
+from translator.decoding.rules import Rules
+from translator.decoding.steps import Steps
+from translator.decoding.tracking import RuleTracker
+from translator.decoding.transfer import to_host
 from translator.decoding.trellis import Trellis
+from translator.decoding.walk import Walkers, walk
 
 _NEVER = -math.inf
 
@@ -27,49 +35,24 @@ def greedy_search(
     limits: Sequence[int],
     *,
     penalty: LengthPenalty | None = None,
-) -> list[Hypothesis]:
+    rules: Sequence[Rules] | None = None,
+) -> list[Hypothesis | None]:
     """Follow the most probable piece until it is the end mark.
 
-    `sources` are piece ids without marks, none empty; hypothesis i has at most `limits[i]` pieces. Without a
-    penalty nothing but the largest logit is looked for, and log-probability and score are NaN.
+    `sources` are piece ids without marks, none empty; hypothesis i has at most `limits[i]` pieces and obeys `rules[i]`.
+    Without a penalty nothing but the largest logit is looked for, and log-probability and score are NaN.
+
+    Where the end comes before a required phrase, the most probable piece of one is taken instead, and so on until it is
+    complete; beams place such phrases better. None stands for a sentence to which its rules leave nothing, or whose
+    numbers went wrong.
     """
-    if not sources:
-        return []
-    device, longest = steps.device, max(limits)
-    with torch.inference_mode():
-        state = steps.start(sources, 1, longest + 1)
-        tokens = torch.full((len(sources), 1), steps.bos_id, device=device)  # [M, 1]
-        output = torch.full((len(sources), longest + 1), steps.eos_id, device=device)
-        totals = torch.zeros(len(sources), device=device)
-        rows, active = torch.arange(len(sources), device=device), list(range(len(sources)))
-        for length in range(longest + 1):
-            logits = steps.step(tokens, state)  # [M, 1, V]
-            best = tokens = logits.argmax(dim=-1)
-            at_limit = [limits[row] <= length for row in active]
-            if any(at_limit):
-                tokens = tokens.masked_fill(torch.tensor(at_limit, device=device)[:, None], steps.eos_id)
-            if penalty is not None:
-                logits = logits.float()
-                chosen, highest = (logits.gather(-1, ids.unsqueeze(-1)) for ids in (tokens, best))
-                totals[rows] += (chosen - normaliser(logits, highest)).flatten()
-            output[rows, length] = tokens.flatten()
-            ended = (tokens == steps.eos_id).flatten().tolist()
-            if any(ended):
-                keep = [place for place, over in enumerate(ended) if not over]
-                active = [active[place] for place in keep]
-                if not active:
-                    break
-                kept = torch.tensor(keep, device=device)
-                rows, tokens = rows[kept], tokens[kept]
-                state = steps.select(state, kept, torch.zeros_like(tokens))
-        # The first end mark of a row is where it ended: the columns after it were never written.
-        pieces = [row[: row.index(steps.eos_id)] for row in output.tolist()]
-        if penalty is None:
-            return [Hypothesis(tuple(ids), math.nan, math.nan) for ids in pieces]
-        return [
-            Hypothesis(tuple(ids), total, total / penalty(len(ids) + 1.0))
-            for ids, total in zip(pieces, totals.tolist(), strict=True)
-        ]
+    found = walk(steps, sources, limits, 1, _most_probable, penalty, rules)
+    return [hypotheses[0] if hypotheses else None for hypotheses in found]
+
+
+def _most_probable(logits: Tensor, walkers: Walkers) -> tuple[Tensor, Tensor]:
+    highest, tokens = best_pieces(logits, 1)
+    return tokens.squeeze(-1), highest
 
 
 def beam_search(
@@ -80,6 +63,9 @@ def beam_search(
     beam_size: int,
     penalty: LengthPenalty,
     n_best: int = 1,
+    groups: int = 1,
+    diversity_penalty: float = 0.0,
+    rules: Sequence[Rules] | None = None,
 ) -> list[list[Hypothesis]]:
     """Search for the `n_best` hypotheses of every sentence, best first.
 
@@ -91,63 +77,109 @@ def beam_search(
     reach: log-probabilities only fall and the penalty only grows, so a live hypothesis of log-probability s
     scores at most s / penalty(limit + 1). The `n_best` are therefore those of a search without stopping.
 
+    With several `groups` (diverse beam search, Vijayakumar et al. 2018; they divide `beam_size`) each has K / groups
+    hypotheses and chooses among their continuations, one group after the other. Before it compares them, it takes off
+    `diversity_penalty` for every hypothesis of the groups before it that goes on with the same piece at this step. The
+    end mark costs nothing, and nothing that was taken off counts at later steps or in the result: there the complete
+    hypotheses of all groups, without duplicates, are ranked by the score that they would have without groups.
+
+    The `rules[i]` of sentence i narrow what may follow; repetition penalties are taken off whatever is compared, the
+    score included, but not the log-probability. Among hypotheses with and without required phrases the beam is shared
+    out (see `RuleTracker.shared`). All of it only lowers scores, so the rule for stopping holds.
+
     `sources` are piece ids without marks, none empty; those of sentence i have at most `limits[i]` pieces.
-    Fewer than `n_best` come back where there are not that many (of non-zero probability).
+    Fewer than `n_best` come back where there are not that many (of non-zero probability and within the rules).
     """
     if not sources:
         return []
-    device, width, longest = steps.device, beam_size, max(limits)
+    longest, device = max(limits), steps.device
+    tracker = RuleTracker.of(rules, steps.eos_id)
+    choose = Chooser(beam_size, steps.eos_id, groups, diversity_penalty)
+    trellis = Trellis(len(sources), beam_size, longest + 1, n_best, repeats=groups > 1)
+    rows, ceilings = np.arange(len(sources)), np.array(limits)  # [M]
+    largest_penalty = penalty(ceilings + 1.0)  # [M]
+    # Beams are shared out on the host.
+    home = torch.device("cpu") if tracker is not None and tracker.requires else device
     with torch.inference_mode():
-        state = steps.start(sources, width, longest + 1)
-        trellis = Trellis(len(sources), width, longest + 1, device)
-        tokens = torch.full((len(sources), width), steps.bos_id, device=device)  # [M, K]
-        # All hypotheses of a sentence begin alike: only the first is alive at the first step.
-        live = torch.full((len(sources), width), _NEVER, device=device)
-        live[:, 0] = 0.0
-        largest_penalty = penalty(torch.tensor([limit + 1.0 for limit in limits], device=device))  # [M]
-        rows, active = torch.arange(len(sources), device=device), list(range(len(sources)))
+        state = steps.start(sources, beam_size, longest + 1)
+        tokens = torch.full((len(sources), 1), steps.bos_id, device=device)  # [M, K]
+        live = torch.zeros(len(sources), 1, dtype=torch.float64, device=home)
         for length in range(longest + 1):
-            values, pieces = _continuations(steps, tokens, state, [limits[row] <= length for row in active])
-            branches = pieces.size(-1)
-            candidates = (live.unsqueeze(-1) + values).flatten(1)  # [M, K * branches]
-            # Each hypothesis ends once, so among the best 2K are the best K that do not end.
-            candidates, places = candidates.topk(2 * width, dim=-1)
-            parents = places // branches
-            pieces = pieces.flatten(1).gather(1, places)
-            ends = pieces == steps.eos_id
+            logits = steps.step(tokens, state).float()  # [M, K, V]
+            if tracker is None:
+                forced = np.where(ceilings <= length, steps.eos_id, -1)
+                values, pieces = _continuations(logits, beam_size + 1, forced)
+            else:
+                forced = tracker.forced(length, ceilings)
+                values, pieces = _ruled_continuations(logits.contiguous(), beam_size + 1, forced, tracker)
+            chosen = choose(live.unsqueeze(-1) + values.to(home), pieces.to(home), tracker)
+            endings, ended, totals, parents, pieces_now = to_host(chosen)
+            trellis.extend(length, rows, parents, pieces_now)
+            for place, column in np.argwhere(endings > _NEVER).tolist():
+                total = float(endings[place, column])
+                score = total / penalty(length + 1.0)
+                trellis.finish(int(rows[place]), length, int(ended[place, column]), total, score)
+            keep = np.flatnonzero(trellis.thresholds[rows] < totals.max(axis=1) / largest_penalty)
+            if not len(keep):
+                break
+            live, tokens, kept = chosen.live, chosen.tokens.to(device), None
+            next_parents = chosen.parents.to(device)
+            fewer = len(keep) < len(rows)
+            if fewer:
+                rows, ceilings, largest_penalty = rows[keep], ceilings[keep], largest_penalty[keep]
+                kept = torch.from_numpy(keep).to(device)
+                live, next_parents, tokens = live[kept], next_parents[kept], tokens[kept]
+            state = steps.select(state, kept, next_parents)
+            if tracker is not None:
+                tracker.advance(keep if fewer else None, parents[keep], pieces_now[keep])
+    return [_hypotheses(trellis, row, rules[row] if rules else None) for row in range(len(sources))]
 
-            ending = candidates[:, :width].masked_fill(~ends[:, :width], _NEVER)
-            trellis.finish(length, rows, parents[:, :width], ending, ending / penalty(length + 1.0))
 
-            live, order = candidates.masked_fill(ends, _NEVER).topk(width, dim=-1)
-            parents, tokens = parents.gather(1, order), pieces.gather(1, order)
-            trellis.extend(length, rows, parents, tokens)
+def _continuations(logits: Tensor, count: int, forced: NDArray[Any]) -> tuple[Tensor, Tensor]:
+    """Return the log-probabilities and ids [M, K, B] of the best next pieces of every hypothesis.
 
-            done = (trellis.scores[rows, n_best - 1] >= live[:, 0] / largest_penalty).tolist()
-            kept = None
-            if any(done):
-                keep = [place for place, over in enumerate(done) if not over]
-                active = [active[place] for place in keep]
-                if not active:
-                    break
-                kept = torch.tensor(keep, device=device)
-                rows, largest_penalty = rows[kept], largest_penalty[kept]
-                live, parents, tokens = live[kept], parents[kept], tokens[kept]
-            state = steps.select(state, kept, parents)
-        return trellis.hypotheses(n_best)
-
-
-def _continuations(steps: Steps, tokens: Tensor, state: State, at_limit: list[bool]) -> tuple[Tensor, Tensor]:
-    """Return the log-probabilities and ids [M, K, K + 1] of the best next pieces of every hypothesis.
-
-    K + 1 of them hold the best K, and the best K besides the end mark.
+    `count` K + 1 of them hold the best K, and the best K besides the end mark, also after diversity penalties for less
+    than K of them. Where a piece is `forced` [M] (-1: none), it is the only one.
     """
-    logits = steps.step(tokens, state).float()  # [M, K, V]
-    values, pieces = best_pieces(logits, tokens.size(1) + 1)
-    highest = values[..., :1].clone()
-    if any(at_limit):
-        limited = torch.tensor(at_limit, device=logits.device)
-        values[limited], pieces[limited] = _NEVER, steps.eos_id
-        values[limited, :, 0] = logits[limited, :, steps.eos_id]
+    values, pieces = best_pieces(logits, count)
+    highest = values[..., :1]
+    values, pieces = _with_forced(logits, values, pieces, forced)
     # A hypothesis whose numbers went wrong (NaN) must not win.
-    return (values - normaliser(logits, highest)).nan_to_num(nan=_NEVER, neginf=_NEVER), pieces
+    return (values - normaliser(logits, highest)).nan_to_num_(nan=_NEVER, neginf=_NEVER), pieces
+
+
+def _ruled_continuations(
+    logits: Tensor, count: int, forced: NDArray[Any], tracker: RuleTracker
+) -> tuple[Tensor, Tensor]:
+    """As `_continuations`, within the rules, and with what brings required phrases forward besides."""
+    highest = logits.amax(dim=-1, keepdim=True)
+    with tracker.edited(logits, forced):
+        wanted = torch.from_numpy(tracker.wanted()).to(logits.device)  # [M, K, W]
+        # So many that besides all the wanted ones there are still `count`.
+        values, pieces = best_pieces(logits, count + wanted.size(-1))
+        if wanted.size(-1):
+            known = (wanted.unsqueeze(-1) == pieces.unsqueeze(-2)).any(dim=-1) | (wanted < 0)
+            wanted = wanted.clamp(min=0)
+            values = torch.cat([values, logits.gather(-1, wanted).masked_fill(known, _NEVER)], dim=-1)
+            pieces = torch.cat([pieces, wanted], dim=-1)
+        values, pieces = _with_forced(logits, values, pieces, forced)
+    return (values - normaliser(logits, highest)).nan_to_num_(nan=_NEVER, neginf=_NEVER), pieces
+
+
+def _with_forced(logits: Tensor, values: Tensor, pieces: Tensor, forced: NDArray[Any]) -> tuple[Tensor, Tensor]:
+    if not (forced >= 0).any():
+        return values, pieces
+    only = torch.from_numpy(forced).to(logits.device)[:, None, None]  # [M, 1, 1]
+    ids = only.clamp(min=0).expand_as(values[..., :1])
+    alone = logits.gather(-1, ids)
+    if (forced >= 0).all():
+        return alone, ids
+    first = torch.arange(values.size(-1), device=logits.device) == 0
+    return torch.where(only < 0, values, torch.where(first, alone, _NEVER)), torch.where(only < 0, pieces, ids)
+
+
+def _hypotheses(trellis: Trellis, row: int, rules: Rules | None) -> list[Hypothesis]:
+    return [
+        Hypothesis(tokens, total + (rules.charge(tokens) if rules else 0.0), score)
+        for tokens, total, score in trellis.complete(row)
+    ]

@@ -3,7 +3,7 @@
 Every search is written over `Steps`, so that it is tested on a table of numbers and works for whatever can
 say what comes next: a Transformer here, an ensemble or another engine elsewhere.
 
-Shapes: N sentences, K hypotheses of each, V vocabulary.
+Shapes: N sentences, K hypotheses of each (one at first), V vocabulary.
 """
 
 from collections.abc import Sequence
@@ -39,9 +39,9 @@ class Steps(Protocol):
         ...
 
     def start(self, sources: Sequence[Sequence[int]], width: int, capacity: int) -> State:
-        """Begin N sentences (piece ids without marks, none empty) of `width` hypotheses each.
+        """Begin N sentences (piece ids without marks, none empty) with one hypothesis each.
 
-        `step` will be called at most `capacity` times.
+        `select` will make at most `width` hypotheses of it; `step` will be called at most `capacity` times.
         """
         ...
 
@@ -53,9 +53,10 @@ class Steps(Protocol):
         ...
 
     def select(self, state: State, sentences: Tensor | None, parents: Tensor) -> State:
-        """Keep M sentences, rows [M] of the current ones (None: all, in order), and reorder their hypotheses.
+        """Keep M sentences, rows [M] of the current ones (None: all, in order), and choose their hypotheses anew.
 
-        Hypothesis k of sentence m continues the current hypothesis `parents[m, k]` of that sentence.
+        Hypothesis k of sentence m continues the current hypothesis `parents[m, k]` of that sentence. There may be more
+        or fewer of them than before.
         """
         ...
 
@@ -111,6 +112,4 @@ class TransformerSteps:
             return self.model.logits(self.model.step(tokens, state))  # [N, K, V]
 
     def select(self, state: State, sentences: Tensor | None, parents: Tensor) -> State:
-        if sentences is None:
-            sentences = torch.arange(parents.size(0), device=parents.device)
         return state.select(sentences, parents)

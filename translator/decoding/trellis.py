@@ -1,60 +1,74 @@
 """What a beam search has chosen so far, as back-pointers, so that no hypothesis is copied while it grows.
 
-Everything stays on the device until `hypotheses` reads it once, at the end.
+It lives in the host's memory: a search brings each step's choice there in any case, to see what is over.
 Shapes: N sentences of the batch, M of them still searched, K hypotheses of each, L steps.
 """
 
-import torch
-from torch import Tensor
+import math
+from bisect import bisect_right
+from operator import attrgetter
+from typing import Any, NamedTuple
 
-from translator.decoding.request import Hypothesis
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Ending(NamedTuple):
+    """A complete hypothesis: live hypothesis `parent` of the step before, and the end mark at `step`."""
+
+    loss: float
+    """Minus its score, so that the best come first."""
+    total: float
+    """What the search added up for it."""
+    step: int
+    parent: int
 
 
 class Trellis:
-    """Back-pointers of the live hypotheses and a pool of the K best complete ones of each sentence."""
+    """Back-pointers of the live hypotheses and the `count` best complete ones of each sentence."""
 
-    def __init__(self, sentences: int, width: int, steps: int, device: torch.device) -> None:
-        self.tokens = torch.zeros(steps, sentences, width, dtype=torch.int64, device=device)
-        self.parents = torch.zeros(steps, sentences, width, dtype=torch.int64, device=device)
-        # A free place in the pool has the score -inf.
-        self.scores = torch.full((sentences, width), float("-inf"), device=device)
-        self.log_probabilities = torch.full((sentences, width), float("-inf"), device=device)
-        self.ends = torch.zeros(sentences, width, 2, dtype=torch.int64, device=device)
+    def __init__(self, sentences: int, width: int, steps: int, count: int, repeats: bool = False) -> None:
+        """`repeats` says that live hypotheses of a sentence may be the same; complete ones never are."""
+        self._tokens = np.zeros((steps, sentences, width), np.int32)
+        self._parents = np.zeros((steps, sentences, width), np.int32)
+        self._complete: list[list[Ending]] = [[] for _ in range(sentences)]
+        self._count, self._repeats = count, repeats
+        # What a further hypothesis has to exceed.
+        self.thresholds = np.full(sentences, -math.inf)  # [N]
 
-    def extend(self, step: int, rows: Tensor, parents: Tensor, tokens: Tensor) -> None:
+    def extend(self, step: int, rows: NDArray[Any], parents: NDArray[Any], tokens: NDArray[Any]) -> None:
         """Record that at `step` hypothesis k of sentence `rows[m]` is `parents[m, k]` plus `tokens[m, k]`."""
-        self.tokens[step, rows] = tokens
-        self.parents[step, rows] = parents
+        width = tokens.shape[1]
+        self._tokens[step, rows, :width] = tokens
+        self._parents[step, rows, :width] = parents
 
-    def finish(self, step: int, rows: Tensor, parents: Tensor, log_probabilities: Tensor, scores: Tensor) -> None:
-        """Offer candidates [M, C] that end at `step` after hypothesis `parents`; -inf is no offer."""
-        width = self.scores.size(1)
-        ends = torch.stack([torch.full_like(parents, step), parents], dim=-1)  # [M, C, 2]
-        # The earlier come first and the sort is stable: of two equal scores the one found first stays.
-        scores = torch.cat([self.scores[rows], scores], dim=1)
-        scores, order = scores.sort(dim=1, descending=True, stable=True)
-        order = order[:, :width]
-        self.scores[rows] = scores[:, :width]
-        log_probabilities = torch.cat([self.log_probabilities[rows], log_probabilities], dim=1)
-        self.log_probabilities[rows] = log_probabilities.gather(1, order)
-        ends = torch.cat([self.ends[rows], ends], dim=1)
-        self.ends[rows] = ends.gather(1, order.unsqueeze(-1).expand(-1, -1, 2))
+    def finish(self, row: int, step: int, parent: int, total: float, score: float) -> None:
+        """Offer the hypothesis of sentence `row` that ends at `step` after live hypothesis `parent`."""
+        # Of two equal scores the one found first stays.
+        if not score > self.thresholds[row]:
+            return
+        complete = self._complete[row]
+        if self._repeats and any(
+            other.step == step and self.tokens(row, step, other.parent) == self.tokens(row, step, parent)
+            for other in complete
+        ):
+            return
+        ending = Ending(-score, total, step, parent)
+        complete.insert(bisect_right(complete, ending.loss, key=attrgetter("loss")), ending)
+        del complete[self._count :]
+        if len(complete) == self._count:
+            self.thresholds[row] = -complete[-1].loss
 
-    def hypotheses(self, count: int) -> list[list[Hypothesis]]:
-        """Read at most `count` complete hypotheses of every sentence, best first."""
-        tokens, parents = self.tokens.cpu().numpy(), self.parents.cpu().numpy()
-        scores, log_probabilities = self.scores.tolist(), self.log_probabilities.tolist()
-        results = []
-        for sentence, ends in enumerate(self.ends.tolist()):
-            found = []
-            for place, (step, parent) in enumerate(ends[:count]):
-                if scores[sentence][place] == float("-inf"):
-                    break
-                pieces = []
-                for earlier in range(step - 1, -1, -1):
-                    pieces.append(int(tokens[earlier, sentence, parent]))
-                    parent = parents[earlier, sentence, parent]
-                log_probability, score = log_probabilities[sentence][place], scores[sentence][place]
-                found.append(Hypothesis(tuple(pieces[::-1]), log_probability, score))
-            results.append(found)
-        return results
+    def tokens(self, row: int, step: int, parent: int) -> tuple[int, ...]:
+        """The pieces, before `step`, of the hypothesis of sentence `row` that was `parent` then."""
+        pieces = []
+        for earlier in range(step - 1, -1, -1):
+            pieces.append(int(self._tokens[earlier, row, parent]))
+            parent = self._parents[earlier, row, parent]
+        return tuple(pieces[::-1])
+
+    def complete(self, row: int) -> list[tuple[tuple[int, ...], float, float]]:
+        """The complete hypotheses of sentence `row`, best first: pieces, total, score."""
+        return [
+            (self.tokens(row, ending.step, ending.parent), ending.total, -ending.loss) for ending in self._complete[row]
+        ]

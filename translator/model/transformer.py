@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from translator.attention import DenseMemory, KeyValueCache, Layout, Packed
+from translator.attention import Ancestry, DenseMemory, KeyValueCache, Layout, Packed
 from translator.config import ModelSettings
 from translator.model.embedding import Embedding, LearnedPositions, SinusoidalPositions
 from translator.model.layers import DecoderLayer, EncoderLayer
@@ -23,23 +23,19 @@ class DecoderState:
 
     caches: list[KeyValueCache]
     memories: list[DenseMemory]
+    ancestry: Ancestry
     length: int = 0
 
-    def select(self, sentences: Tensor, parents: Tensor) -> "DecoderState":
-        """Keep `sentences` `[M]`; hypothesis k of the m-th continues its hypothesis `parents[m, k]`.
+    def select(self, sentences: Tensor | None, parents: Tensor) -> "DecoderState":
+        """Keep `sentences` `[M]` (None: all); hypothesis k of the m-th continues its hypothesis `parents[m, k]`.
 
-        Only the caches follow the hypotheses. The memory is touched when sentences leave.
+        There may be more or fewer hypotheses than before. Only when sentences leave are keys, values and memory touched.
         """
-        rows = (sentences[:, None] * self._width + parents).flatten()
-        caches = [cache.select(rows) for cache in self.caches]
-        memories = self.memories
-        if len(sentences) != memories[0].key.shape[0]:
+        caches, memories = self.caches, self.memories
+        if sentences is not None:
+            caches = [cache.select(sentences) for cache in caches]
             memories = [memory.select(sentences) for memory in memories]
-        return DecoderState(caches, memories, self.length)
-
-    @property
-    def _width(self) -> int:
-        return self.caches[0].key.shape[0] // self.memories[0].key.shape[0]
+        return DecoderState(caches, memories, self.ancestry.select(sentences, parents), self.length)
 
 
 class Transformer(nn.Module):
@@ -92,20 +88,21 @@ class Transformer(nn.Module):
         return functional.linear(states, self.output_weight)
 
     def start(self, memory: Tensor, layout: Layout, width: int, capacity: int) -> DecoderState:
-        """Begin to decode `width` hypotheses for every sentence, of at most `capacity` steps."""
+        """Begin one hypothesis for every sentence, of at most `capacity` steps; a step may make `width` of it."""
         memories = [layer.cross_attention.dense_memory(memory, layout) for layer in self._decoder]
-        rows = layout.num_sentences * width
+        slots = 1 + (capacity - 1) * width
         caches = [
-            KeyValueCache.empty(memories[0].key, rows, attention.num_heads, capacity, attention.head_dim)
+            KeyValueCache.empty(memories[0].key, layout.num_sentences, attention.num_heads, slots, attention.head_dim)
             for attention in (layer.self_attention for layer in self._decoder)
         ]
-        return DecoderState(caches, memories)
+        return DecoderState(caches, memories, Ancestry())
 
     def step(self, tokens: Tensor, state: DecoderState) -> Tensor:
         """Decoder output `[N, K, d_model]` for the next tokens `[N, K]`; `state` moves on by one position."""
         states = self.target_embedding.step(tokens, state.length)
+        state.ancestry.append(state.caches[0].key, tokens.size(1))
         for layer, cache, memory in zip(self._decoder, state.caches, state.memories, strict=True):
-            states = layer.step(states, cache, memory)
+            states = layer.step(states, cache, state.ancestry, memory)
         state.length += 1
         return self.decoder_norm(states)
 

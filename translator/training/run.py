@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import math
 from pathlib import Path
 
 import torch
@@ -11,6 +12,7 @@ from translator.checkpoints import (
     RunDirectory,
     average_checkpoints,
     explained_disk_errors,
+    load_bundle,
     merit,
     read_checkpoint,
     read_final,
@@ -22,6 +24,7 @@ from translator.checkpoints.space import checkpoints_bytes, report_space
 from translator.config import Config, parse_start, prepared_directory, read_run_config, run_directory, write_config
 from translator.config.load import changed_settings
 from translator.data import PreparedData, prepare
+from translator.decoding.alignment_head import keep_alignment_head, learn_alignment_head
 from translator.errors import CheckpointError, ConfigError
 from translator.runtime.console import say
 from translator.runtime.device import Machine, choose_machine, hint_about_precision
@@ -43,6 +46,7 @@ _CHANGEABLE = (
     "training.keep_", "training.average_", "training.log_every", "training.tensorboard", "training.batch_tokens",
     "training.accumulate", "training.sharded",
 )  # fmt: skip
+_ALIGNED_PAIRS = 300
 
 
 @dataclasses.dataclass(frozen=True)
@@ -191,6 +195,7 @@ def _finish(trainer: Trainer) -> Checkpoint:
                 chosen = averaged
     if world.is_main:
         write_checkpoint(run.models / FINAL, chosen)
+        _learn_alignment(trainer)
     world.barrier()
     say(
         f"finished after {trainer.progress.step:,} steps, {trainer.progress.target_tokens:,} target tokens and "
@@ -199,6 +204,16 @@ def _finish(trainer: Trainer) -> Checkpoint:
         f"({chosen.state['signature']}); run {run.root}"
     )
     return chosen
+
+
+def _learn_alignment(trainer: Trainer) -> None:
+    """Choose by validation pairs which head alignments come from, so that no translation has to."""
+    # On the CPU, as the devices may be full, or hold but parts of the model.
+    bundle = load_bundle(trainer.run.root, device="cpu")
+    valid, chosen = trainer.validate.dataset, trainer.validate.decoded
+    chosen = chosen[:: math.ceil(len(chosen) / _ALIGNED_PAIRS)].tolist()
+    sources, targets = ([side(index).tolist() for index in chosen] for side in (valid.source, valid.target))
+    keep_alignment_head(bundle, learn_alignment_head(bundle, sources, targets))
 
 
 def _validated(trainer: Trainer, checkpoint: Checkpoint, title: str | None = None) -> Checkpoint:

@@ -1,0 +1,66 @@
+"""`translator score`: how probable a model finds given translations."""
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from translator.cli.arguments import CallSettings, Run, To, Weights, open_inputs
+
+
+class Form(StrEnum):
+    """What a line of output holds."""
+
+    text = "text"
+    tsv = "tsv"
+    jsonl = "jsonl"
+
+
+def score(
+    run: Run,
+    source: Annotated[Path, typer.Option(metavar="FILE", help="Source text; - is stdin.")],
+    target: Annotated[Path, typer.Option(metavar="FILE", help="Its translation, line by line; - is stdin.")],
+    form: Annotated[
+        Form,
+        typer.Option(
+            "--format",
+            help="text: the log-probability; tsv: log-probability, score, tokens and perplexity; "
+            "jsonl: pieces and their log-probabilities too.",
+        ),
+    ] = Form.text,
+    together_with: Annotated[
+        list[Path] | None, typer.Option("--with", metavar="RUN", help="Another run of an ensemble; repeatable.")
+    ] = None,
+    to: To = None,
+    settings: CallSettings = None,
+    weights: Weights = None,
+) -> None:
+    """Print the log-probability (in nats, end mark included) of every translation: as many lines as in the files."""
+    from translator.checkpoints import load_bundle
+    from translator.decoding import read_call_settings, replace_stated, stated_machine
+    from translator.decoding.scored_lines import Totals, format_line, pair_lines, score_lines
+    from translator.runtime.console import progress, say
+    from translator.text import decode_lines
+
+    if str(source) == str(target) == "-":
+        raise typer.BadParameter("only one of --source and --target can be stdin")
+    call = read_call_settings(settings or [])
+    (source_name, source_stream), (target_name, target_stream) = open_inputs([source, target])
+    bundles = [load_bundle(run, weights=weights, **stated_machine(call))]
+    bundles += [load_bundle(other, **stated_machine(call)) for other in together_with or []]
+    decoding = replace_stated(bundles[0].config.decoding, call)
+    lines = decode_lines(source_stream, source_name), decode_lines(target_stream, target_name)
+    pairs = pair_lines(*lines, (source_name, target_name))
+    totals, output = Totals(), sys.stdout.buffer
+    with progress(description="scoring", unit="line") as bar:
+
+        def on_progress(lines: int) -> None:
+            output.flush()
+            bar.update(lines)
+
+        for line in score_lines(bundles, pairs, decoding, to=to, on_progress=on_progress):
+            output.write(format_line(line, form).encode("utf-8") + b"\n")
+            totals.add(line)
+    say(str(totals))

@@ -1,0 +1,134 @@
+"""Which source word a target word comes from: links read off one head of the decoder's cross-attention.
+
+Legend: `N` sentences, `H` heads, `Lt`, `Ls` longest target and source, `P` target pieces of all sentences.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import TYPE_CHECKING, cast
+
+import torch
+from torch import Tensor
+
+from translator.attention import Layout, Packed, attention_weights, pack
+from translator.decoding.engine import token_batches
+
+if TYPE_CHECKING:
+    from translator.checkpoints import Bundle
+    from translator.model import Transformer
+    from translator.model.layers import DecoderLayer
+
+Pair = tuple[Sequence[int], Sequence[int]]
+"""Source and target in piece ids without marks; the source as the model gets it, its language tag included."""
+Aligner = Callable[[Sequence[Pair]], list[list[int]]]
+"""For every target piece of every pair, the place of a source piece; none where there is no source piece."""
+
+_BATCH_TOKENS = 4096
+_WORD = "\u2581"
+
+
+@dataclass(frozen=True)
+class AlignmentHead:
+    """A head of the cross-attention, counted from 1."""
+
+    layer: int
+    head: int
+    score: float | None = None
+    """Where it was learned: the share of the target's information that its links carry, 0 to 1."""
+    pairs: int = 0
+    """Sentence pairs that it was learned from."""
+
+
+def attention_aligner(bundle: "Bundle", head: AlignmentHead) -> Aligner:
+    """Return a function that links every target piece to the source piece that `head` looks at most to predict it.
+
+    A language tag has a place among the source pieces, but neither it nor the end mark is ever linked to. The function
+    passes the pairs through the model once, in batches, and may be called from several threads.
+    """
+
+    def align(pairs: Sequence[Pair]) -> list[list[int]]:
+        links: list[list[int]] = [[] for _ in pairs]
+        for indices, places in most_looked_at(bundle, pairs, [head.layer]):
+            for index, row in zip(indices, places[0, :, head.head - 1].tolist(), strict=True):
+                links[index] = row[: len(pairs[index][1])]
+        return links
+
+    return align
+
+
+def word_links(
+    source_pieces: Sequence[str], target_pieces: Sequence[str], links: Sequence[int]
+) -> list[tuple[int, int]]:
+    """Return the linked words (source, target), counted from 0, sorted, each once.
+
+    `links` are an `Aligner`'s. A word begins with every piece that begins with U+2581, and with the first piece; so
+    leave out a language tag before the source, and what it adds to the places.
+    """
+    source_words, target_words = _words(source_pieces), _words(target_pieces)
+    return sorted({(source_words[place], word) for place, word in zip(links, target_words, strict=False)})
+
+
+def pharaoh(links: Sequence[tuple[int, int]]) -> str:
+    """Write links (source, target) as `0-0 1-2`."""
+    return " ".join(f"{source}-{target}" for source, target in links)
+
+
+@torch.inference_mode()
+def most_looked_at(
+    bundle: "Bundle", pairs: Sequence[Pair], layers: Sequence[int]
+) -> Iterator[tuple[list[int], Tensor]]:
+    """Yield batches: indices of N pairs, and the places `[layers, N, H, Lt]` of the source pieces most looked at.
+
+    Pairs without a target piece, or without a source piece besides a language tag, are in no batch.
+    """
+    tokenizers, machine = bundle.tokenizers, bundle.machine
+    marks = [tokenizers.source.eos_id, *tokenizers.source.tags.values()]
+    usable = [index for index, (source, target) in enumerate(pairs) if len(target) and not set(source) <= set(marks)]
+    lengths = [max(map(len, pairs[index])) + 1 for index in usable]
+    for batch in token_batches(lengths, _BATCH_TOKENS):
+        indices = [usable[place] for place in batch]
+        source = pack([[*pairs[index][0], marks[0]] for index in indices]).to(machine.device)
+        # The last piece predicts nothing that is linked.
+        target = pack([[tokenizers.target.bos_id, *pairs[index][1][:-1]] for index in indices]).to(machine.device)
+        real = source.tokens.new_zeros(source.layout.mask.numel(), dtype=torch.bool)
+        real[source.layout.cells] = torch.isin(source.tokens, source.tokens.new_tensor(marks), invert=True)
+        hidden = ~real.view(source.layout.mask.shape)[:, None, None, :]  # [N, 1, 1, Ls]
+        with machine.autocast():
+            found = [
+                weights.masked_fill_(hidden, -1.0).argmax(-1)
+                for weights in _weights(bundle.model, source, target, layers)
+            ]
+        yield indices, torch.stack(found).cpu()
+
+
+def _weights(model: "Transformer", source: Packed, target: Packed, layers: Sequence[int]) -> Iterator[Tensor]:
+    """Yield the cross-attention weights `[N, H, Lt, Ls]` of some layers (from 1, rising) for known targets."""
+    memory, states = model.encode(source), model.target_embedding(target)
+    for number, layer in enumerate(cast("Sequence[DecoderLayer]", model.decoder_layers[: max(layers)]), start=1):
+        if number in layers:
+            yield layer_weights(layer, states, target.layout, memory, source.layout)
+        states = layer(states, target.layout, memory, source.layout)
+
+
+def layer_weights(
+    layer: "DecoderLayer", states: Tensor, layout: Layout, memory: Tensor, memory_layout: Layout
+) -> Tensor:
+    """Return the weights `[N, H, Lt, Ls]` with which a layer looks at the memory; see `DecoderLayer.forward`."""
+    states = layer.self_residual(states, lambda x: layer.self_attention.attend_to_itself(x, layout, causal=True))
+    attention, looked = layer.cross_attention, []
+
+    def look(x: Tensor) -> Tensor:
+        query, key = attention.project_query(x), attention.project_memory(memory, memory_layout).key
+        with torch.autocast(x.device.type, enabled=False):
+            looked.append(attention_weights(query, key, layout, memory_layout))
+        return x
+
+    # Where the queries come from is for the residual connection to say: it may normalise before the block.
+    layer.cross_residual(states, look)
+    return looked[0]
+
+
+def _words(pieces: Sequence[str]) -> list[int]:
+    """Number the word that each piece belongs to."""
+    return list(accumulate(int(place > 0 and piece.startswith(_WORD)) for place, piece in enumerate(pieces)))

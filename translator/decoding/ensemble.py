@@ -1,0 +1,76 @@
+"""Several models with one vocabulary that translate together: each next piece has the mean of their probabilities.
+
+Shapes: N sentences, K hypotheses of each, V vocabulary.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from translator.decoding.steps import State, Steps, TransformerSteps
+from translator.errors import ConfigError
+
+if TYPE_CHECKING:
+    from translator.checkpoints import Bundle
+
+
+class EnsembleSteps:
+    """`Steps` over the `steps` of several models, whose marks, vocabulary and device are the same."""
+
+    def __init__(self, steps: Sequence[Steps]) -> None:
+        self.members = tuple(steps)
+        self.bos_id, self.eos_id = self.members[0].bos_id, self.members[0].eos_id
+        limits = [member.max_length for member in self.members if member.max_length is not None]
+        self.max_length = min(limits, default=None)
+
+    @property
+    def device(self) -> torch.device:
+        return self.members[0].device
+
+    def start(self, sources: Sequence[Sequence[int]], width: int, capacity: int) -> State:
+        return [member.start(sources, width, capacity) for member in self.members]
+
+    def step(self, tokens: Tensor, state: State) -> Tensor:
+        """See `Steps`; the logits are the logarithms of the mean of the members' probabilities."""
+        total: Tensor | None = None
+        for member, own in zip(self.members, state, strict=True):
+            # In logarithms, so that a piece that all find improbable does not become impossible.
+            logits = member.step(tokens, own).float().log_softmax(dim=-1)  # [N, K, V]
+            total = logits if total is None else torch.logaddexp(total, logits)
+        assert total is not None
+        return total.sub_(math.log(len(self.members)))
+
+    def select(self, state: State, sentences: Tensor | None, parents: Tensor) -> State:
+        return [member.select(own, sentences, parents) for member, own in zip(self.members, state, strict=True)]
+
+
+def load_ensemble(bundles: Sequence["Bundle"]) -> EnsembleSteps:
+    """Join loaded runs, whose models may differ in shape; raise `ConfigError` where they cannot translate together."""
+    check_ensemble(bundles)
+    return EnsembleSteps([TransformerSteps.of(bundle) for bundle in bundles])
+
+
+def check_ensemble(bundles: Sequence["Bundle"]) -> None:
+    """Raise `ConfigError` that names every run that does not go with the first, and what differs."""
+    first, *others = bundles
+    problems = []
+    for other in others:
+        differences = [
+            f"the {side} vocabulary"
+            for side in ("source", "target")
+            if getattr(first.tokenizers, side).model != getattr(other.tokenizers, side).model
+        ]
+        if first.config.data.language_tags != other.config.data.language_tags:
+            differences.append("data.language_tags")
+        if first.machine != other.machine:
+            differences.append(f"the device or precision ({first.machine} and {other.machine})")
+        if differences:
+            problems.append(
+                f"with: {other.directory} differs from {first.directory} in {' and '.join(differences)}; an ensemble "
+                "needs runs on one device that were trained on one vocabulary (tokenizer.model of the first)"
+            )
+    if problems:
+        raise ConfigError(problems)
