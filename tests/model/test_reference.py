@@ -111,14 +111,14 @@ def test_step_by_step_equals_teacher_forced(norm: str, positions: str) -> None:
     targets = [[1, 20, 21, 22], [1, 22, 23, 24], [1, 30, 31, 32]]
     with torch.inference_mode():
         expected = model.logits(model(source, pack(targets))).view(3, 4, -1)
-        memory = model.encode(source)
-        width = 2
-        state = model.start(memory, source.layout, width, capacity=4)
-        columns = torch.tensor(targets)[:, None, :].expand(3, width, 4)
+        state = model.start(model.encode(source), source.layout, width=2, capacity=4)
+        columns = torch.tensor(targets)[:, None, :]
         for position in range(4):
             logits = model.logits(model.step(columns[:, :, position], state))
-            for hypothesis in range(width):
-                torch.testing.assert_close(logits[:, hypothesis], expected[:, position], atol=1e-5, rtol=1e-4)
+            torch.testing.assert_close(logits, expected[:, None, position].expand_as(logits), atol=1e-5, rtol=1e-4)
+            if position == 0:
+                state = state.select(None, torch.zeros(3, 2, dtype=torch.int64))
+                columns = columns.expand(3, 2, 4)
 
 
 def test_selected_hypotheses_go_on_as_their_parents() -> None:
@@ -126,7 +126,8 @@ def test_selected_hypotheses_go_on_as_their_parents() -> None:
     with torch.inference_mode():
         source = pack(SOURCES)
         state = model.start(model.encode(source), source.layout, 2, capacity=3)
-        model.step(torch.ones(3, 2, dtype=torch.int64), state)
+        model.step(torch.ones(3, 1, dtype=torch.int64), state)
+        state = state.select(None, torch.zeros(3, 2, dtype=torch.int64))
         first = torch.tensor([[20, 21], [22, 23], [24, 25]])
         model.step(first, state)
         state = state.select(torch.tensor([0, 2]), torch.tensor([[1, 1], [0, 1]]))
