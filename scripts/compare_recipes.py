@@ -17,8 +17,9 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from translator.checkpoints import RunDirectory, load_bundle, read_checkpoint
+from translator.checkpoints import RunDirectory, read_checkpoint
 from translator.config import load_config
+from translator.decoding import Translator
 from translator.evaluation import evaluate
 from translator.text import decode_lines, open_input
 from translator.training import train
@@ -48,8 +49,8 @@ def measure(config: Path, shared: list[str], own: str, seed: int, run: Path, tes
     directory = RunDirectory(run)
     last = read_checkpoint(directory.checkpoint(directory.steps()[-1]), with_optimizer=False).state
     final = read_checkpoint(directory.models / "final", with_optimizer=False).state
-    bundle = load_bundle(run)
-    result = evaluate(bundle, *test, bundle.config.decoding, metrics=("bleu",), tokenize=tokenize)
+    translator = Translator.load(run)
+    result = evaluate(translator, *test, translator.settings, metrics=("bleu",), tokenize=tokenize)
     found = {
         "minutes": last["seconds"] / 60.0,
         "tokens": last["target_tokens"],

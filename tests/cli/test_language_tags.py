@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from translator.checkpoints import Bundle, load_bundle
-from translator.decoding import translate_lines
+from translator.decoding import Translator
 from translator.errors import ConfigError
 from translator.evaluation import evaluate
 
@@ -69,13 +69,13 @@ def test_the_tag_decides_the_language(tagged_run: Path, call_program: Program) -
 
 
 def test_python_has_the_same_door(bundle: Bundle) -> None:
-    settings = bundle.config.decoding
-    assert list(translate_lines(bundle, SENTENCES["en"], settings, to="nl")) == SENTENCES["nl"]
-    result = evaluate(bundle, SENTENCES["en"], SENTENCES["de"], settings, to="de")
+    translator = Translator(bundle)
+    assert list(translator.translate(SENTENCES["en"], to="nl")) == SENTENCES["nl"]
+    result = evaluate(translator, SENTENCES["en"], SENTENCES["de"], translator.settings, to="de")
     assert (result.hypotheses, result.to) == (SENTENCES["de"], "de")
     # At once, not when the first line is asked for.
     with pytest.raises(ConfigError, match=r"choose one of de, nl \(--to LANGUAGE\)"):
-        translate_lines(bundle, ["a dog"], settings)
+        translator.translate(["a dog"])
 
 
 def test_what_looks_like_a_tag_is_text(tagged_run: Path, call_program: Program, bundle: Bundle) -> None:

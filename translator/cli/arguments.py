@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, BinaryIO
 
@@ -20,9 +21,32 @@ Weights = Annotated[
     str | None,
     typer.Option(metavar="NAME", help="final (the default), last, a step, or a name in RUN/models."),
 ]
+TogetherWith = Annotated[
+    list[Path] | None, typer.Option("--with", metavar="RUN", help="Another run of an ensemble; repeatable.")
+]
 To = Annotated[
     str | None,
     typer.Option(metavar="LANGUAGE", help="Language to translate into, for a run with data.language_tags."),
+]
+
+
+class Form(StrEnum):
+    """What a line of output holds."""
+
+    text = "text"
+    tsv = "tsv"
+    jsonl = "jsonl"
+
+
+class EngineChoice(StrEnum):
+    """What computes."""
+
+    native = "native"
+    ctranslate2 = "ctranslate2"
+
+
+EngineName = Annotated[
+    EngineChoice, typer.Option("--engine", help="ctranslate2 translates through that library, if it is installed.")
 ]
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from translator.cli.arguments import CallSettings, Run, To, Weights
+from translator.cli.arguments import CallSettings, EngineChoice, EngineName, Run, To, TogetherWith, Weights
 
 
 def evaluate(
@@ -27,16 +27,17 @@ def evaluate(
         ),
     ] = None,
     lowercase: Annotated[bool, typer.Option("--lowercase", help="Ignore case in all scores.")] = False,
+    together_with: TogetherWith = None,
+    engine: EngineName = EngineChoice.native,
     to: To = None,
     settings: CallSettings = None,
     weights: Weights = None,
 ) -> None:
     """Translate a test set and print BLEU, chrF2 and TER with their signatures."""
-    from translator.checkpoints import load_bundle
     from translator.config import read_run_config
-    from translator.decoding import read_call_settings, replace_stated, stated_machine
+    from translator.decoding import Translator, read_call_settings, replace_stated, stated_machine
     from translator.evaluation import default_tokenizer, named_test_set, open_test_set, record_evaluation
-    from translator.evaluation import evaluate as evaluate_bundle
+    from translator.evaluation import evaluate as evaluate_translator
     from translator.runtime.console import progress, say, warn
 
     call = read_call_settings(settings or [])
@@ -49,13 +50,15 @@ def evaluate(
         tested = named_test_set(test_set, language_pair or f"{data.source_language}-{data.target_language}")
     else:
         raise typer.BadParameter("expected --source FILE and --reference FILE, or --test-set NAME")
-    bundle = load_bundle(run, weights=weights, **stated_machine(call))
+    translator = Translator.load(
+        run, together_with=together_with or [], engine=engine.value, weights=weights, **stated_machine(call)
+    )
     with progress(description="translating", unit="line", total=len(tested.sources)) as bar:
-        evaluation = evaluate_bundle(
-            bundle,
+        evaluation = evaluate_translator(
+            translator,
             tested.sources,
             tested.references,
-            replace_stated(bundle.config.decoding, call),
+            replace_stated(translator.settings, call),
             tokenize=tokenize or default_tokenizer(to or data.target_language),
             lowercase=lowercase,
             to=to,
@@ -65,5 +68,5 @@ def evaluate(
         warn(message)
     for score in evaluation.scores:
         print(score)
-    hypotheses = record_evaluation(bundle, tested, evaluation)
+    hypotheses = record_evaluation(translator, tested, evaluation)
     say(f"the scores are kept in {run / 'scores.json'}, the translations in {hypotheses}")

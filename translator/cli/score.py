@@ -1,21 +1,12 @@
 """`translator score`: how probable a model finds given translations."""
 
 import sys
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from translator.cli.arguments import CallSettings, Run, To, Weights, open_inputs
-
-
-class Form(StrEnum):
-    """What a line of output holds."""
-
-    text = "text"
-    tsv = "tsv"
-    jsonl = "jsonl"
+from translator.cli.arguments import CallSettings, Form, Run, To, TogetherWith, Weights, open_inputs
 
 
 def score(
@@ -30,9 +21,7 @@ def score(
             "jsonl: pieces and their log-probabilities too.",
         ),
     ] = Form.text,
-    together_with: Annotated[
-        list[Path] | None, typer.Option("--with", metavar="RUN", help="Another run of an ensemble; repeatable.")
-    ] = None,
+    together_with: TogetherWith = None,
     to: To = None,
     settings: CallSettings = None,
     weights: Weights = None,

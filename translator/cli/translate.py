@@ -1,13 +1,25 @@
 """`translator translate`: lines in, lines out."""
 
 import sys
-from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from translator.cli.arguments import CallSettings, Run, To, Weights, open_inputs
+from translator.cli.arguments import (
+    CallSettings,
+    EngineChoice,
+    EngineName,
+    Form,
+    Run,
+    To,
+    TogetherWith,
+    Weights,
+    open_inputs,
+)
+
+if TYPE_CHECKING:
+    from translator.runtime.world import World
 
 
 def translate(
@@ -15,33 +27,51 @@ def translate(
     files: Annotated[
         list[Path] | None, typer.Argument(metavar="FILE", help="Text; by default stdin (also `-`).")
     ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="File instead of stdout; complete if it exists. The same command goes on with an interrupted one.",
+        ),
+    ] = None,
+    form: Annotated[
+        Form,
+        typer.Option(
+            "--format",
+            help="text: the best translation; tsv: line, rank, score, log-probability and text of each; "
+            "jsonl: pieces, alignment, time and warnings too.",
+        ),
+    ] = Form.text,
+    together_with: TogetherWith = None,
+    engine: EngineName = EngineChoice.native,
     to: To = None,
     settings: CallSettings = None,
     weights: Weights = None,
 ) -> None:
-    """Translate lines from files or stdin to stdout: as many out as in, in order."""
-    from translator.checkpoints import load_bundle
-    from translator.decoding import (
-        decode_lines,
-        read_call_settings,
-        replace_stated,
-        stated_machine,
-        translate_lines,
-    )
-    from translator.runtime.console import progress
+    """Translate lines from files or stdin: as many out as in, in order."""
+    from translator.decoding import Translator, read_call_settings, replace_stated, stated_machine, translate_inputs
+    from translator.runtime.launch import is_worker, launch
 
     call = read_call_settings(settings or [])
-    inputs = open_inputs(files)
-    bundle = load_bundle(run, weights=weights, **stated_machine(call))
-    decoding = replace_stated(bundle.config.decoding, call)
-    # A bar would cut into translations that appear on the same screen.
-    on_screen = sys.stdout.isatty()
-    with nullcontext() if on_screen else progress(description="translating", unit="line") as bar:
-        for name, stream in inputs:
-            # Somebody who types lines waits for each of them.
-            window = 1 if stream.isatty() else None
-            on_progress = None if bar is None else bar.update
-            lines = decode_lines(stream, name)
-            for line in translate_lines(bundle, lines, decoding, on_progress, to=to, window=window):
-                sys.stdout.buffer.write(line.encode("utf-8") + b"\n")
-                sys.stdout.buffer.flush()
+    if call.devices > 1 and not is_worker():
+        raise typer.Exit(launch(call.devices, call.device, ["-m", "translator", *sys.argv[1:]]))
+
+    from translator.runtime.world import join_world
+
+    with join_world() as world:
+        inputs = open_inputs(files) if world.is_main else []
+        _take_device(world, call.device)
+        translator = Translator.load(
+            run, together_with=together_with or [], engine=engine.value, weights=weights, **stated_machine(call)
+        )
+        replaced = replace_stated(translator.settings, call)
+        translate_inputs(translator, inputs, replaced, output=output, form=form.value, to=to, world=world)
+
+
+def _take_device(world: "World", device: str) -> None:
+    import torch
+
+    if world.size > 1 and device != "cpu" and torch.cuda.is_available():
+        world.device("cuda")

@@ -6,7 +6,7 @@ language code `no` is not False. `${NAME}` and `${NAME:-default}` are replaced f
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,15 +25,17 @@ _NULLS = {"", "null", "~", "none", "None"}
 RUN_CONFIG = "config.yaml"
 
 
-def load_config(path: str | Path | None = None, overrides: Sequence[str] = ()) -> Config:
-    """Read settings from a YAML file and dotted `KEY=VALUE` replacements.
+def load_config(
+    path: str | Path | None = None, overrides: Sequence[str] = (), values: Mapping[str, Any] | None = None
+) -> Config:
+    """Read settings from a YAML file (or Python `values` in its place) and dotted `KEY=VALUE` replacements.
 
     A preset that is named is applied; `preset: auto` waits until the number of pairs is known
     (`resolve_preset`). What a run that is started from decides is taken from it. Raises `ConfigError` with all
     mistakes, each with its name and what was expected.
     """
     problems: list[str] = []
-    values = _read_values(path, overrides, problems)
+    values = {**_read_values(path, overrides, problems), **(values or {})}
     try:
         config = _validate(values, problems)
     except ConfigError as error:

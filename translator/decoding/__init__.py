@@ -1,6 +1,8 @@
 """Decoding: search over a step function, batches of sentences, lines in and lines out."""
 
 from translator.decoding.engine import Engine, NativeEngine, token_batches, translate_ids
+from translator.decoding.inputs import translate_inputs
+from translator.decoding.lines import LineTranslator
 from translator.decoding.penalty import LengthPenalty
 from translator.decoding.phrases import BannedText, Surfaces
 from translator.decoding.request import Hypothesis, Request
@@ -9,24 +11,26 @@ from translator.decoding.sampling import sample_search, seed_of_source
 from translator.decoding.search import beam_search, greedy_search
 from translator.decoding.settings import read_call_settings, replace_stated, stated_machine
 from translator.decoding.steps import Steps, TransformerSteps
-from translator.decoding.translate import translate_lines, translate_with
-from translator.text import decode_lines, open_input
+from translator.decoding.translation import TranslatedLine, Translation
+from translator.decoding.translator import Translator
 
 __all__ = [
     "BannedText",
     "Engine",
     "Hypothesis",
     "LengthPenalty",
+    "LineTranslator",
     "NativeEngine",
     "Request",
     "Rules",
     "Steps",
     "Surfaces",
     "TransformerSteps",
+    "TranslatedLine",
+    "Translation",
+    "Translator",
     "beam_search",
-    "decode_lines",
     "greedy_search",
-    "open_input",
     "read_call_settings",
     "replace_stated",
     "sample_search",
@@ -34,6 +38,5 @@ __all__ = [
     "stated_machine",
     "token_batches",
     "translate_ids",
-    "translate_lines",
-    "translate_with",
+    "translate_inputs",
 ]

@@ -65,8 +65,13 @@ def word_links(
     `links` are an `Aligner`'s. A word begins with every piece that begins with U+2581, and with the first piece; so
     leave out a language tag before the source, and what it adds to the places.
     """
-    source_words, target_words = _words(source_pieces), _words(target_pieces)
+    source_words, target_words = word_numbers(source_pieces), word_numbers(target_pieces)
     return sorted({(source_words[place], word) for place, word in zip(links, target_words, strict=False)})
+
+
+def word_numbers(pieces: Sequence[str]) -> list[int]:
+    """Number the word that each piece belongs to, from 0."""
+    return list(accumulate(int(place > 0 and piece.startswith(_WORD)) for place, piece in enumerate(pieces)))
 
 
 def pharaoh(links: Sequence[tuple[int, int]]) -> str:
@@ -127,8 +132,3 @@ def layer_weights(
     # Where the queries come from is for the residual connection to say: it may normalise before the block.
     layer.cross_residual(states, look)
     return looked[0]
-
-
-def _words(pieces: Sequence[str]) -> list[int]:
-    """Number the word that each piece belongs to."""
-    return list(accumulate(int(place > 0 and piece.startswith(_WORD)) for place, piece in enumerate(pieces)))

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 from translator.config import DecodingSettings
 from translator.decoding.ensemble import check_ensemble
+from translator.decoding.formats import rounded
+from translator.decoding.lines import content_of
 from translator.decoding.penalty import LengthPenalty
 from translator.decoding.scoring import ScoredTarget, longest_side, perplexity, score_pairs
 from translator.decoding.steps import TransformerSteps
@@ -21,7 +23,6 @@ if TYPE_CHECKING:
 
 WINDOW = 1024
 """Lines that are sorted by length together; they bound the memory."""
-_DIGITS = 6
 
 
 @dataclass(frozen=True)
@@ -72,8 +73,8 @@ def _score_windows(
     unscored: dict[str, list[int]] = {}
     number = 0
     while block := list(itertools.islice(pairs, window)):
-        sources = tokenizers.source.encode([_content(source) for source, _ in block])
-        targets = tokenizers.target.encode([_content(target) for _, target in block])
+        sources = tokenizers.source.encode([content_of(source) for source, _ in block])
+        targets = tokenizers.target.encode([content_of(target) for _, target in block])
         scored = score_pairs(models, with_tag(sources, tag), targets, batch_tokens=settings.batch_tokens)
         for source, target, result in zip(sources, targets, scored, strict=True):
             number += 1
@@ -96,13 +97,6 @@ def _reason(source: Sequence[int], result: ScoredTarget | None, longest: float) 
     if not source:
         return "blank in the source but not in the target: there is nothing to translate"
     return f"longer than {longest} pieces on one side, the model's limit"
-
-
-def _content(line: str) -> str:
-    """Return what of a line the model should see, as when it is translated; nothing of a blank one."""
-    line = line.removesuffix("\n").removesuffix("\r")
-    # A lone surrogate (a half character from another program) has no UTF-8 form that a tokenizer could read.
-    return line.encode("utf-8", "replace").decode("utf-8") if line.strip() else ""
 
 
 def pair_lines(sources: Iterable[str], targets: Iterable[str], names: tuple[str, str]) -> Iterator[tuple[str, str]]:
@@ -154,18 +148,13 @@ def format_line(line: ScoredLine, form: str) -> str:
     """
     target = line.target
     figures = {
-        "log_probability": None if target is None else _rounded(target.log_probability),
-        "score": None if line.score is None else _rounded(line.score),
+        "log_probability": None if target is None else rounded(target.log_probability),
+        "score": None if line.score is None else rounded(line.score),
         "tokens": len(line.pieces),
-        "perplexity": None if target is None else _rounded(target.perplexity),
+        "perplexity": None if target is None else rounded(target.perplexity),
     }
     if form == "jsonl":
-        by_token = None if target is None else [_rounded(value) for value in target.log_probabilities]
+        by_token = None if target is None else [rounded(value) for value in target.log_probabilities]
         return json.dumps({**figures, "pieces": line.pieces, "log_probabilities": by_token}, ensure_ascii=False)
     columns = list(figures.values()) if form == "tsv" else [figures["log_probability"]]
     return "\t".join(map(json.dumps, columns))
-
-
-def _rounded(value: float) -> float:
-    # Adding nothing makes 0 of -0.
-    return round(value, _DIGITS) + 0.0

@@ -1,12 +1,12 @@
-"""Settings that are replaced for one call, such as `beam_size=4` or `device=cpu`."""
+"""Settings of decoding that are replaced for one call, such as `beam_size=4`, and which go together."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from translator.config import Config, DecodingSettings, load_config
 from translator.errors import ConfigError
 
-_MACHINE = ("device", "precision", "threads")
+_MACHINE = ("device", "precision", "threads", "devices")
 
 
 def read_call_settings(words: Sequence[str]) -> Config:
@@ -30,10 +30,35 @@ def read_call_settings(words: Sequence[str]) -> Config:
 
 def stated_machine(call: Config) -> dict[str, Any]:
     """Return the device, precision and threads that `call` states, as arguments of `load_bundle`."""
-    return {name: getattr(call, name) for name in _MACHINE if name in call.model_fields_set}
+    return {name: getattr(call, name) for name in _MACHINE[:3] if name in call.model_fields_set}
 
 
 def replace_stated(settings: DecodingSettings, call: Config) -> DecodingSettings:
-    """Return the run's `settings` with what `call` states in their place."""
+    """Return the run's `settings` with what `call` states in their place; see `check_decoding`."""
     stated = call.decoding
-    return settings.model_copy(update={name: getattr(stated, name) for name in stated.model_fields_set})
+    replaced = settings.model_copy(update={name: getattr(stated, name) for name in stated.model_fields_set})
+    check_decoding(replaced)
+    return replaced
+
+
+def settings_from(values: Mapping[str, Any]) -> Config:
+    """Return settings of decoding, given by name as Python values, as `read_call_settings` does for words."""
+    return load_config(None, (), {"decoding": dict(values)})
+
+
+def check_decoding(settings: DecodingSettings) -> None:
+    """Raise `ConfigError` with all settings that are impossible together."""
+    problems = []
+    most = {"beam": ("beam_size", settings.beam_size), "mbr": ("mbr_samples", settings.mbr_samples)}
+    name, limit = most.get(settings.search, ("", settings.n_best))
+    if settings.n_best > limit:
+        problems.append(
+            f"decoding.n_best: {settings.n_best} translations cannot come from decoding.{name} = {limit}; raise it"
+        )
+    if settings.search == "beam" and settings.beam_size % settings.diverse_groups:
+        problems.append(
+            f"decoding.diverse_groups: {settings.diverse_groups} groups do not divide decoding.beam_size = "
+            f"{settings.beam_size}; choose a divisor"
+        )
+    if problems:
+        raise ConfigError(problems)

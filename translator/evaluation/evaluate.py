@@ -5,19 +5,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from translator import __version__
 from translator.config import DecodingSettings
-from translator.decoding import translate_lines
+from translator.decoding import Translator
+from translator.decoding.blocks import blocks_of
 from translator.errors import EvaluationError
 from translator.evaluation.appearance import faults, mismatches
 from translator.evaluation.metrics import METRICS, Score, check_counts, make_metrics, score
 from translator.evaluation.test_sets import TestSet
 from translator.runtime.files import write_text
-
-if TYPE_CHECKING:
-    from translator.checkpoints import Bundle
 
 SCORES = "scores.json"
 
@@ -36,7 +34,7 @@ class Evaluation:
 
 
 def evaluate(
-    bundle: "Bundle",
+    translator: Translator,
     sources: Sequence[str],
     references: Sequence[str] | Sequence[Sequence[str]],
     settings: DecodingSettings,
@@ -50,11 +48,12 @@ def evaluate(
     """Translate `sources` and score the result against one or several references for each.
 
     Raises `EvaluationError` for unequal counts or an impossible metric before any work. `tokenize` and
-    `lowercase` are those of `score`, `to` is that of `translate_lines`.
+    `lowercase` are those of `score`, `to` is that of `Translator.translate`.
     """
     streams = check_counts(len(sources), references)
     make_metrics(metrics, tokenize=tokenize, lowercase=lowercase)
-    hypotheses = list(translate_lines(bundle, sources, settings, on_progress, to=to))
+    lines = translator.translate_blocks(blocks_of(sources), settings, to=to, on_progress=on_progress)
+    hypotheses = [line.text for line in lines]
     scores = score(hypotheses, streams, metrics, tokenize=tokenize, lowercase=lowercase)
     warnings = [*mismatches(hypotheses, streams[0]), *faults(sources, streams[0], hypotheses).values()]
     if lowercase:
@@ -62,12 +61,12 @@ def evaluate(
     return Evaluation(scores, hypotheses, settings, warnings, to)
 
 
-def record_evaluation(bundle: "Bundle", test_set: TestSet, evaluation: Evaluation) -> Path:
+def record_evaluation(translator: Translator, test_set: TestSet, evaluation: Evaluation) -> Path:
     """Append the scores to `scores.json` of the run and write the translations beside it; return their file.
 
     Raises `EvaluationError` where `scores.json` is damaged, which is left as it is.
     """
-    now = datetime.now(UTC)
+    now, bundle = datetime.now(UTC), translator.bundle
     run = Path(bundle.directory)
     entries = read_scores(run)
     folder = run / "hypotheses"
@@ -82,6 +81,8 @@ def record_evaluation(bundle: "Bundle", test_set: TestSet, evaluation: Evaluatio
         "files": test_set.files,
         "weights": bundle.weights,
         "step": bundle.step,
+        "together_with": [str(other.directory) for other in translator.bundles[1:]],
+        "engine": translator.engine,
         "to": evaluation.to,
         "decoding": evaluation.settings.model_dump(mode="json"),
         "scores": [asdict(item) for item in evaluation.scores],

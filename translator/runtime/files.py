@@ -23,14 +23,14 @@ def new_directory(path: Path) -> Iterator[Path]:
     try:
         yield partial
         for file in sorted(partial.rglob("*")):
-            _sync(file)
-        _sync(partial)
+            sync_file(file)
+        sync_file(partial)
         if path.exists():
             # A rename cannot replace a directory that holds files; the old one must go first.
             shutil.rmtree(replaced, ignore_errors=True)
             path.rename(replaced)
         partial.rename(path)
-        _sync(path.parent)
+        sync_file(path.parent)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
@@ -57,12 +57,12 @@ def write_bytes(path: Path, data: bytes) -> None:
     partial = _beside(path, _PARTIAL)
     try:
         partial.write_bytes(data)
-        _sync(partial)
+        sync_file(partial)
         partial.replace(path)
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
-    _sync(path.parent)
+    sync_file(path.parent)
 
 
 def remove_partial(parent: Path) -> list[Path]:
@@ -108,7 +108,8 @@ def _put_back(path: Path) -> None:
         replaced.rename(path)
 
 
-def _sync(path: Path) -> None:
+def sync_file(path: Path) -> None:
+    """Put on the disk what was written to a file, or which names are in a directory."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -3,7 +3,7 @@
 from translator.text.corpus import Corpus, hash_file, open_corpus
 from translator.text.lines import read_lines
 from translator.text.model_file import find_tokenizer, parse_ids, read_tokenizer_settings, train_model_file
-from translator.text.streams import decode_lines, describe_lines, open_input
+from translator.text.streams import InputLines, count_lines, decode_lines, describe_lines, open_input
 from translator.text.tags import choose_tag, tag_symbol, with_tag
 from translator.text.tokenizer import (
     Tokenizer,
@@ -17,10 +17,12 @@ from translator.text.tokenizer_training import train_tokenizer, train_tokenizers
 
 __all__ = [
     "Corpus",
+    "InputLines",
     "Tokenizer",
     "TokenizerPair",
     "choose_tag",
     "copy_tokenizers",
+    "count_lines",
     "decode_lines",
     "describe_lines",
     "find_tokenizer",

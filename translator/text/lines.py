@@ -107,11 +107,14 @@ def _decompressed(raw: BufferedReader, file: Path) -> BinaryIO:
 
 
 def _refuse_foreign_encoding(block: bytes, file: Path) -> None:
-    name = next((name for mark, name in _FOREIGN_MARKS.items() if block.startswith(mark)), None)
-    if name is None:
-        name = _guess_wide_encoding(block[:4096])
+    name = foreign_encoding(block) or _guess_wide_encoding(block[:4096])
     if name is not None:
         raise DataError(f"{file}, line 1: the file is {name}, expected UTF-8. Convert it: `iconv -f {name} -t UTF-8`")
+
+
+def foreign_encoding(data: bytes) -> str | None:
+    """Name the encoding whose byte order mark `data` begins with, if it is not UTF-8."""
+    return next((name for mark, name in _FOREIGN_MARKS.items() if data.startswith(mark)), None)
 
 
 def _guess_wide_encoding(sample: bytes) -> str | None:

@@ -4,15 +4,20 @@ Unlike a corpus (`lines`), it is read leniently: what is not UTF-8 is replaced a
 """
 
 import gzip
-from collections.abc import Iterable, Iterator
+import os
+import select
+import stat
+import sys
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, cast
 
 from translator.errors import DataError
 from translator.runtime.console import warn
-from translator.text.lines import GZIP_MAGIC, UTF8_MARK
+from translator.text.lines import BLOCK_BYTES, GZIP_MAGIC, UTF8_MARK, foreign_encoding
 
-_FOREIGN_MARKS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
+# Lines that are written one after the other come together; somebody who waits for a translation does not notice.
+_LINGER_SECONDS = 0.05
 
 
 def open_input(path: Path) -> BinaryIO:
@@ -25,23 +30,112 @@ def open_input(path: Path) -> BinaryIO:
         raise DataError(f"cannot read {path}: {error.strerror or error}") from None
 
 
-def decode_lines(stream: Iterable[bytes], name: str) -> Iterator[str]:
+def count_lines(path: Path) -> int | None:
+    """Count the lines of a regular file, plain or gzip'd; None where only reading it up can tell, as with a pipe."""
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            return None
+        with open_input(path) as file:
+            count, last = 0, b"\n"
+            while block := file.read(BLOCK_BYTES):
+                count, last = count + block.count(b"\n"), block[-1:]
+    except (OSError, EOFError, DataError):
+        # What is wrong is said when the file is read for its lines.
+        return None
+    return count + (last != b"\n")
+
+
+class ArrivingLines:
+    """The lines of a pipe or terminal, which also tells whether the next one has arrived."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._lines: list[bytes] = []  # complete ones, the next last
+        self._rest: list[bytes] = []
+        self._ended = False
+
+    def __iter__(self) -> Iterator[bytes]:
+        while self._lines or self._read():
+            yield self._lines.pop()
+
+    def waits(self) -> bool:
+        """Tell whether nothing more has come for the twentieth part of a second."""
+        while not self._lines and not self._ended:
+            if not select.select([self._descriptor], [], [], _LINGER_SECONDS)[0]:
+                return True
+            self._read_once()
+        return False
+
+    def _read(self) -> bool:
+        while not self._lines and not self._ended:
+            self._read_once()
+        return bool(self._lines)
+
+    def _read_once(self) -> None:
+        data = os.read(self._descriptor, BLOCK_BYTES)
+        self._ended = not data
+        self._rest.append(data)
+        if b"\n" in data or not data:
+            *lines, rest = b"".join(self._rest).split(b"\n")
+            lines = [line + b"\n" for line in lines]
+            # The last line may lack its line feed.
+            self._lines = [*lines, *([rest] if rest and not data else [])][::-1]
+            self._rest = [rest]
+
+
+class InputLines:
+    """The lines of several inputs, one after the other, as text without line feeds."""
+
+    def __init__(self, inputs: Sequence[tuple[str, BinaryIO]], *, refuse: bool = False) -> None:
+        """`inputs` are streams under the names that messages give them; `refuse` is that of `decode_lines`."""
+        self._inputs, self._refuse = inputs, refuse
+        self._arriving: ArrivingLines | None = None
+
+    def __iter__(self) -> Iterator[str]:
+        for name, stream in self._inputs:
+            self._arriving = _arriving(stream)
+            yield from decode_lines(self._arriving or stream, name, refuse=self._refuse)
+            self._arriving = None
+
+    def waits(self) -> bool:
+        """Tell whether the next line has yet to be written by somebody, so that it is time to answer."""
+        return self._arriving is not None and self._arriving.waits()
+
+
+def _arriving(stream: BinaryIO) -> ArrivingLines | None:
+    """Return the lines of stdin where that is a pipe or terminal; None for a file, whose lines are all there."""
+    if os.name != "posix" or stream is not sys.stdin.buffer:
+        # What was opened by name has been peeked into, and its descriptor stands behind that.
+        return None
+    try:
+        descriptor = stream.fileno()
+        return None if stat.S_ISREG(os.fstat(descriptor).st_mode) else ArrivingLines(descriptor)
+    except OSError:
+        return None
+
+
+def decode_lines(stream: Iterable[bytes], name: str, *, refuse: bool = False) -> Iterator[str]:
     """Yield the lines of `stream` (bytes up to a line feed, which the last may lack) as text without it.
 
     A byte order mark at the beginning is dropped. Bytes that are not UTF-8 become U+FFFD, with one warning at
-    the end that names their lines. Raises `DataError` for UTF-16, and for a damaged gzip file; `name` is what
-    messages call the stream.
+    the end that names their lines; with `refuse` they raise `DataError`, as UTF-16 and a damaged gzip file always
+    do. `name` is what messages call the stream.
     """
     damaged: list[int] = []
     for number, data in enumerate(_intact(stream, name), start=1):
         if number == 1:
-            encoding = _FOREIGN_MARKS.get(data[:2])
+            encoding = foreign_encoding(data)
             if encoding is not None:
                 raise DataError(f"{name} is {encoding}; expected UTF-8. Convert it: `iconv -f {encoding} -t UTF-8`")
             data = data.removeprefix(UTF8_MARK)
         try:
             line = data.decode("utf-8")
-        except UnicodeDecodeError:
+        except UnicodeDecodeError as error:
+            if refuse:
+                raise DataError(
+                    f"{name}, line {number:,}, byte {error.start + 1:,}: found the byte 0x{data[error.start]:02X}, "
+                    "which is not valid UTF-8 there; mend the line, or set decoding.invalid_utf8=replace"
+                ) from None
             damaged.append(number)
             line = data.decode("utf-8", errors="replace")
         yield line.removesuffix("\n")

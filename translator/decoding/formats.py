@@ -1,0 +1,64 @@
+"""How translated lines are written: text, TSV or JSON lines."""
+
+import json
+import math
+
+from translator.decoding.alignment import pharaoh
+from translator.decoding.translation import TranslatedLine, Translation
+
+FORMATS = ("text", "tsv", "jsonl")
+_DIGITS = 6
+
+
+def format_translations(line: TranslatedLine, number: int, form: str) -> str:
+    """Write line `number` (from 1) without a line feed at the end.
+
+    `text` is the best translation alone. `tsv` is a row for each translation (one without text where there is none):
+    number of the line, rank from 1, score, log-probability, text with spaces for tabs; unknown numbers are empty.
+    `jsonl` is an object a line: source, hypotheses (text, score, log_probability, pieces, alignment), seconds and
+    warnings.
+    """
+    if form == "text":
+        return line.text
+    if form == "tsv":
+        ranked = line.translations or (Translation(""),)
+        return "\n".join("\t".join(_columns(number, rank, own)) for rank, own in enumerate(ranked, start=1))
+    hypotheses = [
+        {
+            "text": own.text,
+            "score": rounded(own.score),
+            "log_probability": rounded(own.log_probability),
+            "pieces": own.pieces,
+            "alignment": pharaoh(own.alignment),
+        }
+        for own in line.translations
+    ]
+    whole = {
+        "source": line.source,
+        "hypotheses": hypotheses,
+        "seconds": round(line.seconds, 3),
+        "warnings": line.warnings,
+    }
+    # A lone surrogate has no UTF-8 form, but an escape.
+    text = json.dumps(whole, ensure_ascii=False)
+    return text if text.isascii() or _is_encodable(text) else json.dumps(whole)
+
+
+def rounded(value: float) -> float | None:
+    """Round a figure for people; None for one that is not finite, which JSON has no word for."""
+    # Adding nothing makes 0 of -0.
+    return round(value, _DIGITS) + 0.0 if math.isfinite(value) else None
+
+
+def _columns(number: int, rank: int, own: Translation) -> list[str]:
+    figures = ["" if value is None else str(value) for value in map(rounded, (own.score, own.log_probability))]
+    text = own.text.replace("\t", " ").replace("\r", " ").replace("\n", " ")
+    return [str(number), str(rank), *figures, text]
+
+
+def _is_encodable(text: str) -> bool:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,0 +1,169 @@
+"""Where translated lines go: a stream, or a file that is complete if it exists and goes on where it was interrupted."""
+
+import contextlib
+import hashlib
+import json
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from translator.errors import DataError
+from translator.runtime.files import sync_file, write_text
+
+_SYNC_SECONDS = 1.0
+
+
+class Output:
+    """Writes to a stream what belongs to each line, and counts."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self.lines = 0
+        """Lines whose translation is written."""
+        self._stream = stream
+
+    def write(self, source: str, text: str) -> None:
+        """Write what belongs to the next line, `source`; `text` lacks its last line feed."""
+        self._stream.write(text.encode("utf-8", "replace") + b"\n")
+        self.lines += 1
+
+    def flush(self) -> None:
+        """Let readers have what was written."""
+        self._stream.flush()
+
+
+class ResumableOutput(Output):
+    """Writes beside `path` and renames at the end; an interrupted one goes on behind what it kept.
+
+    `.NAME.partial` holds the text and `.NAME.partial.json` how much of it belongs to how many lines, what those lines
+    were, and what it is made with. Use `open_output`.
+    """
+
+    def __init__(self, path: Path, stream: BinaryIO, made_with: dict[str, Any]) -> None:
+        super().__init__(stream)
+        self._path, self._made_with = path, made_with
+        self._digest = hashlib.blake2b(digest_size=16)
+        self._noted = time.monotonic()
+
+    def resume(self, sources: Iterator[str]) -> None:
+        """Take from `sources` the lines that are done; raise `DataError` where they are not the same."""
+        note = self._read_note()
+        if note is None:
+            self._stream.truncate(0)
+            return
+        for source in sources:
+            self._digest.update(source.encode("utf-8", "surrogatepass") + b"\n")
+            self.lines += 1
+            if self.lines == note["lines"]:
+                break
+        if note["lines"] and (self.lines, self._digest.hexdigest()) != (note["lines"], note["digest"]):
+            raise DataError(
+                f"the first {note['lines']:,} lines of the input are not those that {partial_path(self._path)} was "
+                "made from; give the same input again, or remove that file to begin anew"
+            )
+        # What was written behind the last note is written again.
+        self._stream.truncate(note["bytes"])
+        self._stream.seek(note["bytes"])
+
+    def write(self, source: str, text: str) -> None:
+        """See `Output`."""
+        super().write(source, text)
+        self._digest.update(source.encode("utf-8", "surrogatepass") + b"\n")
+
+    def flush(self) -> None:
+        """See `Output`; about once a second, note how far the file has come."""
+        super().flush()
+        if time.monotonic() - self._noted >= _SYNC_SECONDS:
+            self.note()
+
+    def note(self) -> None:
+        """Put what was written on the disk, then the note that tells of it."""
+        self._stream.flush()
+        os.fsync(self._stream.fileno())
+        note = {
+            "lines": self.lines,
+            "bytes": self._stream.tell(),
+            "digest": self._digest.hexdigest(),
+            "made_with": self._made_with,
+        }
+        write_text(note_path(self._path), json.dumps(note, ensure_ascii=False, indent=1) + "\n")
+        self._noted = time.monotonic()
+
+    def finish(self) -> None:
+        """Give the file its name."""
+        self._stream.flush()
+        os.fsync(self._stream.fileno())
+        partial_path(self._path).replace(self._path)
+        sync_file(self._path.parent)
+        note_path(self._path).unlink(missing_ok=True)
+
+    def _read_note(self) -> dict[str, Any] | None:
+        """Return the note of an interrupted writing that this one goes on with; None where it begins."""
+        try:
+            note = json.loads(note_path(self._path).read_text(encoding="utf-8"))
+            size, lines, made_with = int(note["bytes"]), int(note["lines"]), dict(note["made_with"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        if size > os.fstat(self._stream.fileno()).st_size:
+            return None
+        # As it reads after JSON.
+        ours = json.loads(json.dumps(self._made_with))
+        changed = [name for name in {**made_with, **ours} if made_with.get(name) != ours.get(name)]
+        if changed:
+            differences = ", ".join(
+                f"{name} {made_with.get(name)} and now {ours.get(name)}" for name in sorted(changed)
+            )
+            raise DataError(
+                f"{partial_path(self._path)} holds {lines:,} lines that were translated otherwise ({differences}); "
+                "repeat that command to go on with it, or remove the file to begin anew"
+            )
+        return note
+
+
+@contextlib.contextmanager
+def open_output(path: Path, made_with: dict[str, Any]) -> Iterator[ResumableOutput]:
+    """Open a file of translations; it gets its name when the block ends well.
+
+    `made_with` is whatever must be the same for going on with an interrupted file. Raises `DataError` where the file
+    cannot be written, or is being written by another process.
+    """
+    partial = partial_path(path)
+    try:
+        descriptor = os.open(partial, os.O_RDWR | os.O_CREAT, 0o666)
+    except OSError as error:
+        raise DataError(f"cannot write {path}: {error.strerror or error}") from None
+    with os.fdopen(descriptor, "r+b") as stream:
+        if not _locked(stream.fileno()):
+            raise DataError(f"another process is writing {path}; wait for it, or choose another name")
+        output = ResumableOutput(path, stream, made_with)
+        try:
+            yield output
+        except BaseException:
+            # Not after a kill: then the last note tells.
+            if output.lines:
+                output.note()
+            raise
+        output.finish()
+
+
+def partial_path(path: Path) -> Path:
+    """Where a file of translations is while it is written."""
+    return path.with_name(f".{path.name}.partial")
+
+
+def note_path(path: Path) -> Path:
+    """Where it is noted how far that has come."""
+    return path.with_name(f".{path.name}.partial.json")
+
+
+def _locked(descriptor: int) -> bool:
+    try:
+        import fcntl
+    except ImportError:  # Windows has no such lock.
+        return True
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
