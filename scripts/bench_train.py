@@ -12,13 +12,8 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import importlib
-import importlib.metadata
 import json
 import multiprocessing
-import os
-import platform
-import shlex
 import statistics
 import sys
 import tempfile
@@ -35,6 +30,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from scripts.machine import machine_facts
+from scripts.marian import PAD, marian_model
 from translator.attention import Packed
 from translator.config import Config, load_config
 from translator.data.batches import Batch, BatchShape, Budget, Marks, make_batch, plan_epoch
@@ -49,8 +48,7 @@ from translator.training.optimizer import make_optimizer
 from translator.training.update import Updater
 
 SEED = 1
-# Marian wants a pad id: the unknown piece, which byte fallback keeps out of text. Masks come from lengths.
-PAD, IGNORED = 0, -100
+IGNORED = -100
 
 
 @dataclass(frozen=True)
@@ -139,7 +137,7 @@ class MarianStep:
     def __init__(self, task: Task, dataset: ParallelDataset, variant: Variant) -> None:
         training = task.config.training
         self.marks, self.dataset, self.smoothing = task.marks, dataset, training.label_smoothing
-        self.model = marian_model(task, variant.attention)
+        self.model = marian_model(task.first_model(), task.marks.target_bos, task.marks.target_eos, variant.attention)
         # fused=None is PyTorch's default: a loop over the parameters on the CPU.
         self.optimizer = torch.optim.Adam(
             self.model.parameters(), lr=training.learning_rate, betas=training.adam_betas,
@@ -192,58 +190,6 @@ def _padded(packed: Packed, fill: int) -> Tensor:
 
 def _digest(*ids: Tensor) -> str:
     return hashlib.sha256(b"|".join(part.numpy().tobytes() for part in ids)).hexdigest()[:16]
-
-
-def marian_model(task: Task, attention: str) -> Any:
-    """Make a MarianMTModel of the task's shape, with our first weights and our table of positions."""
-    # By name, so that type checking gives the same result with and without the bench extra.
-    transformers = importlib.import_module("transformers")
-    transformers.logging.set_verbosity_error()
-    ours = task.config.model
-    config = transformers.MarianConfig(
-        vocab_size=task.vocabulary, pad_token_id=PAD, eos_token_id=task.marks.target_eos,
-        decoder_start_token_id=task.marks.target_bos, max_position_embeddings=ours.max_positions,
-        encoder_layers=ours.encoder_layers, decoder_layers=ours.decoder_layers, d_model=ours.d_model,
-        encoder_ffn_dim=ours.d_ff, decoder_ffn_dim=ours.d_ff, encoder_attention_heads=ours.num_heads,
-        decoder_attention_heads=ours.num_heads, activation_function=ours.activation, dropout=ours.dropout,
-        attention_dropout=ours.attention_dropout, activation_dropout=ours.activation_dropout,
-        scale_embedding=True, attn_implementation=attention,
-    )  # fmt: skip
-    model = transformers.MarianMTModel(config)
-    # Not strict, for the tied matrix goes by four names; that nothing else is missing, the losses show.
-    _, unexpected = model.load_state_dict(marian_weights(task.first_model()), strict=False)
-    if unexpected:
-        raise SystemExit(f"MarianMTModel has no weights named {unexpected}; expected those of transformers 5")
-    return model
-
-
-# What has another name in Marian.
-_MARIAN_NAMES = {
-    "encoder_layers": "model.encoder.layers", "decoder_layers": "model.decoder.layers",
-    "self_attention": "self_attn", "cross_attention": "encoder_attn", ".output.": ".out_proj.",
-    "self_residual.norm": "self_attn_layer_norm", "cross_residual.norm": "encoder_attn_layer_norm",
-    "feed_forward_residual.norm": "final_layer_norm", "feed_forward.inner": "fc1",
-    "feed_forward.outer": "fc2",
-}  # fmt: skip
-
-
-def marian_weights(model: Transformer) -> dict[str, Tensor]:
-    """Our weights under Marian's names."""
-    table: Any = model.source_embedding.positions.table
-    weights = {f"model.{side}.embed_positions.weight": table for side in ("encoder", "decoder")}
-    weights["model.shared.weight"] = model.output_weight
-    for name, value in model.named_parameters():
-        if "_layers." not in name:
-            continue
-        for ours, theirs in _MARIAN_NAMES.items():
-            name = name.replace(ours, theirs)
-        prefix, joined, kind = name.partition("input_")
-        if joined:
-            parts = zip("qkv", value.chunk(3), strict=True)
-            weights |= {f"{prefix}{projection}_proj.{kind}": part for projection, part in parts}
-        else:
-            weights[name] = value
-    return weights
 
 
 class Timing(NamedTuple):
@@ -430,24 +376,6 @@ def report(result: Result) -> str:
     return "\n".join(lines)
 
 
-def machine_facts(threads: int) -> dict[str, str]:
-    """What the figures depend on besides the code."""
-    return {
-        "cpu": _cpu_name(),
-        "threads": f"{threads} on {os.cpu_count()} cores",
-        "load before": f"{os.getloadavg()[0]:.2f}",
-        **{name: importlib.metadata.version(name) for name in ("torch", "transformers")},
-        "command": shlex.join(["python", "scripts/bench_train.py", *sys.argv[1:]]),
-    }
-
-
-def _cpu_name() -> str:
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text(encoding="utf-8").splitlines() if cpuinfo.exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()
-
-
 def as_json(results: Sequence[Result], machine: dict[str, str]) -> str:
     """All figures, every round included."""
     shapes = [
@@ -486,7 +414,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 def main() -> None:
     """Measure what was asked for."""
     options = parse()
-    machine, results = machine_facts(options.threads), []
+    machine, results = machine_facts(options.threads, ["torch", "transformers"]), []
     for shape in ("tiny", "small") if options.shape == "both" else (options.shape,):
         with tempfile.TemporaryDirectory() as directory:
             task = make_task(shape, options, Path(directory))
