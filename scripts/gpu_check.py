@@ -3,10 +3,12 @@
     python scripts/gpu_check.py [--multi30k DIRECTORY] [--json FILE]
 
 Parts, in order: `ceilings` (copy bandwidth and bf16 matrix product of this device, which the rest is compared
-with), `kernels` (varlen against padded against explicit attention, values and gradients), `training` (target
-tokens/s of base and big on batches of one shape, compiled), `multi30k` (the tiny model trained to its end through
-`translator train`) and `decoding` (tokens/s of that model). Prints a table in Markdown. With `--device cpu --quick`
-it runs anywhere in a minute, to test the script and not the machine.
+with), `kernels` (varlen against padded against explicit attention, values and gradients), `steps` (decoding steps of
+base that are replayed as CUDA graphs against plain ones: logits, and time beside what the ceilings allow), `training`
+(target tokens/s of base and big on batches of one shape, compiled), `multi30k` (the tiny model trained to its end
+through `translator train`) and `decoding` (translations, tokens/s and latency of that model, plain and replayed).
+Prints a table in Markdown. With `--device cpu --quick` it runs anywhere in a minute, to test the script and not the
+machine.
 """
 
 import argparse
@@ -27,21 +29,23 @@ from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from scripts.gpu_decoding import errors_in_lockstep, random_sources, step_seconds, time_search, work_of_step
 from translator.attention import Layout, attend, attention_weights
 from translator.attention.kernels import choose_kernel
 from translator.attention.padded import attend_padded, to_packed
-from translator.checkpoints import load_bundle
-from translator.config import Config, DecodingSettings, load_config, resolve_preset
+from translator.checkpoints import Bundle, load_bundle
+from translator.config import Config, load_config, resolve_preset
 from translator.data import Gathered, load_prepared
 from translator.data.batches import BatchShape, Marks, make_batch, plan_epoch
-from translator.decoding import TransformerSteps, translate_ids
+from translator.decoding import TransformerSteps
+from translator.decoding.graphs import GraphedSteps
 from translator.model import Transformer, build_model, count_parameters
 from translator.runtime.device import Machine, choose_machine
 from translator.training import train
 from translator.training.optimizer import make_optimizer
 from translator.training.update import Updater
 
-PARTS = ("ceilings", "kernels", "training", "multi30k", "decoding")
+PARTS = ("ceilings", "kernels", "steps", "training", "multi30k", "decoding")
 MARKS = Marks(source_eos=2, target_bos=1, target_eos=2)
 VOCABULARY = 37_000
 
@@ -140,14 +144,59 @@ class Check:
                 worst = max(worst, float((mine.float() - reference).detach().abs().max()) / scale)
         return worst
 
+    def steps(self) -> None:
+        """Steps of a random base model: logits in every precision, then the time of one step in that of the machine."""
+        on_gpu = self.device.type == "cuda"
+        config = self._preset("base")
+        vocabulary = 500 if self.quick else VOCABULARY
+        model = build_model(config.model, vocabulary, vocabulary, seed=1).to(self.device).eval()
+        exact = TransformerSteps(model, machine=Machine(self.device, "fp32"))
+        sources = random_sources(5 if self.quick else 50, vocabulary, 40)
+        for precision in ("fp32", "bf16", "fp16") if on_gpu else ("fp32", "bf16"):
+            machine = Machine(self.device, precision)
+            plain, replayed = TransformerSteps(model, machine=machine), GraphedSteps(model, machine=machine)
+            # Shapes are recorded when they come back: the last time, all of them are replayed.
+            for _ in range(1 if self.quick else 4):
+                errors = errors_in_lockstep([exact, plain, replayed], sources, vocabulary, 5, 40)
+            allowed = 1e-4 if precision == "fp32" else 1.2 * errors[0]
+            recorded = replayed.recordings > 0 or not on_gpu
+            agrees = errors[1] <= allowed and recorded
+            self.failures += not agrees
+            verdict = "agrees" if agrees else f"FAILS (expected at most {allowed:.1e}, and recordings)"
+            self.add(
+                f"replayed steps, {precision}", verdict,
+                f"mean error {errors[1]:.1e}, of plain ones {errors[0]:.1e}; {replayed.recordings} graphs",
+            )  # fmt: skip
+        for sentences, width in ((1, 1), (1, 5), (128, 5)):
+            self._time_steps(model, vocabulary, sentences, width)
+
+    def _time_steps(self, model: Transformer, vocabulary: int, sentences: int, width: int) -> None:
+        first, count, memory = (2, 2, 5) if self.quick else (20, 10, 30)
+        sources = random_sources(sentences, vocabulary, memory - 1)
+        bytes_each = torch.finfo(self.machine.dtype).bits // 8
+        work = work_of_step(model, sentences, width, memory, first + count // 2, bytes_each)
+        ceilings = [self.figures.get(name, math.inf) for name in ("copy_gb_per_second", "matmul_tflops")]
+        least = max(work.bytes / (ceilings[0] * 1e9), work.flops / (ceilings[1] * 1e12))
+        for name, kind in (("plain", TransformerSteps), ("replayed", GraphedSteps)):
+            seconds = step_seconds(kind(model, machine=self.machine), sources, width, first, count, self.wait)
+            figure = {"microseconds": 1e6 * seconds, "share_of_ceiling": least / seconds}
+            self.figures[f"step_{name}_{sentences}x{width}"] = figure
+            self.add(
+                f"step of base, {name}, {self.machine.precision}, {sentences} x {width}", f"{1e6 * seconds:,.0f} us",
+                f"{least / seconds:.0%} of what bandwidth or matrix product allow" if least else "",
+            )  # fmt: skip
+
+    def _preset(self, name: str) -> Config:
+        config = resolve_preset(load_config(None, [f"preset={name}"]))
+        if not self.quick:
+            return config
+        small = {"d_model": 32, "d_ff": 64, "encoder_layers": 1, "decoder_layers": 1, "num_heads": 2}
+        return config.model_copy(update={"model": config.model.model_copy(update=small)})
+
     def training(self) -> None:
         """Whole training steps on synthetic batches of one shape: forward, loss, backward, Adam."""
         for preset in ("base", "big"):
-            config = resolve_preset(load_config(None, [f"preset={preset}"]))
-            if self.quick:
-                small = {"d_model": 32, "d_ff": 64, "encoder_layers": 1, "decoder_layers": 1, "num_heads": 2}
-                config = config.model_copy(update={"model": config.model.model_copy(update=small)})
-            rate, share, memory = self._training_rate(config)
+            rate, share, memory = self._training_rate(self._preset(preset))
             self.figures[f"training_{preset}"] = {"tokens_per_second": rate, "share_of_matmul": share}
             self.add(
                 f"training, {preset}", f"{rate:,.0f} target tokens/s",
@@ -199,22 +248,32 @@ class Check:
         self.add(f"{path.stem}, {result.steps:,} steps", f"{minutes:.1f} minutes", f"validation BLEU {result.bleu:.2f}")
 
     def decoding(self) -> None:
-        """Tokens/s of greedy and beam search with the model of the part before, tokenisation left out."""
-        bundle = load_bundle(self.run, device=self.device.type, precision=self.machine.precision)
-        valid = load_prepared(self.run / "prepared", bundle.config).valid
-        sources = [valid.source(index).tolist() for index in range(min(len(valid), 8 if self.quick else 2000))]
-        steps = TransformerSteps.of(bundle)
+        """Greedy and beam search with the model of the part before, tokenisation left out: alike, and how fast."""
+        for precision in ("fp32", "bf16", "fp16") if self.device.type == "cuda" else ("fp32",):
+            bundle = load_bundle(self.run, device=self.device.type, precision=precision)
+            valid = load_prepared(self.run / "prepared", bundle.config).valid
+            count = 8 if self.quick else 2000
+            self.compare_searches(bundle, [valid.source(index).tolist() for index in range(min(len(valid), count))])
+
+    def compare_searches(self, bundle: Bundle, sources: list[list[int]]) -> None:
+        """Plain against replayed steps, in the precision of the bundle."""
+        precision = bundle.machine.precision
         for beam in (1, 5):
-            settings = DecodingSettings(beam_size=beam, batch_tokens=20_000 if self.device.type == "cuda" else 4096)
-            translate_ids(steps, sources[:8], settings)
-            self.wait()
-            began = time.perf_counter()
-            found = translate_ids(steps, sources, settings)
-            self.wait()
-            seconds = time.perf_counter() - began
-            tokens = sum(len(ids) + 1 for ids in found)
-            self.figures[f"decoding_beam_{beam}"] = tokens / seconds
-            self.add(f"decoding, beam {beam}", f"{tokens / seconds:,.0f} tokens/s", f"{len(sources):,} sentences")
+            plain = time_search(TransformerSteps.of(bundle), sources, beam, self.wait)
+            replayed = time_search(GraphedSteps.of(bundle), sources, beam, self.wait)
+            others = sum(one != other for one, other in zip(plain.found, replayed.found, strict=True))
+            # In half precision, the order of two hypotheses may hang on the rounding of a sum.
+            allowed = len(sources) // (200 if precision == "fp32" else 10)
+            self.failures += others > allowed
+            verdict = "agrees" if others <= allowed else f"FAILS (at most {allowed:,} allowed)"
+            self.add(f"decoding, {precision}, beam {beam}", verdict, f"{others:,} of {len(sources):,} sentences differ")
+            for name, speed in (("plain", plain), ("replayed", replayed)):
+                figure = {"tokens_per_second": speed.tokens_per_second, "milliseconds_alone": speed.milliseconds}
+                self.figures[f"decoding_{precision}_beam_{beam}_{name}"] = figure
+                self.add(
+                    f"decoding, {precision}, beam {beam}, {name}", f"{speed.tokens_per_second:,.0f} tokens/s",
+                    f"{speed.milliseconds:.1f} ms for a sentence alone",
+                )  # fmt: skip
 
 
 class SyntheticPairs:
@@ -298,7 +357,7 @@ def describe(machine: Machine) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the parts; return 1 where a kernel fails."""
+    """Run the parts; return 1 where something computes wrongly."""
     options = parse_options(arguments)
     check = Check(options)
     print(describe(check.machine), flush=True)

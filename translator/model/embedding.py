@@ -66,5 +66,8 @@ class Embedding(nn.Module):
 
     def step(self, tokens: Tensor, position: int) -> Tensor:
         """Vectors `[N, K, d_model]` of tokens `[N, K]` that all stand at one position; nothing is dropped."""
-        positions = self.positions(torch.tensor([position], device=tokens.device))
-        return torch.add(positions, functional.embedding(tokens, self.weight), alpha=self.scale)
+        return self.at(tokens, torch.tensor([position], device=tokens.device))
+
+    def at(self, tokens: Tensor, position: Tensor) -> Tensor:
+        """As `step`, with the position `[1]` on the device."""
+        return torch.add(self.positions(position), functional.embedding(tokens, self.weight), alpha=self.scale)

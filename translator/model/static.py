@@ -1,0 +1,207 @@
+"""Step-by-step decoding in tensors of fixed address and shape, so that a step can be recorded and replayed.
+
+Legend: `N` sentences of the shape, `M` of them still decoded, `K` hypotheses a sentence, `H` heads, `D` head width,
+`L` slots of the cache, `S` places of the memory.
+"""
+
+import math
+from collections.abc import Iterable
+from typing import NamedTuple, cast
+
+import torch
+from torch import Tensor
+
+from translator.attention import Layout
+from translator.attention.padded import to_grid
+from translator.attention.static import StaticTensor, round_up, step_to_static_cache, step_to_static_memory
+from translator.model.layers import DecoderLayer
+from translator.model.transformer import Transformer
+
+_UNIT = 32
+"""Positions and places of the memory come in multiples of it: fused attention wants the rows of a bias aligned."""
+
+
+class StepShape(NamedTuple):
+    """All that the kernels of a step depend on besides what the tensors hold."""
+
+    sentences: int
+    hypotheses: int
+    slots: int
+    memory: int
+
+
+class StaticDecoder:
+    """The state of one batch at a time and the step that moves it on; in place of `DecoderState` for replayed steps.
+
+    Sentences that are done keep their rows, and rows that nobody needs compute along, finite and unread, until the
+    rest fits into half as many. Hypotheses share a cache as in `cache.Ancestry`.
+    """
+
+    def __init__(self, model: Transformer, dtype: torch.dtype) -> None:
+        """`dtype` is that of projections and logits: what autocast makes of them, where it is used."""
+        device = model.output_weight.device
+        self._model = model
+        self._layers = list(cast(Iterable[DecoderLayer], model.decoder_layers))
+        # Keys and values [N, H, L, D] of what was decoded, and those of the memory [N, H, S, D].
+        self._caches = [(StaticTensor(dtype, device), StaticTensor(dtype, device)) for _ in self._layers]
+        self._memories = [(StaticTensor(dtype, device), StaticTensor(dtype, device)) for _ in self._layers]
+        self._memory_bias = StaticTensor(dtype, device)  # [N, 1, 1, S]
+        self._ancestry = StaticTensor(dtype, device)  # [N, 1, K, L]
+        self._tokens = StaticTensor(torch.int64, device)  # [N, K]
+        self._position = StaticTensor(torch.int64, device)  # [1]
+        self._slots = StaticTensor(torch.int64, device)  # [K]
+        self._states = StaticTensor(dtype, device)  # [N, K, d_model]
+
+    def begin(self, memory: Tensor, layout: Layout, width: int, capacity: int) -> bool:
+        """Begin one hypothesis for every sentence, as `Transformer.start`; return whether recordings became worthless.
+
+        `memory` `[S, d_model]` is packed by `layout`. There is no waiting for the device.
+        """
+        self._width, self._filled, self._length = width, 0, 0
+        living = layout.num_sentences
+        self.shape = StepShape(round_up(living, 1), 1, self._room_for(1), round_up(layout.max_length, _UNIT))
+        most_slots = self._room_for(1 + (capacity - 1) * width)
+        moved = self._reserve(self.shape._replace(hypotheses=width, slots=most_slots))
+        self._rows = torch.arange(living, device=memory.device)  # [M]
+        self._load(memory, layout)
+        for tensor in self._both(self._caches):
+            # A weight of zero does not help against a NaN that an earlier batch has left behind.
+            tensor.fill(0.0, *self._cache_size)
+        self._ancestry.fill(-math.inf, self.shape.sentences, 1, 1, self.shape.slots)
+        self._size_tokens()
+        return moved
+
+    def feed(self, tokens: Tensor) -> None:
+        """Prepare the step that appends `tokens` `[M, K]`: the only thing that differs from one replay to the next."""
+        hypotheses = tokens.size(1)
+        first, self._filled = self._filled, self._filled + hypotheses
+        if self._filled > self.shape.slots:
+            self._grow()
+        self._tokens.now.index_copy_(0, self._rows, tokens)
+        self._position.fill(self._length, 1)
+        torch.arange(first, self._filled, out=self._slots.now)
+        # Of the new slots a hypothesis sees its own.
+        self._ancestry.now[..., first : self._filled] = self._own
+        self._length += 1
+
+    def run(self) -> None:
+        """Compute the step: a function of `shape` and of what the tensors hold; to repeat it changes nothing."""
+        model = self._model
+        states = model.target_embedding.at(self._tokens.now, self._position.now)  # [N, K, d_model]
+        slots, ancestry, memory_bias = self._slots.now, self._ancestry.now, self._memory_bias.now
+        for layer, cache, memory in zip(self._layers, self._caches, self._memories, strict=True):
+            states = _step(layer, states, _now(cache), _now(memory), slots, ancestry, memory_bias)
+        self._states.now.copy_(model.decoder_norm(states))
+
+    def output(self) -> Tensor:
+        """Return the decoder's output `[M, K, d_model]` for what was fed."""
+        return self._states.now.index_select(0, self._rows)
+
+    def select(self, sentences: Tensor | None, parents: Tensor) -> None:
+        """Keep sentences and choose hypotheses anew, as `DecoderState.select`."""
+        rows = self._rows if sentences is None else self._rows.index_select(0, sentences)
+        # Those whose row nobody reads go on with their first hypothesis.
+        everyone = parents.new_zeros(self.shape.sentences, parents.size(1)).index_copy_(0, rows, parents)
+        index = everyone[:, None, :, None].expand(-1, 1, -1, self.shape.slots)
+        ancestry = self._ancestry.now.gather(2, index)
+        size = round_up(len(rows), 1)
+        shape = self.shape._replace(hypotheses=parents.size(1))
+        if size <= shape.sentences // 2:
+            shape = shape._replace(sentences=size)
+            kept = _filled_up(rows, size)
+            for tensor in (*self._both(self._caches), *self._both(self._memories), self._memory_bias):
+                tensor.put(tensor.now.index_select(0, kept))
+            ancestry = ancestry.index_select(0, kept)
+            rows = torch.arange(len(rows), device=rows.device)
+        self._rows = rows
+        self._ancestry.put(ancestry)
+        if shape != self.shape:
+            self.shape = shape
+            self._size_tokens()
+
+    @property
+    def _cache_size(self) -> tuple[int, int, int, int]:
+        attention = self._layers[0].self_attention
+        return self.shape.sentences, attention.num_heads, self.shape.slots, attention.head_dim
+
+    @staticmethod
+    def _both(pairs: list[tuple[StaticTensor, StaticTensor]]) -> Iterable[StaticTensor]:
+        return (tensor for pair in pairs for tensor in pair)
+
+    def _room_for(self, slots: int) -> int:
+        """The slots of a cache that holds `slots`: an allowed number of positions of all hypotheses."""
+        return self._width * round_up(-(-slots // self._width), _UNIT)
+
+    def _reserve(self, largest: StepShape) -> bool:
+        sentences, hypotheses, slots, memory = largest
+        _, heads, _, head_dim = self._cache_size
+        d_model = self._model.settings.d_model
+        moved = [tensor.reserve(sentences, heads, slots, head_dim) for tensor in self._both(self._caches)]
+        moved += [tensor.reserve(sentences, heads, memory, head_dim) for tensor in self._both(self._memories)]
+        moved += [
+            self._memory_bias.reserve(sentences, memory),
+            self._ancestry.reserve(sentences, hypotheses, slots),
+            self._tokens.reserve(sentences, hypotheses),
+            self._states.reserve(sentences, hypotheses, d_model),
+            self._slots.reserve(hypotheses),
+            self._position.reserve(1),
+        ]
+        return any(moved)
+
+    def _load(self, memory: Tensor, layout: Layout) -> None:
+        """Project the memory for every layer onto a grid of the shape's size."""
+        wide = Layout(layout.offsets, self.shape.memory)
+        rows = _filled_up(self._rows, self.shape.sentences)
+        hidden = ~wide.mask  # [M, S]
+        for layer, pair in zip(self._layers, self._memories, strict=True):
+            projected = layer.cross_attention.project_memory(memory, layout)
+            for tensor, part in zip(pair, (projected.key, projected.value), strict=True):
+                # Pads hold a neighbour's numbers, which need not be finite.
+                grid = to_grid(part, wide).masked_fill_(hidden[:, None, :, None], 0.0)
+                tensor.put(grid.index_select(0, rows))
+        bias = torch.zeros(hidden.shape, device=hidden.device).masked_fill_(hidden, -math.inf)
+        self._memory_bias.put(bias.index_select(0, rows)[:, None, None, :])
+
+    def _size_tokens(self) -> None:
+        sentences, hypotheses, _, _ = self.shape
+        self._tokens.fill(0, sentences, hypotheses)
+        self._slots.fill(0, hypotheses)
+        self._states.fill(0.0, sentences, hypotheses, self._model.settings.d_model)
+        own = torch.full((hypotheses, hypotheses), -math.inf, device=self._rows.device)
+        self._own = own.fill_diagonal_(0.0)  # [K, K]
+
+    def _grow(self) -> None:
+        """Make room for more slots."""
+        self.shape = self.shape._replace(slots=self._room_for(self._filled))
+        for tensor in self._both(self._caches):
+            tensor.put(tensor.now.clone(), self._cache_size)
+        old = self._ancestry.now
+        self._ancestry.put(old.clone(), (*old.shape[:3], self.shape.slots), fill=-math.inf)
+
+
+def _step(
+    layer: DecoderLayer,
+    states: Tensor,
+    cache: tuple[Tensor, Tensor],
+    memory: tuple[Tensor, Tensor],
+    slots: Tensor,
+    ancestry: Tensor,
+    memory_bias: Tensor,
+) -> Tensor:
+    """As `DecoderLayer.step`."""
+    states = layer.self_residual(
+        states, lambda x: step_to_static_cache(layer.self_attention, x, *cache, slots, ancestry)
+    )
+    states = layer.cross_residual(
+        states, lambda x: step_to_static_memory(layer.cross_attention, x, *memory, memory_bias)
+    )
+    return layer.feed_forward_residual(states, layer.feed_forward)
+
+
+def _now(pair: tuple[StaticTensor, StaticTensor]) -> tuple[Tensor, Tensor]:
+    return pair[0].now, pair[1].now
+
+
+def _filled_up(rows: Tensor, size: int) -> Tensor:
+    """Return `size` rows: `rows` `[M]`, and the first of them again for those that are missing."""
+    return torch.cat([rows, rows[:1].expand(size - len(rows))])
