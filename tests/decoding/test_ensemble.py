@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from translator.checkpoints import load_bundle
 from translator.config import DecodingSettings
 from translator.decoding import NativeEngine, Request
-from translator.decoding.ensemble import EnsembleSteps, load_ensemble
+from translator.decoding.ensemble import EnsembleSteps, join_steps
 from translator.errors import ConfigError
 from translator.model import build_model
 from translator.text import Tokenizer, TokenizerPair
@@ -83,12 +83,12 @@ def bundles(tiny_run: Path) -> list[Any]:
 
 @pytest.mark.parametrize("beam_size", [1, 3])
 def test_runs_of_different_shape_translate_together(bundles: list[Any], beam_size: int) -> None:
-    ensemble = load_ensemble(bundles)
+    ensemble = join_steps(bundles)
     assert ensemble.max_length == 39
     decoding = DecodingSettings(beam_size=beam_size, max_length_extra=4)
     requests = [Request((5, 6, 7, 8)), Request((9,)), Request((30, 31, 5, 6, 7, 7))]
     together = NativeEngine(ensemble).search(requests, decoding)
-    alone = [NativeEngine(load_ensemble([bundle])).search(requests, decoding) for bundle in bundles]
+    alone = [NativeEngine(join_steps([bundle])).search(requests, decoding) for bundle in bundles]
     native = NativeEngine(ensemble.members[0]).search(requests, decoding)
     tokens = [[row[0].tokens for row in found] for found in (together, *alone, native)]
     assert tokens[1] == tokens[3] != tokens[2]
@@ -104,7 +104,7 @@ def test_a_run_that_does_not_go_with_the_first_is_named(bundles: list[Any], tmp_
     foreign = dataclasses.replace(other, directory=Path("foreign"), tokenizers=tokenizers, config=tagged)
     half = dataclasses.replace(other, machine=dataclasses.replace(other.machine, precision="bf16"))
     with pytest.raises(ConfigError) as caught:
-        load_ensemble([first, half, bundles[1], foreign])
+        join_steps([first, half, bundles[1], foreign])
     assert len(caught.value.problems) == 2
     assert f"other differs from {first.directory} in the device or precision (" in caught.value.problems[0]
     assert f"foreign differs from {first.directory} in the target vocabulary and data.language_tags;" in str(

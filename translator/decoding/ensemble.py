@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from translator.decoding.steps import State, Steps, TransformerSteps
+from translator.decoding.graphs import choose_steps
+from translator.decoding.steps import State, Steps
 from translator.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -47,10 +48,14 @@ class EnsembleSteps:
         return [member.select(own, sentences, parents) for member, own in zip(self.members, state, strict=True)]
 
 
-def load_ensemble(bundles: Sequence["Bundle"]) -> EnsembleSteps:
-    """Join loaded runs, whose models may differ in shape; raise `ConfigError` where they cannot translate together."""
+def join_steps(bundles: Sequence["Bundle"]) -> Steps:
+    """Return the step function of a loaded run, or of several, whose models may differ in shape.
+
+    Raises `ConfigError` where they cannot translate together.
+    """
     check_ensemble(bundles)
-    return EnsembleSteps([TransformerSteps.of(bundle) for bundle in bundles])
+    members = [choose_steps(bundle) for bundle in bundles]
+    return members[0] if len(members) == 1 else EnsembleSteps(members)
 
 
 def check_ensemble(bundles: Sequence["Bundle"]) -> None:

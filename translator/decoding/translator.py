@@ -14,12 +14,11 @@ import torch
 from translator.config import DecodingSettings
 from translator.decoding.blocks import blocks_of
 from translator.decoding.engine import Engine, NativeEngine
-from translator.decoding.ensemble import EnsembleSteps, check_ensemble
+from translator.decoding.ensemble import check_ensemble, join_steps
 from translator.decoding.lines import LineTranslator
 from translator.decoding.links import Linker
 from translator.decoding.phrases import Surfaces
 from translator.decoding.settings import replace_stated, settings_from
-from translator.decoding.steps import Steps, TransformerSteps
 from translator.decoding.translation import TranslatedLine
 from translator.errors import ConfigError
 from translator.text import choose_tag
@@ -157,8 +156,7 @@ class Translator:
             from translator.decoding.ctranslate2 import CTranslate2Engine
 
             return CTranslate2Engine.of(self.bundle, quantize=quantize)
-        members: list[Steps] = [TransformerSteps.of(bundle) for bundle in self.bundles]
-        steps = members[0] if len(members) == 1 else EnsembleSteps(members)
+        steps = join_steps(self.bundles)
         on_cpu = self.bundle.machine.device.type == "cpu"
         workers = torch.get_num_threads() if on_cpu else 1
         return NativeEngine(steps, _surfaces(self.bundle.tokenizers.target), workers)
