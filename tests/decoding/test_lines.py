@@ -166,6 +166,20 @@ def test_least_risk_chooses_among_samples(table_steps: Any) -> None:
     assert line.translations[0].log_probability < 0.0
 
 
+def test_a_line_that_comes_twice_is_searched_once(table_steps: Any) -> None:
+    asked: list[int] = []
+
+    class CountingEngine(NativeEngine):
+        def search(self, requests: Any, *arguments: Any, **options: Any) -> Any:
+            asked.append(len(requests))
+            return super().search(requests, *arguments, **options)
+
+    translate = LineTranslator(CountingEngine(table_steps(copied)), TOKENIZERS, DECODING)
+    lines = ["a", "b", "", "a", "a\r", "b"]
+    assert [line.text for line in translate([lines])] == lines
+    assert asked == [2]
+
+
 def test_progress_counts_every_line(table_steps: Any) -> None:
     heard: list[int] = []
     run(table_steps(copied), ["a"] * 10, window=4, on_progress=heard.append)

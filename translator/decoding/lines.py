@@ -146,8 +146,13 @@ class LineTranslator:
     def _search(self, requests: list[Request], on_batch: Callable[[int], None]) -> list[list[Hypothesis]]:
         if not requests:
             return []
-        found = self.engine.search(requests, self.settings, with_scores=self.with_scores, on_batch=on_batch)
-        return [self._least_risk(samples) for samples in found] if self.settings.search == "mbr" else found
+        # A translation depends on nothing but its request, so that what comes twice is searched once.
+        different = list(dict.fromkeys(requests))
+        found = self.engine.search(different, self.settings, with_scores=self.with_scores, on_batch=on_batch)
+        if self.settings.search == "mbr":
+            found = [self._least_risk(samples) for samples in found]
+        answers = dict(zip(different, found, strict=True))
+        return [answers[request] for request in requests]
 
     def _least_risk(self, samples: Sequence[Hypothesis]) -> list[Hypothesis]:
         """Choose those of the samples that are most like all of them, which becomes their score."""
