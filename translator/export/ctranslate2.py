@@ -1,0 +1,213 @@
+"""A model as a directory for CTranslate2, the C++ library for inference: written once, kept in the run directory.
+
+All that our models can be, its specification of a Transformer can say; weights go over as they are, in fp32. The
+library puts them into other number formats when it loads them.
+"""
+
+import atexit
+import hashlib
+import importlib
+import re
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from translator.attention import MultiHeadAttention
+from translator.checkpoints import Bundle, model_tensors
+from translator.errors import CheckpointError, ConfigError, TokenizerError
+from translator.model.embedding import Embedding
+from translator.model.layers import DecoderLayer, EncoderLayer, FeedForward
+from translator.runtime.console import say
+from translator.runtime.files import locked, new_directory, remove_directory, remove_partial
+from translator.text.tokenizer import Tokenizer, save_tokenizers
+
+_LAYOUT = 1
+"""To be raised when the same weights are written in another way, so that what is kept of them is written anew."""
+
+
+def require_ctranslate2() -> Any:
+    """Import the library; raise `ConfigError` where it is not installed."""
+    try:
+        return importlib.import_module("ctranslate2")
+    except ImportError as error:
+        raise ConfigError(
+            [
+                f"engine: ctranslate2 needs the package ctranslate2, which cannot be imported ({error}); run "
+                '`pip install ctranslate2` (or install this program as "translator[ctranslate2]"), or use the native '
+                "engine"
+            ]
+        ) from None
+
+
+def export_ctranslate2(bundle: Bundle, directory: str | Path) -> Path:
+    """Write a loaded run as a CTranslate2 model directory and return its path; what stood there is replaced.
+
+    It takes token strings, the pieces of the tokenizer (which lies beside the model, under its own name), and adds the
+    source's end mark itself. Raises `ConfigError` where the library is not installed, `TokenizerError` for pieces that
+    token strings cannot tell apart, and `CheckpointError` where the disk does not let us write.
+    """
+    path = Path(directory)
+    try:
+        _write(bundle, path)
+    except OSError as error:
+        raise CheckpointError(
+            f"cannot write {path}: {error.strerror or error}; choose another directory, or make room and see that "
+            "this one can be written"
+        ) from None
+    return path
+
+
+def cached_ctranslate2(bundle: Bundle) -> Path:
+    """Return the CTranslate2 model directory of a loaded run: RUN/exports/ctranslate2-WEIGHTS-KEY.
+
+    The key is a digest of all that goes into it, weights included. Where there is none it is written, by one of
+    several processes that ask at the same time, and takes the place of earlier ones of the same name. Where the run
+    directory cannot be written, it is a temporary directory that lasts as long as this process, and stderr says so.
+    """
+    exports = bundle.directory / "exports"
+    path = exports / f"ctranslate2-{bundle.weights}-{_key(bundle)}"
+    if path.is_dir():
+        return path
+    try:
+        exports.mkdir(exist_ok=True)
+        with locked(exports):
+            if not path.is_dir():
+                remove_partial(exports)
+                _write(bundle, path)
+                _remove_others(path)
+        return path
+    except OSError as error:
+        place = Path(tempfile.mkdtemp(prefix="translator-"))
+        atexit.register(shutil.rmtree, place, ignore_errors=True)
+        say(
+            f"{exports} cannot be written ({error.strerror or error}), so the model for ctranslate2 is made anew for "
+            "this call"
+        )
+        return export_ctranslate2(bundle, place / path.name)
+
+
+def _remove_others(path: Path) -> None:
+    """Remove what earlier weights of the same name left."""
+    same_name = re.compile(re.escape(path.name.rpartition("-")[0]) + r"-[0-9a-f]{16}")
+    for other in path.parent.iterdir():
+        if other != path and same_name.fullmatch(other.name):
+            remove_directory(other)
+
+
+def _key(bundle: Bundle) -> str:
+    library = require_ctranslate2()
+    digest = hashlib.sha256(f"{_LAYOUT} {library.__version__} {bundle.config.model.model_dump_json()}".encode())
+    for tokenizer in (bundle.tokenizers.source, bundle.tokenizers.target):
+        digest.update(tokenizer.model)
+    for weight in model_tensors(bundle.model).values():
+        digest.update(weight.cpu().contiguous().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def _write(bundle: Bundle, path: Path) -> None:
+    spec = _specification(bundle)
+    spec.validate()
+    # Shared matrices are stored once.
+    spec.optimize()
+    with new_directory(path) as partial:
+        spec.save(str(partial))
+        save_tokenizers(bundle.tokenizers, partial)
+
+
+def _specification(bundle: Bundle) -> Any:
+    """Return the library's description of the model, filled with its weights and vocabularies."""
+    require_ctranslate2()
+    specs, stacks = (importlib.import_module(f"ctranslate2.{name}") for name in ("specs", "specs.transformer_spec"))
+    settings, model = bundle.config.model, bundle.model
+    shape = {
+        "num_heads": settings.num_heads,
+        "pre_norm": settings.norm == "pre",
+        "activation": {"relu": specs.Activation.RELU, "gelu": specs.Activation.GELU}[settings.activation],
+        "head_dim": settings.head_dim,
+    }
+    encoder = stacks.TransformerEncoderSpec(settings.encoder_layers, **shape)
+    decoder = stacks.TransformerDecoderSpec(settings.decoder_layers, **shape)
+    _embed(encoder.embeddings[0], encoder.position_encodings, model.source_embedding)
+    _embed(decoder.embeddings, decoder.position_encodings, model.target_embedding)
+    for layer, source in zip(encoder.layer, cast(Sequence[EncoderLayer], model.encoder_layers), strict=True):
+        _attend_to_itself(layer.self_attention, source.self_attention, source.self_residual.norm)
+        _feed_forward(layer.ffn, source.feed_forward, source.feed_forward_residual.norm)
+    for layer, target in zip(decoder.layer, cast(Sequence[DecoderLayer], model.decoder_layers), strict=True):
+        _attend_to_itself(layer.self_attention, target.self_attention, target.self_residual.norm)
+        _attend_to_memory(layer.attention, target.cross_attention, target.cross_residual.norm)
+        _feed_forward(layer.ffn, target.feed_forward, target.feed_forward_residual.norm)
+    for stack, norm in ((encoder, model.encoder_norm), (decoder, model.decoder_norm)):
+        if isinstance(norm, nn.LayerNorm):
+            _normalise(stack.layer_norm, norm)
+    decoder.projection.weight = _array(model.output_weight)
+    spec = specs.TransformerSpec(encoder, decoder)
+    _name_pieces(spec, bundle.tokenizers.source, bundle.tokenizers.target)
+    return spec
+
+
+def _name_pieces(spec: Any, source: Tokenizer, target: Tokenizer) -> None:
+    """Register both vocabularies as token strings, and the marks among them."""
+    vocabularies = [tokenizer.pieces(range(tokenizer.vocab_size)) for tokenizer in (source, target)]
+    for side, pieces in zip(("source", "target"), vocabularies, strict=True):
+        if len(set(pieces)) < len(pieces):
+            raise TokenizerError(
+                f"two pieces of the {side} tokenizer are written alike; CTranslate2 needs them distinct"
+            )
+    # The model was trained with the target's end mark on both sides.
+    eos = vocabularies[1][target.eos_id]
+    if vocabularies[0][target.eos_id] != eos:
+        raise TokenizerError(
+            f"the end mark is {vocabularies[0][target.eos_id]!r} in the source tokenizer and {eos!r} in the target's; "
+            "CTranslate2 needs one for both"
+        )
+    spec.register_source_vocabulary(vocabularies[0])
+    spec.register_target_vocabulary(vocabularies[1])
+    config = spec.config
+    config.unk_token, config.eos_token = vocabularies[1][target.unk_id], eos
+    config.bos_token = config.decoder_start_token = vocabularies[1][target.bos_id]
+    config.add_source_eos = True
+
+
+def _embed(embeddings: Any, positions: Any, embedding: Embedding) -> None:
+    # The stacks of the library scale by sqrt(d_model) by default, as ours do.
+    embeddings.weight = _array(embedding.weight)
+    positions.encodings = _array(cast(Tensor, embedding.positions.table))
+
+
+def _attend_to_itself(spec: Any, attention: MultiHeadAttention, norm: nn.LayerNorm) -> None:
+    # Query, key and value rows in one matrix, there as here.
+    _project(spec.linear[0], attention.input_weight, attention.input_bias)
+    _project(spec.linear[1], attention.output.weight, attention.output.bias)
+    _normalise(spec.layer_norm, norm)
+
+
+def _attend_to_memory(spec: Any, attention: MultiHeadAttention, norm: nn.LayerNorm) -> None:
+    width = attention.num_heads * attention.head_dim
+    _project(spec.linear[0], attention.input_weight[:width], attention.input_bias[:width])
+    _project(spec.linear[1], attention.input_weight[width:], attention.input_bias[width:])
+    _project(spec.linear[2], attention.output.weight, attention.output.bias)
+    _normalise(spec.layer_norm, norm)
+
+
+def _feed_forward(spec: Any, block: FeedForward, norm: nn.LayerNorm) -> None:
+    _project(spec.linear_0, block.inner.weight, block.inner.bias)
+    _project(spec.linear_1, block.outer.weight, block.outer.bias)
+    _normalise(spec.layer_norm, norm)
+
+
+def _project(spec: Any, weight: Tensor, bias: Tensor) -> None:
+    spec.weight, spec.bias = _array(weight), _array(bias)
+
+
+def _normalise(spec: Any, norm: nn.LayerNorm) -> None:
+    # Its epsilon is PyTorch's default, 1e-5.
+    spec.gamma, spec.beta = _array(norm.weight), _array(norm.bias)
+
+
+def _array(tensor: Tensor) -> Any:
+    return tensor.detach().float().cpu().contiguous().numpy()
