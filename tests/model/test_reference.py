@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from translator.attention import MultiHeadAttention, pack
 from translator.config import ModelSettings, load_config, resolve_preset
-from translator.model import Transformer, build_model, count_parameters
+from translator.model import InferenceModel, Transformer, build_model, count_parameters
 
 WIDTH, HEADS, INNER, LAYERS = 16, 4, 24, 2
 SOURCES = [[5, 6, 7, 2], [8, 2], [9, 10, 11, 12, 13, 2]]
@@ -111,10 +111,11 @@ def test_step_by_step_equals_teacher_forced(norm: str, positions: str) -> None:
     targets = [[1, 20, 21, 22], [1, 22, 23, 24], [1, 30, 31, 32]]
     with torch.inference_mode():
         expected = model.logits(model(source, pack(targets))).view(3, 4, -1)
-        state = model.start(model.encode(source), source.layout, width=2, capacity=4)
+        decoder = InferenceModel(model)
+        state = decoder.start(decoder.encode(source), source.layout, width=2)
         columns = torch.tensor(targets)[:, None, :]
         for position in range(4):
-            logits = model.logits(model.step(columns[:, :, position], state))
+            logits = decoder.logits(decoder.step(columns[:, :, position], state), state)
             torch.testing.assert_close(logits, expected[:, None, position].expand_as(logits), atol=1e-5, rtol=1e-4)
             if position == 0:
                 state = state.select(None, torch.zeros(3, 2, dtype=torch.int64))
@@ -125,13 +126,14 @@ def test_selected_hypotheses_go_on_as_their_parents() -> None:
     model = build_model(settings(), 40, 40, seed=3).eval()
     with torch.inference_mode():
         source = pack(SOURCES)
-        state = model.start(model.encode(source), source.layout, 2, capacity=3)
-        model.step(torch.ones(3, 1, dtype=torch.int64), state)
+        decoder = InferenceModel(model)
+        state = decoder.start(decoder.encode(source), source.layout, width=2)
+        decoder.step(torch.ones(3, 1, dtype=torch.int64), state)
         state = state.select(None, torch.zeros(3, 2, dtype=torch.int64))
         first = torch.tensor([[20, 21], [22, 23], [24, 25]])
-        model.step(first, state)
+        decoder.step(first, state)
         state = state.select(torch.tensor([0, 2]), torch.tensor([[1, 1], [0, 1]]))
-        logits = model.logits(model.step(torch.tensor([[30, 31], [30, 31]]), state))
+        logits = decoder.logits(decoder.step(torch.tensor([[30, 31], [30, 31]]), state), state)
         alone = pack([[1, 21, 30], [1, 21, 31], [1, 24, 30], [1, 25, 31]])
         sources = pack([SOURCES[0], SOURCES[0], SOURCES[2], SOURCES[2]])
         expected = model.logits(model(sources, alone)).view(4, 3, -1)[:, -1]

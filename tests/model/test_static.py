@@ -13,7 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from translator.attention import Layout
 from translator.attention.layout import pack
 from translator.config import ModelSettings
-from translator.model import Transformer, build_model
+from translator.model import InferenceModel, Transformer, build_model
 from translator.model.precision import with_matrices_in
 from translator.model.static import StaticDecoder, StepShape
 from translator.runtime.device import Machine
@@ -29,7 +29,7 @@ def begin(model: Transformer, sources: list[list[int]], width: int, capacity: in
     memory = model.encode(source)
     decoder = StaticDecoder(model, torch.float32)
     assert decoder.begin(memory, source.layout, width, capacity)
-    return decoder, model.start(memory, source.layout, width, capacity)
+    return decoder, InferenceModel(model).start(memory, source.layout, width)
 
 
 def step(decoder: StaticDecoder, tokens: Tensor) -> Tensor:
@@ -52,7 +52,8 @@ def test_any_walk_gives_the_states_of_a_growing_cache(data: st.DataObject, norm:
     living, hypotheses = len(sources), 1
     for _ in range(capacity):
         tokens = torch.randint(30, (living, hypotheses), generator=random)
-        torch.testing.assert_close(step(decoder, tokens), model.step(tokens, state), rtol=1e-5, atol=1e-5)
+        expected = InferenceModel(model).step(tokens, state)
+        torch.testing.assert_close(step(decoder, tokens), expected, rtol=1e-5, atol=1e-5)
         before, others = hypotheses, torch.rand((), generator=random) < 0.8
         hypotheses = int(torch.randint(1, width + 1, (), generator=random)) if others or hypotheses < 2 else hypotheses
         sentences = None
@@ -100,7 +101,8 @@ def test_rows_that_nobody_reads_and_earlier_batches_reach_no_sentence() -> None:
     tokens = torch.tensor([[1], [2], [3], [4], [5]])
     parents = torch.zeros(5, 3, dtype=torch.int64)
     for _ in range(40):
-        torch.testing.assert_close(step(decoder, tokens), model.step(tokens, state), rtol=1e-5, atol=1e-5)
+        expected = InferenceModel(model).step(tokens, state)
+        torch.testing.assert_close(step(decoder, tokens), expected, rtol=1e-5, atol=1e-5)
         decoder.select(None, parents)
         state = state.select(None, parents)
         tokens, parents = torch.randint(30, (5, 3)), torch.randint(3, (5, 3))
@@ -112,7 +114,8 @@ def test_a_sentence_whose_numbers_went_wrong_leaves_its_neighbours_alone() -> No
     source = pack([[3, 4, 5], [6], [7, 8]])
     memory = model.encode(source)
     tokens = torch.tensor([[1], [1], [1]])
-    expected = model.step(tokens, model.start(memory, source.layout, 1, 4))
+    growing = InferenceModel(model)
+    expected = growing.step(tokens, growing.start(memory, source.layout, 1))
     memory[3] = math.nan
     decoder = StaticDecoder(model, torch.float32)
     decoder.begin(memory, source.layout, 1, 4)

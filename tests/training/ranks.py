@@ -16,7 +16,7 @@ from translator.attention import pack
 from translator.checkpoints import load_weights
 from translator.config import ModelSettings, TrainingSettings
 from translator.data.batches import Batch
-from translator.model import Transformer, build_model
+from translator.model import InferenceModel, Transformer, build_model
 from translator.runtime.world import World, join_world
 from translator.training.loss import smoothed_cross_entropy
 from translator.training.optimizer import make_optimizer, optimizer_tensors, restore_optimizer
@@ -124,8 +124,9 @@ def share(world: World, settings: ModelSettings, sharded: bool, directory: Path)
             if world.rank == world.size - 1:
                 memory = model.encode(batch.source)
                 output = model.decode(batch.target, memory, batch.source.layout)
-                state = model.start(memory, batch.source.layout, 2, 3)
-                first = model.step(torch.ones(batch.source.layout.num_sentences, 2, dtype=torch.int64), state)
+                decoder = InferenceModel(model)
+                state = decoder.start(memory, batch.source.layout, 1)
+                first = decoder.step(torch.ones(batch.source.layout.num_sentences, 1, dtype=torch.int64), state)
                 torch.save([output, first], directory / name)
     found |= {
         name: torch.load(directory / name) for name in ("evaluated", "evaluated average") if not world.gather(0)[0]

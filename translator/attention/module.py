@@ -13,10 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from translator.attention.cache import Ancestry, DenseMemory, KeyValueCache
 from translator.attention.kernels import attend
 from translator.attention.layout import Layout
-from translator.attention.padded import attend_dense, length_bias, to_grid
 
 
 class Projected(NamedTuple):
@@ -86,26 +84,3 @@ class MultiHeadAttention(nn.Module):
         projected = functional.linear(states, self.input_weight[rows], self.input_bias[rows])
         size = (*states.shape[:-1], last - first, self.num_heads, self.head_dim)
         return projected.view(size).unbind(-3)
-
-    def dense_memory(self, memory: Tensor, layout: Layout) -> DenseMemory:
-        """Project memory `[S, d_model]` onto a grid, for decoding step by step."""
-        projected = self.project_memory(memory, layout)
-        return DenseMemory(
-            to_grid(projected.key, layout), to_grid(projected.value, layout), length_bias(layout, memory.dtype)
-        )
-
-    def step_to_itself(self, states: Tensor, cache: KeyValueCache, ancestry: Ancestry) -> Tensor:
-        """One decoding step of masked self-attention for `states` `[N, K, d_model]`, added to the cache.
-
-        `ancestry` already counts this step.
-        """
-        query, key, value = (part.transpose(1, 2) for part in self.project_all(states))  # [N, H, K, D]
-        keys, values = cache.append(key, value)
-        heads = attend_dense(query, keys, values, ancestry.bias)
-        return self.output(heads.transpose(1, 2).flatten(2))
-
-    def step_to_memory(self, states: Tensor, memory: DenseMemory) -> Tensor:
-        """One decoding step of cross-attention: the K hypotheses of a sentence are K queries on one memory."""
-        query = self.project_query(states).transpose(1, 2)  # [N, H, K, D]
-        heads = attend_dense(query, memory.key, memory.value, memory.bias)
-        return self.output(heads.transpose(1, 2).flatten(2))

@@ -34,17 +34,6 @@ def attend_padded(
         return _PaddedAttention.apply(query, key, value, query_layout, key_layout, causal, dropout)
 
 
-@torch.no_grad()
-def attend_dense(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None) -> Tensor:
-    """Attend on grids: `query` `[N, H, Q, D]`, `key` and `value` `[N, H, L, D]`; returns `[N, H, Q, D]`.
-
-    For decoding; no gradient flows.
-
-    `bias` is None or broadcasts to `[N, H, Q, L]`: 0 where a query may look, -inf where it may not.
-    """
-    return softmax_grid(_scores(query, key), bias) @ value
-
-
 def to_grid(packed: Tensor, layout: Layout) -> Tensor:
     """Spread `[T, H, D]` over `[N, H, L, D]`; a pad holds some other token's values, finite but meaningless."""
     grid = packed.index_select(0, layout.rows)

@@ -15,8 +15,8 @@ _GROUP = 64
 def best_pieces(logits: Tensor, count: int) -> tuple[Tensor, Tensor]:
     """Return the `count` largest of `logits` `[..., V]` and their ids, largest first: `[..., count]` each.
 
-    On the CPU, `topk` sorts through the whole vocabulary for each row. The largest are among the groups with the largest
-    maxima, which are found by vectorised comparisons: three times as fast (8,000 pieces, 6 of them).
+    On the CPU, `topk` sorts through the whole vocabulary for each row. The largest are among the groups with the
+    largest maxima, which are found by vectorised comparisons: three times as fast (8,000 pieces, 6 of them).
     """
     vocabulary = logits.size(-1)
     count = min(count, vocabulary)

@@ -22,7 +22,7 @@ from translator.decoding.request import Hypothesis
 from translator.decoding.rules import Rules
 from translator.decoding.steps import Steps
 from translator.decoding.tracking import RuleTracker
-from translator.decoding.transfer import to_host
+from translator.decoding.transfer import to_host, with_few_moves
 from translator.decoding.trellis import Trellis
 from translator.decoding.walk import Walkers, walk
 
@@ -126,6 +126,7 @@ def beam_search(
             next_parents = chosen.parents.to(device)
             fewer = len(keep) < len(rows)
             if fewer:
+                keep = with_few_moves(keep)
                 rows, ceilings, largest_penalty = rows[keep], ceilings[keep], largest_penalty[keep]
                 kept = torch.from_numpy(keep).to(device)
                 live, next_parents, tokens = live[kept], next_parents[kept], tokens[kept]

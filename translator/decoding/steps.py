@@ -7,6 +7,7 @@ Shapes: N sentences, K hypotheses of each (one at first), V vocabulary.
 """
 
 from collections.abc import Sequence
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
@@ -17,7 +18,7 @@ from translator.runtime.device import Machine
 
 if TYPE_CHECKING:
     from translator.checkpoints import Bundle
-    from translator.model import Transformer
+    from translator.model import InferenceModel, Transformer
 
 State = Any
 """What a model remembers of a batch between two steps; owned by the search, opaque to it."""
@@ -48,7 +49,7 @@ class Steps(Protocol):
     def step(self, tokens: Tensor, state: State) -> Tensor:
         """Append `tokens` [N, K] to the hypotheses; return the logits of the next piece [N, K, V].
 
-        The logits need not be normalised and may be overwritten by the caller.
+        The logits need not be normalised. The caller may overwrite them, and the next step may.
         """
         ...
 
@@ -56,7 +57,7 @@ class Steps(Protocol):
         """Keep M sentences, rows [M] of the current ones (None: all, in order), and choose their hypotheses anew.
 
         Hypothesis k of sentence m continues the current hypothesis `parents[m, k]` of that sentence. There may be more
-        or fewer of them than before.
+        or fewer of them than before. The state that was is spent.
         """
         ...
 
@@ -83,6 +84,12 @@ class TransformerSteps:
         self.eos_id = eos_id
         self.max_length = max_length
 
+    @cached_property
+    def _inference(self) -> "InferenceModel":
+        from translator.model import InferenceModel, PlainLinear
+
+        return InferenceModel(self.model, partial(PlainLinear, dtype=self.machine.dtype))
+
     @classmethod
     def of(cls, bundle: "Bundle") -> "TransformerSteps":
         """The step function of a loaded run, with its marks and its limit."""
@@ -101,15 +108,15 @@ class TransformerSteps:
     def device(self) -> torch.device:
         return self.machine.device
 
+    @torch.inference_mode()
     def start(self, sources: Sequence[Sequence[int]], width: int, capacity: int) -> State:
         source = pack([[*source, self.eos_id] for source in sources]).to(self.device)
-        with self.machine.autocast():
-            memory = self.model.encode(source)  # [S, d_model]
-            return self.model.start(memory, source.layout, width, capacity)
+        return self._inference.start(self._inference.encode(source), source.layout, width)
 
+    @torch.inference_mode()
     def step(self, tokens: Tensor, state: State) -> Tensor:
-        with self.machine.autocast():
-            return self.model.logits(self.model.step(tokens, state))  # [N, K, V]
+        return self._inference.logits(self._inference.step(tokens, state), state)  # [N, K, V]
 
+    @torch.inference_mode()
     def select(self, state: State, sentences: Tensor | None, parents: Tensor) -> State:
         return state.select(sentences, parents)

@@ -20,7 +20,7 @@ from translator.decoding.request import Hypothesis
 from translator.decoding.rules import Rules
 from translator.decoding.steps import Steps
 from translator.decoding.tracking import RuleTracker
-from translator.decoding.transfer import to_host
+from translator.decoding.transfer import to_host, with_few_moves
 
 
 class Walkers(NamedTuple):
@@ -118,7 +118,7 @@ class _Party:
         """
         if not self._news:
             return None, self._columns
-        keep = np.flatnonzero(~self._over.all(axis=1))
+        keep = with_few_moves(np.flatnonzero(~self._over.all(axis=1)))
         over = self._over[keep]
         needed = int((~over).sum(axis=1).max(initial=0))
         narrower = needed <= 0.75 * over.shape[1]

@@ -1,5 +1,6 @@
-"""The encoder-decoder Transformer: embeddings, layers, stacks and the state of step-by-step decoding."""
+"""The encoder-decoder Transformer: embeddings, layers, stacks, and what translates with them step by step."""
 
-from translator.model.transformer import DecoderState, Transformer, build_model, count_parameters
+from translator.model.inference import DecoderState, InferenceModel, PlainLinear
+from translator.model.transformer import Transformer, build_model, count_parameters
 
-__all__ = ["DecoderState", "Transformer", "build_model", "count_parameters"]
+__all__ = ["DecoderState", "InferenceModel", "PlainLinear", "Transformer", "build_model", "count_parameters"]

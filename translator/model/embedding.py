@@ -1,7 +1,7 @@
 """Tokens to vectors: a scaled embedding plus positions, then dropout.
 
 Vaswani et al. 2017, sections 3.4 (scaling by sqrt(d_model)) and 3.5 (sinusoidal positions).
-Legend: `T` tokens, `N` sentences, `K` hypotheses a sentence.
+Legend: `T` tokens.
 """
 
 import math
@@ -64,10 +64,6 @@ class Embedding(nn.Module):
             vectors = vectors * (torch.rand(len(vectors), 1, device=vectors.device) >= self.word_dropout)
         return self.dropout(torch.add(self.positions(positions), vectors, alpha=self.scale))
 
-    def step(self, tokens: Tensor, position: int) -> Tensor:
-        """Vectors `[N, K, d_model]` of tokens `[N, K]` that all stand at one position; nothing is dropped."""
-        return self.at(tokens, torch.tensor([position], device=tokens.device))
-
     def at(self, tokens: Tensor, position: Tensor) -> Tensor:
-        """As `step`, with the position `[1]` on the device."""
+        """Vectors `[..., d_model]` of tokens `[...]` that all stand at `position` `[1]`; nothing is dropped."""
         return torch.add(self.positions(position), functional.embedding(tokens, self.weight), alpha=self.scale)

@@ -1,6 +1,6 @@
 """Encoder and decoder layers: attention and feed-forward blocks, each inside a residual connection.
 
-Legend: `T` target tokens, `S` source tokens, `N` sentences, `K` hypotheses a sentence.
+Legend: `T` target tokens, `S` source tokens.
 """
 
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from translator.attention import Ancestry, DenseMemory, KeyValueCache, Layout, MultiHeadAttention
+from translator.attention import Layout, MultiHeadAttention
 from translator.config import ModelSettings
 from translator.model.dropout import Dropout
 
@@ -100,10 +100,4 @@ class DecoderLayer(nn.Module):
         projected = self.cross_attention.project_memory(memory, memory_layout)
         states = self.self_residual(states, lambda x: self.self_attention.attend_to_itself(x, layout, causal=True))
         states = self.cross_residual(states, lambda x: self.cross_attention.attend_to_memory(x, layout, projected))
-        return self.feed_forward_residual(states, self.feed_forward)
-
-    def step(self, states: Tensor, cache: KeyValueCache, ancestry: Ancestry, memory: DenseMemory) -> Tensor:
-        """The next position of every hypothesis: `[N, K, d_model]` to `[N, K, d_model]`."""
-        states = self.self_residual(states, lambda x: self.self_attention.step_to_itself(x, cache, ancestry))
-        states = self.cross_residual(states, lambda x: self.cross_attention.step_to_memory(x, memory))
         return self.feed_forward_residual(states, self.feed_forward)

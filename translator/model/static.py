@@ -53,7 +53,7 @@ class StaticDecoder:
         self._states = StaticTensor(dtype, device)  # [N, K, d_model]
 
     def begin(self, memory: Tensor, layout: Layout, width: int, capacity: int) -> bool:
-        """Begin one hypothesis for every sentence, as `Transformer.start`; return whether recordings became worthless.
+        """Begin one hypothesis for every sentence, as `InferenceModel.start`; return whether recordings are void.
 
         `memory` `[S, d_model]` is packed by `layout`. There is no waiting for the device.
         """
@@ -188,7 +188,7 @@ def _step(
     ancestry: Tensor,
     memory_bias: Tensor,
 ) -> Tensor:
-    """As `DecoderLayer.step`."""
+    """As a layer of `InferenceModel`."""
     states = layer.self_residual(
         states, lambda x: step_to_static_cache(layer.self_attention, x, *cache, slots, ancestry)
     )

@@ -1,41 +1,19 @@
-"""The encoder-decoder Transformer (Vaswani et al. 2017) on packed batches, and its step-by-step decoder.
+"""The encoder-decoder Transformer (Vaswani et al. 2017) on packed batches; `InferenceModel` decodes with it.
 
-Legend: `T` target tokens, `S` source tokens, `N` sentences, `K` hypotheses a sentence, `V` target vocabulary.
+Legend: `T` target tokens, `S` source tokens, `V` target vocabulary.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from translator.attention import Ancestry, DenseMemory, KeyValueCache, Layout, Packed
+from translator.attention import Layout, Packed
 from translator.config import ModelSettings
 from translator.model.embedding import Embedding, LearnedPositions, SinusoidalPositions
 from translator.model.layers import DecoderLayer, EncoderLayer
-
-
-@dataclass
-class DecoderState:
-    """What decoding carries from step to step: a cache and the projected memory for every layer."""
-
-    caches: list[KeyValueCache]
-    memories: list[DenseMemory]
-    ancestry: Ancestry
-    length: int = 0
-
-    def select(self, sentences: Tensor | None, parents: Tensor) -> "DecoderState":
-        """Keep `sentences` `[M]` (None: all); hypothesis k of the m-th continues its hypothesis `parents[m, k]`.
-
-        There may be more or fewer hypotheses than before. Only when sentences leave are keys, values and memory touched.
-        """
-        caches, memories = self.caches, self.memories
-        if sentences is not None:
-            caches = [cache.select(sentences) for cache in caches]
-            memories = [memory.select(sentences) for memory in memories]
-        return DecoderState(caches, memories, self.ancestry.select(sentences, parents), self.length)
 
 
 class Transformer(nn.Module):
@@ -86,25 +64,6 @@ class Transformer(nn.Module):
     def logits(self, states: Tensor) -> Tensor:
         """Unnormalised log-probabilities `[..., V]` of decoder output `[..., d_model]`."""
         return functional.linear(states, self.output_weight)
-
-    def start(self, memory: Tensor, layout: Layout, width: int, capacity: int) -> DecoderState:
-        """Begin one hypothesis for every sentence, of at most `capacity` steps; a step may make `width` of it."""
-        memories = [layer.cross_attention.dense_memory(memory, layout) for layer in self._decoder]
-        slots = 1 + (capacity - 1) * width
-        caches = [
-            KeyValueCache.empty(memories[0].key, layout.num_sentences, attention.num_heads, slots, attention.head_dim)
-            for attention in (layer.self_attention for layer in self._decoder)
-        ]
-        return DecoderState(caches, memories, Ancestry())
-
-    def step(self, tokens: Tensor, state: DecoderState) -> Tensor:
-        """Decoder output `[N, K, d_model]` for the next tokens `[N, K]`; `state` moves on by one position."""
-        states = self.target_embedding.step(tokens, state.length)
-        state.ancestry.append(state.caches[0].key, tokens.size(1))
-        for layer, cache, memory in zip(self._decoder, state.caches, state.memories, strict=True):
-            states = layer.step(states, cache, state.ancestry, memory)
-        state.length += 1
-        return self.decoder_norm(states)
 
 
 def build_model(settings: ModelSettings, source_vocabulary: int, target_vocabulary: int, seed: int) -> Transformer:
