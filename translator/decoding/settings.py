@@ -10,7 +10,7 @@ _MACHINE = ("device", "precision", "threads", "devices")
 
 
 def read_call_settings(words: Sequence[str]) -> Config:
-    """Read `KEY=VALUE` words: settings of the section `decoding` by their bare names, and the machine's (device and so on).
+    """Read `KEY=VALUE` words: settings of the section `decoding` by their bare names, and the machine's.
 
     Raises `ConfigError` with all mistakes. Only what was stated counts; see `replace_stated`.
     """
