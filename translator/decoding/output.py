@@ -143,6 +143,8 @@ def open_output(path: Path, made_with: dict[str, Any]) -> Iterator[ResumableOutp
             # Not after a kill: then the last note tells.
             if output.lines:
                 output.note()
+            elif os.fstat(descriptor).st_size == 0:
+                partial.unlink()
             raise
         output.finish()
 
