@@ -9,6 +9,8 @@ RUN/metrics.jsonl                 one line for every log point and validation
 RUN/tensorboard/                  the same for TensorBoard, if asked for
 RUN/plot.png                      a picture of them (`translator plot`)
 RUN/scores.json                   every evaluation, with signatures
+RUN/alignment.json                the head of the cross-attention that alignments come from
+RUN/exports/                      the model for other engines, made when first asked for
 
 A checkpoint or model called `damaged-...` was found so and set aside (`recovery.py`); nothing counts or deletes it.
 """
