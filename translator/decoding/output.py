@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from translator.errors import DataError
+from translator.runtime.console import say
 from translator.runtime.files import sync_file, write_text
 
 _SYNC_SECONDS = 1.0
@@ -143,6 +144,7 @@ def open_output(path: Path, made_with: dict[str, Any]) -> Iterator[ResumableOutp
             # Not after a kill: then the last note tells.
             if output.lines:
                 output.note()
+                say(f"{output.lines:,} lines of {path} are kept; the same command goes on with them")
             elif os.fstat(descriptor).st_size == 0:
                 partial.unlink()
             raise
