@@ -1,14 +1,16 @@
 """What decoding keeps between steps: keys, values, and which of them each hypothesis sees; the caller owns them.
 
-Hypotheses of a sentence share one cache and nothing in it is moved when they are reordered: each step adds a slot for
-every hypothesis, and `Ancestry` remembers whose slots a hypothesis descends from. The hypotheses are then so many
-queries on one grid, which multiplies several times faster than a grid for each of them.
+Hypotheses of a sentence share one cache and nothing in it is moved when they are reordered: each step gives every
+hypothesis a slot, and `Ancestry` remembers whose slots a hypothesis descends from. The hypotheses are then so many
+queries on one grid, which multiplies several times faster than a grid for each of them. Slots that no hypothesis
+descends from are given out again, so that a beam needs little more of them than a single hypothesis.
 
 Legend: `N` sentences, `K` hypotheses a sentence, `Y` layers, `H` heads, `D` head width, `L` slots so far, `W` the same
 rounded up, `S` longest source, rounded up, `T` source tokens.
 """
 
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 

@@ -48,13 +48,13 @@ class EnsembleSteps:
         return [member.select(own, sentences, parents) for member, own in zip(self.members, state, strict=True)]
 
 
-def join_steps(bundles: Sequence["Bundle"]) -> Steps:
+def join_steps(bundles: Sequence["Bundle"], quantize: str = "none") -> Steps:
     """Return the step function of a loaded run, or of several, whose models may differ in shape.
 
-    Raises `ConfigError` where they cannot translate together.
+    Raises `ConfigError` where they cannot translate together, or not with `quantize` `int8`.
     """
     check_ensemble(bundles)
-    members = [choose_steps(bundle) for bundle in bundles]
+    members = [choose_steps(bundle, quantize) for bundle in bundles]
     return members[0] if len(members) == 1 else EnsembleSteps(members)
 
 

@@ -182,6 +182,6 @@ class GraphedSteps(TransformerSteps):
             torch.cuda.synchronize(self.device)
 
 
-def choose_steps(bundle: "Bundle") -> TransformerSteps:
+def choose_steps(bundle: "Bundle", quantize: str = "none") -> TransformerSteps:
     """Return the faster step function of a loaded run: replayed on CUDA, growing elsewhere."""
-    return (GraphedSteps if bundle.machine.device.type == "cuda" else TransformerSteps).of(bundle)
+    return (GraphedSteps if bundle.machine.device.type == "cuda" else TransformerSteps).of(bundle, quantize)

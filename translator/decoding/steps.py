@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from translator.attention.layout import pack
+from translator.decoding.quantize import choose_linear
 from translator.runtime.device import Machine
 
 if TYPE_CHECKING:
@@ -65,8 +66,9 @@ class Steps(Protocol):
 class TransformerSteps:
     """`Steps` over a Transformer: the memory is projected once, keys and values are cached.
 
-    The caller puts the model into evaluation mode. `machine` says in which precision to compute; by default
-    fp32.
+    The caller puts the model into evaluation mode, and does not change it after the first search. `machine` says in
+    which precision to compute, by default fp32; `quantize` is `none`, or `int8` for matrices in 8 bits. Raises
+    `ConfigError` where those cannot be had.
     """
 
     def __init__(
@@ -77,12 +79,21 @@ class TransformerSteps:
         eos_id: int = 2,
         max_length: int | None = None,
         machine: Machine | None = None,
+        quantize: str = "none",
     ) -> None:
         self.model = model
         self.machine = machine or Machine(next(model.parameters()).device, "fp32")
         self.bos_id = bos_id
         self.eos_id = eos_id
         self.max_length = max_length
+        self._linear = choose_linear(self.machine, quantize)
+        self._lock = Lock()
+
+    @cached_property
+    def _inference(self) -> "InferenceModel":
+        from translator.model import InferenceModel
+
+        return InferenceModel(self.model, self._linear)
 
     @cached_property
     def _inference(self) -> "InferenceModel":
@@ -91,7 +102,7 @@ class TransformerSteps:
         return InferenceModel(self.model, partial(PlainLinear, dtype=self.machine.dtype))
 
     @classmethod
-    def of(cls, bundle: "Bundle") -> "TransformerSteps":
+    def of(cls, bundle: "Bundle", quantize: str = "none") -> "TransformerSteps":
         """The step function of a loaded run, with its marks and its limit."""
         target = bundle.tokenizers.target
         # The decoder's input is the begin mark and the pieces.
@@ -102,6 +113,7 @@ class TransformerSteps:
             eos_id=target.eos_id,
             max_length=longest,
             machine=bundle.machine,
+            quantize=quantize,
         )
 
     @property

@@ -156,7 +156,7 @@ class Translator:
             from translator.decoding.ctranslate2 import CTranslate2Engine
 
             return CTranslate2Engine.of(self.bundle, quantize=quantize)
-        steps = join_steps(self.bundles)
+        steps = join_steps(self.bundles, quantize)
         on_cpu = self.bundle.machine.device.type == "cpu"
         workers = torch.get_num_threads() if on_cpu else 1
         return NativeEngine(steps, _surfaces(self.bundle.tokenizers.target), workers)
