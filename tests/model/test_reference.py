@@ -112,10 +112,10 @@ def test_step_by_step_equals_teacher_forced(norm: str, positions: str) -> None:
     with torch.inference_mode():
         expected = model.logits(model(source, pack(targets))).view(3, 4, -1)
         decoder = InferenceModel(model)
-        state = decoder.start(decoder.encode(source), source.layout, width=2)
+        state = decoder.start(decoder.encode(source), source.layout, width=2, capacity=4)
         columns = torch.tensor(targets)[:, None, :]
         for position in range(4):
-            logits = decoder.logits(decoder.step(columns[:, :, position], state), state)
+            logits = decoder.logits(decoder.step(columns[:, :, position], state))
             torch.testing.assert_close(logits, expected[:, None, position].expand_as(logits), atol=1e-5, rtol=1e-4)
             if position == 0:
                 state = state.select(None, torch.zeros(3, 2, dtype=torch.int64))
@@ -127,13 +127,13 @@ def test_selected_hypotheses_go_on_as_their_parents() -> None:
     with torch.inference_mode():
         source = pack(SOURCES)
         decoder = InferenceModel(model)
-        state = decoder.start(decoder.encode(source), source.layout, width=2)
+        state = decoder.start(decoder.encode(source), source.layout, width=2, capacity=4)
         decoder.step(torch.ones(3, 1, dtype=torch.int64), state)
         state = state.select(None, torch.zeros(3, 2, dtype=torch.int64))
         first = torch.tensor([[20, 21], [22, 23], [24, 25]])
         decoder.step(first, state)
         state = state.select(torch.tensor([0, 2]), torch.tensor([[1, 1], [0, 1]]))
-        logits = decoder.logits(decoder.step(torch.tensor([[30, 31], [30, 31]]), state), state)
+        logits = decoder.logits(decoder.step(torch.tensor([[30, 31], [30, 31]]), state))
         alone = pack([[1, 21, 30], [1, 21, 31], [1, 24, 30], [1, 25, 31]])
         sources = pack([SOURCES[0], SOURCES[0], SOURCES[2], SOURCES[2]])
         expected = model.logits(model(sources, alone)).view(4, 3, -1)[:, -1]

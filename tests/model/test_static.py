@@ -29,7 +29,7 @@ def begin(model: Transformer, sources: list[list[int]], width: int, capacity: in
     memory = model.encode(source)
     decoder = StaticDecoder(model, torch.float32)
     assert decoder.begin(memory, source.layout, width, capacity)
-    return decoder, InferenceModel(model).start(memory, source.layout, width)
+    return decoder, InferenceModel(model).start(memory, source.layout, width, capacity)
 
 
 def step(decoder: StaticDecoder, tokens: Tensor) -> Tensor:
@@ -115,7 +115,7 @@ def test_a_sentence_whose_numbers_went_wrong_leaves_its_neighbours_alone() -> No
     memory = model.encode(source)
     tokens = torch.tensor([[1], [1], [1]])
     growing = InferenceModel(model)
-    expected = growing.step(tokens, growing.start(memory, source.layout, 1))
+    expected = growing.step(tokens, growing.start(memory, source.layout, 1, 4))
     memory[3] = math.nan
     decoder = StaticDecoder(model, torch.float32)
     decoder.begin(memory, source.layout, 1, 4)

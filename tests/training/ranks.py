@@ -125,7 +125,7 @@ def share(world: World, settings: ModelSettings, sharded: bool, directory: Path)
                 memory = model.encode(batch.source)
                 output = model.decode(batch.target, memory, batch.source.layout)
                 decoder = InferenceModel(model)
-                state = decoder.start(memory, batch.source.layout, 1)
+                state = decoder.start(memory, batch.source.layout, 1, 1)
                 first = decoder.step(torch.ones(batch.source.layout.num_sentences, 1, dtype=torch.int64), state)
                 torch.save([output, first], directory / name)
     found |= {

@@ -5,8 +5,8 @@ hypothesis a slot, and `Ancestry` remembers whose slots a hypothesis descends fr
 queries on one grid, which multiplies several times faster than a grid for each of them. Slots that no hypothesis
 descends from are given out again, so that a beam needs little more of them than a single hypothesis.
 
-Legend: `N` sentences, `K` hypotheses a sentence, `Y` layers, `H` heads, `D` head width, `L` slots so far, `W` the same
-rounded up, `S` longest source, rounded up, `T` source tokens.
+Legend: `N` sentences, `K` hypotheses a sentence, `Y` layers, `H` heads, `D` head width, `W` slots in use, a multiple of
+16, `S` longest source, at least 16, `T` source tokens.
 """
 
 import math
@@ -20,6 +20,7 @@ from torch.nn import functional
 
 from translator.attention.layout import Layout
 from translator.attention.padded import length_bias
+from translator.attention.workspace import Workspace
 
 _STRIDE = 16
 
@@ -29,29 +30,49 @@ def _rounded_up(slots: int) -> int:
     return -(-slots // _STRIDE) * _STRIDE
 
 
+class NewSlots(NamedTuple):
+    """Where the hypotheses of a step are put: in the same K slots of all sentences from `first` on, or in `slots`."""
+
+    first: int
+    slots: Tensor | None = None
+    """`[N, K]`"""
+
+
 @dataclass
 class Ancestry:
     """Which slots the hypotheses of a sentence see, as a bias on scores: 0 those of their own past, -inf the others'.
 
-    `bias` is `[N, 1, K, W]`, and `length` slots are filled.
+    `bias` is `[N, 1, K, W]`; the slots from `filled` on are new to all sentences.
     """
 
     bias: Tensor
-    length: int = 0
+    filled: int = 0
 
     @classmethod
     def empty(cls, like: Tensor, sentences: int) -> "Ancestry":
         """That of one hypothesis a sentence, without a past, with the device and dtype of `like`."""
         return cls(like.new_full((sentences, 1, 1, _STRIDE), -math.inf))
 
-    def append(self) -> None:
-        """Add a slot for each hypothesis, seen by itself alone."""
-        slots = slice(self.length, self.length + self.bias.size(2))
-        missing = _rounded_up(slots.stop) - self.bias.size(3)
-        if missing > 0:
+    def append(self) -> NewSlots:
+        """Give each hypothesis a slot, seen by itself alone."""
+        sentences, _, hypotheses, width = self.bias.shape
+        if self.filled + hypotheses > width:
+            slots = self._unseen()
+            if slots is not None:
+                self.filled = width
+                self.bias.scatter_(3, slots.view(sentences, 1, hypotheses, 1), 0.0)
+                return NewSlots(width, slots)
+            missing = _rounded_up(self.filled + hypotheses) - width
             self.bias = functional.pad(self.bias, (0, missing), value=-math.inf)
-        self.bias[..., slots].diagonal(dim1=2, dim2=3).zero_()
-        self.length = slots.stop
+        first, self.filled = self.filled, self.filled + hypotheses
+        self.bias.narrow(3, first, hypotheses).diagonal(dim1=2, dim2=3).zero_()
+        return NewSlots(first)
+
+    def _unseen(self) -> Tensor | None:
+        """Slots `[N, K]` that no hypothesis of their sentence sees, if all sentences have so many."""
+        hypotheses = self.bias.size(2)
+        seen, slots = self.bias.amax(dim=2).squeeze(1).topk(hypotheses, dim=-1, largest=False)
+        return None if bool((seen == 0.0).any()) else slots
 
     def select(self, sentences: Tensor | None, parents: Tensor) -> "Ancestry":
         """That of hypotheses that continue `parents` `[M, K]` of `sentences` `[M]` (None: all, in order)."""
@@ -59,91 +80,119 @@ class Ancestry:
         places = torch.arange(number, device=parents.device) if sentences is None else sentences
         rows = torch.add(parents, places[:, None], alpha=before)  # [M, K]
         bias = self.bias.view(-1, width).index_select(0, rows.flatten())
-        return Ancestry(bias.view(len(parents), 1, parents.size(1), width), self.length)
+        return Ancestry(bias.view(len(parents), 1, parents.size(1), width), self.filled)
 
 
-class Slots(NamedTuple):
+class LayerCache:
     """A layer's part of the cache in a step."""
 
-    room: Tensor
-    """Where its new keys and values go, `[N, 2, H, K, D]`."""
-    key: Tensor
-    """All keys `[N, H, W, D]`, the new ones included as soon as they are there; zeros where no slot is filled."""
-    value: Tensor
-    """All values, likewise."""
+    def __init__(self, grid: Tensor, living: Tensor, new: NewSlots, rows: Tensor | None, count: int) -> None:
+        self.key, self.value = living.unbind()
+        """All keys and values `[N, H, W, D]`; those of this step are there after `put`."""
+        self._room = living.narrow(3, new.first, count) if rows is None else grid.view(2, -1, grid.size(-1))
+        self._rows = rows
+
+    def put(self, keys_values: Tensor) -> None:
+        """Store keys and values `[2, N, H, K, D]` of this step."""
+        if self._rows is None:
+            self._room.copy_(keys_values)
+        else:
+            self._room.index_copy_(1, self._rows, keys_values.reshape(2, -1, keys_values.size(-1)))
 
 
 @dataclass
 class KeyValueCache:
-    """Keys and values of all layers, `[N, Y, 2, H, slots, D]`: `length` slots, and zeros up to a whole stride."""
+    """Keys and values of all layers: `width` slots of every sentence, zero where nothing has been put.
+
+    `grid` `[Y, 2, sentences at first, H, capacity, D]` begins with the N sentences of now. The rest is not touched.
+    """
 
     grid: Tensor
-    length: int = 0
+    sentences: int
+    width: int = 0
 
     @classmethod
-    def empty(cls, like: Tensor, sentences: int, layers: int, heads: int, head_dim: int) -> "KeyValueCache":
-        """An empty cache with the device and dtype of `like`."""
-        return cls(like.new_empty(sentences, layers, 2, heads, 2 * _STRIDE, head_dim))
+    def beside(cls, memory: "DenseMemory", steps: int, hypotheses: int, workspace: Workspace) -> "KeyValueCache":
+        """An empty cache for the sentences of `memory`, with room for `steps` of at most so many `hypotheses` each."""
+        layers, two, sentences, heads, _, head_dim = memory.grid.shape
+        # Where slots are given out anew, up to K of the last ones can be left over.
+        size = (layers, two, sentences, heads, _rounded_up((steps + 1) * hypotheses), head_dim)
+        return cls(workspace.take("cache", memory.grid, *size), sentences)
 
-    def append(self, count: int) -> list[Slots]:
-        """Add `count` slots to every sentence and return where each layer has to fill them."""
-        first, self.length = self.length, self.length + count
-        before, width, slots = _rounded_up(first), _rounded_up(self.length), self.grid.size(4)
-        if width > slots:
-            # Twice as many: most sentences end far below their limit, and what is copied stays less than what is used.
-            sizes = (*self.grid.shape[:4], max(width, 2 * slots), self.grid.size(5))
-            grid, self.grid = self.grid, self.grid.new_empty(sizes)
-            self.grid.narrow(4, 0, slots).copy_(grid)
-        if width > before:
+    def append(self, ancestry: Ancestry) -> list[LayerCache]:
+        """Give every hypothesis a slot; return where each layer has to put keys and values, and what it sees then."""
+        new = ancestry.append()
+        hypotheses, width = ancestry.bias.shape[2:]
+        living = self.grid.narrow(2, 0, self.sentences)
+        if width > self.width:
             # What is hidden must still be a number.
-            self.grid.narrow(4, before, width - before).zero_()
-        rooms = self.grid.narrow(4, first, count).unbind(1)
-        seen = self.grid.narrow(4, 0, width).unbind(1)
-        return [Slots(room, *whole.unbind(1)) for room, whole in zip(rooms, seen, strict=True)]
+            living.narrow(4, self.width, width - self.width).zero_()
+            self.width = width
+        rows = None
+        if new.slots is not None:
+            heads, capacity = self.grid.shape[3:5]
+            firsts = torch.arange(0, self.sentences * heads * capacity, capacity, device=self.grid.device)
+            rows = (firsts.view(-1, heads, 1) + new.slots[:, None, :]).flatten()  # [N * H * K]
+        layers = zip(self.grid.unbind(), living.narrow(4, 0, width).unbind(), strict=True)
+        return [LayerCache(grid, own, new, rows, hypotheses) for grid, own in layers]
 
-    def select(self, sentences: Tensor) -> "KeyValueCache":
-        """The cache of some of the sentences; see `gathered`."""
-        return KeyValueCache(gathered(self.grid, sentences), self.length)
+    def select(self, rows: Tensor) -> "KeyValueCache":
+        """The cache of some of the sentences; this one is spent."""
+        return KeyValueCache(_gathered(self.grid, rows), len(rows), self.width)
+
+
+class Memory(NamedTuple):
+    """Keys and values of a layer, `[N, H, S, D]` each."""
+
+    key: Tensor
+    value: Tensor
 
 
 class DenseMemory:
-    """Projected memory of all layers on a grid, shared by all hypotheses of a sentence and never copied for them.
+    """Projected memory of all layers, shared by all hypotheses of a sentence and never copied for them.
 
-    `grid` `[N, Y, 2, H, S, D]`; `bias` hides pads, `[N, 1, 1, S]`, or is None.
+    `grid` `[Y, 2, sentences at first, H, S, D]` begins with the N sentences of now; `bias` hides pads, `[N, 1, 1, S]`,
+    or is None.
     """
 
-    def __init__(self, grid: Tensor, bias: Tensor | None) -> None:
+    def __init__(self, grid: Tensor, sentences: int, bias: Tensor | None) -> None:
         self.grid, self.bias = grid, bias
-        self.layers: list[tuple[Tensor, Tensor]] = [tuple(layer.unbind(1)) for layer in grid.unbind(1)]  # type: ignore[misc]
-        """Keys and values `[N, H, S, D]` of each."""
+        self.layers = [Memory(*layer.unbind()) for layer in grid.narrow(2, 0, sentences).unbind()]
 
     @classmethod
-    def of(cls, projected: Tensor, layout: Layout) -> "DenseMemory":
-        """Of keys and values `[N * S, Y, 2, H, D]` in the cells of `layout`, which is that of `memory_layout`."""
-        grid = projected.unflatten(0, (layout.num_sentences, layout.max_length)).permute(0, 2, 3, 4, 1, 5)
-        return cls(grid.contiguous(), length_bias(layout, projected.dtype))
+    def of(
+        cls,
+        memory: Tensor,
+        layout: Layout,
+        projections: Sequence[Callable[[Tensor], Tensor]],
+        heads: int,
+        workspace: Workspace,
+    ) -> "DenseMemory":
+        """Project memory `[T, d_model]` for every layer: to its keys and values, `[..., 2 * H * D]`."""
+        wide = Layout(layout.offsets, max(_STRIDE, layout.max_length))
+        cells = memory.index_select(0, wide.rows)  # [N * S, d_model]
+        size = (wide.num_sentences, wide.max_length, 2, heads, -1)
+        parts = [project(cells).view(size).permute(2, 0, 3, 1, 4) for project in projections]  # [2, N, H, S, D]
+        grid = workspace.take("memory", parts[0], len(parts), *parts[0].shape)
+        for layer, part in zip(grid, parts, strict=True):
+            layer.copy_(part)
+        return cls(grid, wide.num_sentences, length_bias(wide, grid.dtype))
 
-    def select(self, sentences: Tensor) -> "DenseMemory":
-        """The memory of some of the sentences; see `gathered`."""
-        bias = None if self.bias is None else self.bias.index_select(0, sentences)
-        return DenseMemory(gathered(self.grid, sentences), bias)
+    def select(self, rows: Tensor) -> "DenseMemory":
+        """The memory of some of the sentences; this one is spent."""
+        bias = None if self.bias is None else self.bias.index_select(0, rows)
+        return DenseMemory(_gathered(self.grid, rows), len(rows), bias)
 
 
-def memory_layout(layout: Layout) -> Layout:
-    """The layout of the same sentences whose grid is wide enough for attention to be fast."""
-    return Layout(layout.offsets, _rounded_up(layout.max_length))
+def _gathered(grid: Tensor, rows: Tensor) -> Tensor:
+    """Return a grid whose sentences begin with `rows` `[M]` of `grid`, distinct; on the CPU `grid` itself.
 
-
-def gathered(grid: Tensor, rows: Tensor) -> Tensor:
-    """Return `rows` `[M]` of `grid` `[N, ...]`, distinct; on the CPU in its memory, so that `grid` is spent.
-
-    There only those rows are moved that shall not stay where they are. A search that keeps most of its sentences in
-    their places pays for the few that it moves into gaps.
+    There only those are moved that shall not stay where they are. A search that keeps most of its sentences in their
+    places pays for the few that it moves into gaps.
     """
     if grid.is_cuda:
-        return grid.index_select(0, rows)
-    kept = grid.narrow(0, 0, len(rows))
+        return grid.index_select(2, rows)
     moved = (rows != torch.arange(len(rows))).nonzero().squeeze(1)
     if moved.numel():
-        kept.index_copy_(0, moved, grid.index_select(0, rows.index_select(0, moved)))
-    return kept
+        grid.index_copy_(2, moved, grid.index_select(2, rows.index_select(0, moved)))
+    return grid

@@ -7,7 +7,8 @@ Shapes: N sentences, K hypotheses of each (one at first), V vocabulary.
 """
 
 from collections.abc import Sequence
-from functools import cached_property, partial
+from functools import cached_property
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
@@ -50,7 +51,7 @@ class Steps(Protocol):
     def step(self, tokens: Tensor, state: State) -> Tensor:
         """Append `tokens` [N, K] to the hypotheses; return the logits of the next piece [N, K, V].
 
-        The logits need not be normalised. The caller may overwrite them, and the next step may.
+        The logits need not be normalised and may be overwritten by the caller.
         """
         ...
 
@@ -95,12 +96,6 @@ class TransformerSteps:
 
         return InferenceModel(self.model, self._linear)
 
-    @cached_property
-    def _inference(self) -> "InferenceModel":
-        from translator.model import InferenceModel, PlainLinear
-
-        return InferenceModel(self.model, partial(PlainLinear, dtype=self.machine.dtype))
-
     @classmethod
     def of(cls, bundle: "Bundle", quantize: str = "none") -> "TransformerSteps":
         """The step function of a loaded run, with its marks and its limit."""
@@ -123,11 +118,14 @@ class TransformerSteps:
     @torch.inference_mode()
     def start(self, sources: Sequence[Sequence[int]], width: int, capacity: int) -> State:
         source = pack([[*source, self.eos_id] for source in sources]).to(self.device)
-        return self._inference.start(self._inference.encode(source), source.layout, width)
+        with self._lock:
+            # Made once, and only for a search; other uses of this class need no copies of the weights.
+            inference = self._inference
+        return inference.start(inference.encode(source), source.layout, width, capacity)
 
     @torch.inference_mode()
     def step(self, tokens: Tensor, state: State) -> Tensor:
-        return self._inference.logits(self._inference.step(tokens, state), state)  # [N, K, V]
+        return self._inference.logits(self._inference.step(tokens, state))  # [N, K, V]
 
     @torch.inference_mode()
     def select(self, state: State, sentences: Tensor | None, parents: Tensor) -> State:

@@ -8,45 +8,21 @@ Legend: `S` source tokens, `N` sentences, `K` hypotheses a sentence, `R` = N * K
 decoder layers, `V` target vocabulary.
 """
 
+import weakref
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol, cast
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor
 
 from translator.attention import Ancestry, DenseMemory, KeyValueCache, Layout, MultiHeadAttention, Packed, attend
-from translator.attention.cache import Slots, memory_layout
+from translator.attention.cache import LayerCache, Memory
 from translator.attention.kernels import attend_dense
+from translator.attention.workspace import Workspace
 from translator.model.layers import DecoderLayer, EncoderLayer, FeedForward, PostNorm
+from translator.model.linear import MakeLinear, PlainLinear
 from translator.model.transformer import Transformer
-
-
-class Linear(Protocol):
-    """A matrix product plus a bias."""
-
-    def __call__(self, states: Tensor, out: Tensor | None = None) -> Tensor:
-        """`[R, inner]` to `[R, outer]`, in `out` where that is given and the kernel can."""
-        ...
-
-
-MakeLinear = Callable[[Tensor, Tensor | None], Linear]
-"""From a weight `[outer, inner]` and a bias `[outer]`."""
-
-
-class PlainLinear:
-    """`Linear` by PyTorch's matrix product, in any precision."""
-
-    def __init__(self, weight: Tensor, bias: Tensor | None, dtype: torch.dtype = torch.float32) -> None:
-        self.weight = weight.detach().to(dtype).t()
-        self.bias = None if bias is None else bias.detach().to(dtype)
-        self.dtype = dtype
-
-    def __call__(self, states: Tensor, out: Tensor | None = None) -> Tensor:
-        states = states.to(self.dtype)
-        if self.bias is None:
-            return torch.mm(states, self.weight, out=out)
-        return torch.addmm(self.bias, states, self.weight, out=out)
 
 
 @dataclass
@@ -56,20 +32,18 @@ class DecoderState:
     cache: KeyValueCache
     memory: DenseMemory
     ancestry: Ancestry
-    logits: Tensor
-    """Where those of a step are written: a fresh tensor of this size would cost as much as a tenth of the product."""
     length: int = 0
 
     def select(self, sentences: Tensor | None, parents: Tensor) -> "DecoderState":
         """Keep `sentences` `[M]` (None: all); hypothesis k of the m-th continues its hypothesis `parents[m, k]`.
 
         There may be more or fewer hypotheses than before. Keys, values and memory are touched only when sentences
-        leave, and then the state that was is spent (see `gathered`).
+        leave, and then the state that was is spent.
         """
-        cache, memory = self.cache, self.memory
         if sentences is not None:
-            cache, memory = cache.select(sentences), memory.select(sentences)
-        return DecoderState(cache, memory, self.ancestry.select(sentences, parents), self.logits, self.length)
+            self.cache, self.memory = self.cache.select(sentences), self.memory.select(sentences)
+        self.ancestry = self.ancestry.select(sentences, parents)
+        return self
 
 
 class InferenceModel:
@@ -98,15 +72,16 @@ class InferenceModel:
         self._encoder_norm, self._decoder_norm = model.encoder_norm, model.decoder_norm
         self._embedding, self._scale = model.target_embedding.weight.detach(), model.target_embedding.scale
         self._positions = cast(Tensor, model.target_embedding.positions.table).detach()
-        # Keys and values of all layers are one product of the memory.
-        crosses = [layer.cross_attention for layer in decoder]
-        self._heads, self._head_dim = crosses[0].num_heads, crosses[0].head_dim
-        queries = self._heads * self._head_dim
-        self._memory = linear(
-            torch.cat([cross.input_weight[queries:] for cross in crosses]),
-            torch.cat([cross.input_bias[queries:] for cross in crosses]),
-        )
         self._output = linear(model.output_weight, None)
+        # Memory to keys and values.
+        self._heads = model.settings.num_heads
+        queries = self._heads * decoder[0].cross_attention.head_dim
+        self._memory = [
+            linear(layer.cross_attention.input_weight[queries:], layer.cross_attention.input_bias[queries:])
+            for layer in decoder
+        ]
+        # Of batches that are done; as many as there are threads.
+        self._spare: list[Workspace] = []
 
     def encode(self, source: Packed) -> Tensor:
         """The memory `[S, d_model]` of source sentences that end with the end mark."""
@@ -115,33 +90,33 @@ class InferenceModel:
             states = layer.feed_forward(layer.attention(states, source.layout))
         return self._encoder_norm(states)
 
-    def start(self, memory: Tensor, layout: Layout, width: int) -> DecoderState:
-        """Begin one hypothesis for every sentence; `DecoderState.select` may make `width` of it."""
-        shape = (len(self._decoder), 2, self._heads, self._head_dim)
-        layout = memory_layout(layout)
-        cells = memory.index_select(0, layout.rows)  # [N * S, d_model]
-        dense = DenseMemory.of(self._memory(cells).unflatten(1, shape), layout)
-        cache = KeyValueCache.empty(dense.grid, layout.num_sentences, len(self._decoder), self._heads, self._head_dim)
-        logits = dense.grid.new_empty(layout.num_sentences * width, len(self._embedding))
-        return DecoderState(cache, dense, Ancestry.empty(dense.grid, layout.num_sentences), logits)
+    def start(self, memory: Tensor, layout: Layout, width: int, capacity: int) -> DecoderState:
+        """Begin one hypothesis for every sentence, of at most `capacity` steps; a step may make `width` of it."""
+        try:
+            workspace = self._spare.pop()
+        except IndexError:
+            workspace = Workspace()
+        dense = DenseMemory.of(memory, layout, self._memory, self._heads, workspace)
+        cache = KeyValueCache.beside(dense, capacity, width, workspace)
+        state = DecoderState(cache, dense, Ancestry.empty(dense.grid, layout.num_sentences))
+        weakref.finalize(state, self._spare.append, workspace).atexit = False
+        return state
 
     def step(self, tokens: Tensor, state: DecoderState) -> Tensor:
         """Decoder output `[N, K, d_model]` for the next tokens `[N, K]`; `state` moves on by one position."""
         states = torch.embedding(self._embedding, tokens.flatten())
         states = torch.add(self._positions[state.length], states, alpha=self._scale)  # [R, d_model]
         state.length += 1
-        state.ancestry.append()
-        slots = state.cache.append(tokens.size(1))
-        for layer, own, (key, value) in zip(self._decoder, slots, state.memory.layers, strict=True):
-            states = layer.past(states, own, state.ancestry.bias)
-            states = layer.cross(states, key, value, state.memory.bias)
+        caches = state.cache.append(state.ancestry)
+        for layer, cache, memory in zip(self._decoder, caches, state.memory.layers, strict=True):
+            states = layer.past(states, cache, state.ancestry.bias)
+            states = layer.cross(states, memory, state.memory.bias)
             states = layer.feed_forward(states)
         return self._decoder_norm(states).view(*tokens.shape, -1)
 
-    def logits(self, states: Tensor, state: DecoderState) -> Tensor:
-        """Unnormalised log-probabilities `[N, K, V]` of decoder output `[N, K, d_model]`, until the next step's."""
-        rows = states.flatten(0, 1)
-        return self._output(rows, out=state.logits[: len(rows)]).unflatten(0, states.shape[:2])
+    def logits(self, states: Tensor) -> Tensor:
+        """Unnormalised log-probabilities `[N, K, V]` of decoder output `[N, K, d_model]`."""
+        return self._output(states.flatten(0, 1)).view(*states.shape[:2], -1)
 
 
 class _FeedForward:
@@ -173,19 +148,19 @@ class _SelfAttention(_Attention):
 class _PastAttention(_Attention):
     """From hypotheses to their pasts, which they are added to."""
 
-    def __call__(self, states: Tensor, slots: Slots, bias: Tensor) -> Tensor:
-        projected = self.project(states).view(len(bias), -1, *self.split).permute(0, 2, 3, 1, 4)  # [N, 3, H, K, D]
-        slots.room.copy_(projected.narrow(1, 1, 2))
-        heads = attend_dense(projected.select(1, 0), slots.key, slots.value, bias)  # [N, H, K, D]
+    def __call__(self, states: Tensor, cache: LayerCache, bias: Tensor) -> Tensor:
+        projected = self.project(states).view(len(bias), -1, *self.split).permute(2, 0, 3, 1, 4)  # [3, N, H, K, D]
+        cache.put(projected[1:])
+        heads = attend_dense(projected[0], cache.key, cache.value, bias)  # [N, H, K, D]
         return self.output(heads.transpose(1, 2).reshape(len(states), -1))
 
 
 class _CrossAttention(_Attention):
     """From hypotheses to the memory: those of a sentence are so many queries on one memory."""
 
-    def __call__(self, states: Tensor, key: Tensor, value: Tensor, bias: Tensor | None) -> Tensor:
-        query = self.project(states).view(len(key), -1, *self.split[1:]).transpose(1, 2)  # [N, H, K, D]
-        heads = attend_dense(query, key, value, bias)
+    def __call__(self, states: Tensor, memory: Memory, bias: Tensor | None) -> Tensor:
+        query = self.project(states).view(len(memory.key), -1, *self.split[1:]).transpose(1, 2)  # [N, H, K, D]
+        heads = attend_dense(query, *memory, bias)
         return self.output(heads.transpose(1, 2).reshape(len(states), -1))
 
 
