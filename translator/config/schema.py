@@ -321,7 +321,8 @@ class Config(Settings):
     """Compile the model with `torch.compile` on batches of one shape (needs training.order: random); by default
     on CUDA."""
     devices: PositiveCount = 1
-    """Devices (or processes on the CPU) that train or translate together on this machine. Under `torchrun` its own numbers count."""
+    """Devices (or processes on the CPU) that train or translate together on this machine. Under `torchrun` its own
+    numbers count."""
     threads: PositiveCount | None = None
     """CPU threads of a process; by default all cores."""
     data: DataSettings = DataSettings()

@@ -3,6 +3,7 @@
 What an engine is given and returns is piece ids: it knows nothing of text or lines.
 """
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache, partial
@@ -53,12 +54,16 @@ class NativeEngine:
     """`Engine` over a step function; batches of one call are searched by several threads at once.
 
     A thread of its own for a batch beats several threads for each matrix product, whose rows are few: PyTorch lets go
-    of the interpreter while it computes. A single batch gets them all.
+    of the interpreter while it computes, and threads of one product that wait for each other on a busy machine wait
+    for very long.
     """
 
     def __init__(self, steps: Steps, vocabulary: Surfaces | None = None, workers: int = 1) -> None:
-        """`vocabulary` is what the target's pieces spell; without it text cannot be banned."""
-        self.steps = steps
+        """`vocabulary` is what the target's pieces spell; without it text cannot be banned.
+
+        With several `workers` each computes on a single thread; one computes in the caller's thread as that is set up.
+        """
+        self.steps, self.workers = steps, workers
         self.longest_source = steps.max_length
         self._banned_text = lru_cache(64)(partial(_banned_text, vocabulary))
         self._pool = ThreadPoolExecutor(workers, "search", partial(torch.set_num_threads, 1)) if workers > 1 else None
@@ -77,12 +82,13 @@ class NativeEngine:
         width = hypotheses_of(settings)
         # Each source counts with its end mark, once for every hypothesis.
         lengths = [(len(requests[index].source) + 1) * width for index in filled]
-        batches = [[filled[place] for place in places] for places in token_batches(lengths, settings.batch_tokens)]
+        budget = even_budget(lengths, settings.batch_tokens, self.workers)
+        batches = [[filled[place] for place in places] for places in token_batches(lengths, budget)]
 
         def work(batch: list[int]) -> list[list[Hypothesis]]:
             return self._search([requests[index] for index in batch], settings, with_scores)
 
-        answers = map(work, batches) if self._pool is None or len(batches) < 2 else self._pool.map(work, batches)
+        answers = map(work, batches) if self._pool is None else self._pool.map(work, batches)
         for batch, found in zip(batches, answers, strict=True):
             for index, hypotheses in zip(batch, found, strict=True):
                 results[index] = hypotheses
@@ -148,6 +154,17 @@ def token_batches(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
         tokens += lengths[index]
     if batch:
         yield batch
+
+
+def even_budget(lengths: Sequence[int], budget: int, workers: int) -> int:
+    """Return a budget of at most `budget` tokens with which all `workers` have about as much to do.
+
+    Several times each, where there is that much: as few rounds as the budget allows.
+    """
+    longest, total = max(lengths, default=0), sum(lengths)
+    rounds = math.ceil(total / max(1, budget - longest) / workers)
+    # A batch is closed when the next sentence does not fit, so that it may lack so much.
+    return min(budget, math.ceil(total / max(1, rounds * workers)) + longest - 1) if workers > 1 else budget
 
 
 def length_limit(steps: Steps, source: Sequence[int], settings: DecodingSettings) -> int:
