@@ -1,5 +1,6 @@
 """Batches of many sentences: the budget, the order, and that neighbours do not matter."""
 
+import math
 from typing import Any
 
 from hypothesis import given, settings
@@ -7,6 +8,7 @@ from hypothesis import strategies as st
 
 from translator.config import DecodingSettings
 from translator.decoding import token_batches, translate_ids
+from translator.decoding.engine import even_budget
 
 
 @given(lengths=st.lists(st.integers(1, 50), max_size=40), budget=st.integers(1, 120))
@@ -17,6 +19,22 @@ def test_token_batches_hold_everything_once_within_the_budget(lengths: list[int]
         assert len(batch) == 1 or sum(lengths[index] for index in batch) <= budget
     flat = [lengths[index] for batch in batches for index in batch]
     assert flat == sorted(flat, reverse=True)
+
+
+@given(
+    lengths=st.lists(st.integers(1, 50), min_size=1, max_size=60), budget=st.integers(1, 120), workers=st.integers(1, 4)
+)
+def test_workers_have_about_as_much_to_do(lengths: list[int], budget: int, workers: int) -> None:
+    even = even_budget(lengths, budget, workers)
+    assert even <= budget
+    batches = list(token_batches(lengths, even))
+    if workers == 1:
+        assert even == budget
+    elif budget > max(lengths):
+        rounds = math.ceil(sum(lengths) / (budget - max(lengths)) / workers)
+        assert len(batches) <= rounds * workers
+        share = math.ceil(sum(lengths) / (rounds * workers))
+        assert max(sum(lengths[index] for index in batch) for batch in batches) < share + max(lengths)
 
 
 @given(

@@ -122,6 +122,15 @@ def test_step_by_step_equals_teacher_forced(norm: str, positions: str) -> None:
                 columns = columns.expand(3, 2, 4)
 
 
+@pytest.mark.parametrize("tokens", [1, 5, 9, 100])
+def test_memory_is_the_same_in_parts(monkeypatch: pytest.MonkeyPatch, tokens: int) -> None:
+    monkeypatch.setattr("translator.model.inference._PART_TOKENS", tokens)
+    model = build_model(settings(), 40, 40, seed=4).eval()
+    source = pack([*SOURCES, *SOURCES[::-1]])
+    with torch.inference_mode():
+        torch.testing.assert_close(InferenceModel(model).encode(source), model.encode(source), atol=1e-5, rtol=1e-4)
+
+
 def test_selected_hypotheses_go_on_as_their_parents() -> None:
     model = build_model(settings(), 40, 40, seed=3).eval()
     with torch.inference_mode():
