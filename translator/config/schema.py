@@ -297,7 +297,7 @@ class DecodingSettings(Settings):
     """The cross-attention head that alignments come from, `LAYER.HEAD` counted from 1; `auto` is learned."""
     quantize: Literal["none", "int8"] = "none"
     """Weights of the matrix products in 8 bits: faster on the CPU, and translations may differ in a few words."""
-    batch_tokens: PositiveCount = 4096
+    batch_tokens: PositiveCount = 8192
     """Source tokens of a batch, times the beam, that are decoded together."""
 
 

@@ -21,6 +21,7 @@ from translator.decoding.phrases import Surfaces
 from translator.decoding.settings import replace_stated, settings_from
 from translator.decoding.translation import TranslatedLine
 from translator.errors import ConfigError
+from translator.runtime.memory import keep_freed_memory
 from translator.text import choose_tag
 
 if TYPE_CHECKING:
@@ -158,6 +159,8 @@ class Translator:
             return CTranslate2Engine.of(self.bundle, quantize=quantize)
         steps = join_steps(self.bundles, quantize)
         on_cpu = self.bundle.machine.device.type == "cpu"
+        if on_cpu:
+            keep_freed_memory()
         workers = torch.get_num_threads() if on_cpu else 1
         return NativeEngine(steps, _surfaces(self.bundle.tokenizers.target), workers)
 
