@@ -156,7 +156,11 @@ def _splits(threads: int) -> list[int]:
 
 
 def _hugging_face_choices(threads: int) -> dict[str, list[Any]]:
-    return {"attention": ["sdpa", "eager"], "batch": [32, 8, 16, 64, 128], "workers": _splits(threads)}
+    return {**_plain_choices(threads), "attention": ["sdpa", "eager"], "workers": _splits(threads)}
+
+
+def _plain_choices(threads: int) -> dict[str, list[Any]]:
+    return {"batch": [32, 8, 16, 64, 128], "attention": ["sdpa"], "workers": [1]}
 
 
 def _ctranslate2_choices(threads: int) -> dict[str, list[Any]]:
@@ -176,7 +180,8 @@ SYSTEMS = {
     "ours-ct2-int8": Entry(
         "translator, engine CTranslate2 int8", lambda task, own: Ours(task, own, "ctranslate2", "int8"), _our_choices
     ),
-    "hf": Entry("Hugging Face generate", HuggingFace, _hugging_face_choices),
+    "hf": Entry("Hugging Face generate at its best", HuggingFace, _hugging_face_choices),
+    "hf-plain": Entry("Hugging Face generate as it comes", HuggingFace, _plain_choices),
     "ct2": Entry("CTranslate2", lambda task, own: CTranslate2(task, own, "float32"), _ctranslate2_choices),
     "ct2-int8": Entry("CTranslate2 int8", lambda task, own: CTranslate2(task, own, "int8"), _ctranslate2_choices),
 }

@@ -194,7 +194,8 @@ class LineTranslator:
         hypotheses = [hypothesis for hypothesis, _ in parts]
         texts = [text.text for _, text in parts if text.text]
         joint = "" if _is_unspaced(self.language) else " "
-        pieces = self.tokenizers.target.pieces([token for hypothesis in hypotheses for token in hypothesis.tokens])
+        tokens = [token for hypothesis in hypotheses for token in hypothesis.tokens] if self.with_scores else []
+        pieces = self.tokenizers.target.pieces(tokens)
         return Translation(
             joint.join(texts),
             math.fsum(hypothesis.log_probability for hypothesis in hypotheses),
