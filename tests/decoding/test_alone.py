@@ -19,6 +19,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "sampling": {"search": "sampling", "n_best": 3},
     "top k": {"search": "sampling", "temperature": 1.5, "top_k": 7, "n_best": 2},
     "top p": {"search": "sampling", "temperature": 0.7, "top_p": 0.6, "seed": 3},
+    "more samples than slots at first": {"search": "sampling", "n_best": 40},
+    "a wide beam": {"beam_size": 20, "n_best": 20},
     "least risk by chrF": {"search": "mbr", "mbr_samples": 6, "n_best": 2},
     "least risk by BLEU": {"search": "mbr", "mbr_samples": 5, "mbr_utility": "bleu"},
     "diverse groups": {"beam_size": 4, "diverse_groups": 2, "n_best": 4},

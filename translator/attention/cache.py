@@ -70,7 +70,9 @@ class Ancestry:
 
     def _unseen(self) -> Tensor | None:
         """Slots `[N, K]` that no hypothesis of their sentence sees, if all sentences have so many."""
-        hypotheses = self.bias.size(2)
+        hypotheses, width = self.bias.shape[2:]
+        if hypotheses > width:
+            return None
         seen, slots = self.bias.amax(dim=2).squeeze(1).topk(hypotheses, dim=-1, largest=False)
         return None if bool((seen == 0.0).any()) else slots
 

@@ -14,8 +14,8 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 def keep_freed_memory(limit_bytes: int = 1 << 30) -> bool:
     """Let glibc keep freed blocks of up to `limit_bytes` instead of returning them to the system.
 
-    Otherwise every large temporary of a training or decoding step is mapped, zeroed page by page and unmapped again. Returns
-    whether the C library took the settings (glibc on Linux does).
+    Otherwise every large temporary of a training or decoding step is mapped, zeroed page by page and unmapped again.
+    Returns whether the C library took the settings (glibc on Linux does).
     """
     if not sys.platform.startswith("linux"):
         return False
