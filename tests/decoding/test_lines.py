@@ -89,7 +89,7 @@ def test_blank_lines_never_reach_the_model(table_steps: Any) -> None:
     def refuse(source: tuple[int, ...], prefix: tuple[int, ...]) -> list[float]:
         raise AssertionError("the model was asked")
 
-    lines = ["", "  ", "\t", "\r", " \r", "\u2003"]
+    lines = ["", "  ", "\t", "\r", "\r\r", " \r", "\u2003"]
     assert run(table_steps(refuse), lines) == lines
 
 
@@ -100,6 +100,15 @@ def test_line_feeds_are_not_written_whatever_the_model_says(table_steps: Any) ->
         return logits
 
     assert run(table_steps(line_feeds), ["a", "b\r"]) == ["   ", "   \r"]
+
+
+def test_carriage_returns_at_the_end_are_those_of_the_source(table_steps: Any) -> None:
+    def returns(source: tuple[int, ...], prefix: tuple[int, ...]) -> list[float]:
+        logits = [0.0] * 259
+        logits[[ord("a") + 3, ord("\r") + 3, EOS][min(len(prefix), 2)]] = 9.0
+        return logits
+
+    assert run(table_steps(returns), ["x", "y\r"]) == ["a", "a\r"]
 
 
 def test_line_feed_at_the_end_of_a_python_line_is_dropped(table_steps: Any) -> None:

@@ -197,7 +197,8 @@ class LineTranslator:
         tokens = [token for hypothesis in hypotheses for token in hypothesis.tokens] if self.with_scores else []
         pieces = self.tokenizers.target.pieces(tokens)
         return Translation(
-            joint.join(texts),
+            # The carriage return before a line feed is the source's to have, not the model's to write.
+            joint.join(texts).rstrip("\r"),
             math.fsum(hypothesis.log_probability for hypothesis in hypotheses),
             self._joint_score(hypotheses),
             tuple(pieces),

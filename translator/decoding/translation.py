@@ -37,4 +37,4 @@ class TranslatedLine:
         best = self.translations[0].text if self.translations else ""
         # A model that spells in bytes can write any character, the one that ends a line included.
         best = best.replace("\n", " ")
-        return best + "\r" if self.source.endswith("\r") and not best.endswith("\r") else best
+        return best + "\r" if self.source.endswith("\r") else best
