@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from translator.config import DecodingSettings
+from translator.decoding.engine import length_bounds
 from translator.decoding.request import Request
 from translator.errors import ConfigError
 
@@ -58,9 +59,7 @@ class LibraryRequest:
     @classmethod
     def of(cls, index: int, request: Request, settings: DecodingSettings, longest: int) -> "LibraryRequest":
         """Put a request into the library's terms; `longest` is the most pieces that the model can write."""
-        size = len(request.source)
-        limit = min(int(settings.max_length_factor * size) + settings.max_length_extra, longest)
-        minimum = min(int(settings.min_length_factor * size) + settings.min_length_extra, limit)
+        minimum, limit = length_bounds(len(request.source), settings, longest)
         exponent = settings.length_alpha * (1.0 if settings.length_penalty == "mean" else _GNMT_EXPONENT)
         if settings.beam_size == 1:
             exponent = 0.0

@@ -100,8 +100,9 @@ class NativeEngine:
         self, requests: Sequence[Request], settings: DecodingSettings, with_scores: bool
     ) -> list[list[Hypothesis]]:
         sources = [request.source for request in requests]
-        limits = [length_limit(self.steps, source, settings) for source in sources]
-        rules = [self._rules(request, limit, settings) for request, limit in zip(requests, limits, strict=True)]
+        bounds = [length_bounds(len(source), settings, self.steps.max_length) for source in sources]
+        limits = [limit for _, limit in bounds]
+        rules = [self._rules(request, least, settings) for request, (least, _) in zip(requests, bounds, strict=True)]
         penalty = LengthPenalty(settings.length_penalty, settings.length_alpha)
         if settings.search != "beam":
             return sample_search(
@@ -117,8 +118,7 @@ class NativeEngine:
             groups=settings.diverse_groups, diversity_penalty=settings.diversity_penalty, rules=rules,
         )  # fmt: skip
 
-    def _rules(self, request: Request, limit: int, settings: DecodingSettings) -> Rules:
-        minimum = int(settings.min_length_factor * len(request.source)) + settings.min_length_extra
+    def _rules(self, request: Request, minimum: int, settings: DecodingSettings) -> Rules:
         return Rules(
             self.steps.eos_id,
             prefix=request.prefix,
@@ -126,8 +126,7 @@ class NativeEngine:
             required=request.required,
             block_ngrams=settings.block_ngrams,
             repetition_penalty=settings.repetition_penalty,
-            # The limit stands above: a sentence must end somewhere.
-            minimum=min(minimum, limit),
+            minimum=minimum,
         )
 
 
@@ -167,10 +166,13 @@ def even_budget(lengths: Sequence[int], budget: int, workers: int) -> int:
     return min(budget, math.ceil(total / max(1, rounds * workers)) + longest - 1) if workers > 1 else budget
 
 
-def length_limit(steps: Steps, source: Sequence[int], settings: DecodingSettings) -> int:
-    """Return the most pieces that a translation of `source` may have."""
-    limit = int(settings.max_length_factor * len(source)) + settings.max_length_extra
-    return limit if steps.max_length is None else min(limit, steps.max_length)
+def length_bounds(size: int, settings: DecodingSettings, longest: int | None) -> tuple[int, int]:
+    """Return the least and the most pieces of a translation of `size` source pieces; `longest` is the model's limit."""
+    limit = int(settings.max_length_factor * size) + settings.max_length_extra
+    limit = limit if longest is None else min(limit, longest)
+    minimum = int(settings.min_length_factor * size) + settings.min_length_extra
+    # The limit stands above: a sentence must end somewhere.
+    return min(minimum, limit), limit
 
 
 def translate_ids(steps: Steps, sources: Sequence[Sequence[int]], settings: DecodingSettings) -> list[list[int]]:

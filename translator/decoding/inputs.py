@@ -42,8 +42,9 @@ def translate_inputs(
                 "jsonl, or n_best=1"
             ]
         )
-    shared = SharedEngine(world, translator.engine_for(settings)) if world is not None and world.size > 1 else None
-    if shared is not None and world is not None and not world.is_main:
+    world = world or World()
+    shared = SharedEngine(world, translator.engine_for(settings)) if world.size > 1 else None
+    if shared is not None and not world.is_main:
         shared.serve()
         return
     source = _Counted(InputLines(inputs, refuse=settings.invalid_utf8 == "refuse"))

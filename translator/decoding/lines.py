@@ -59,18 +59,16 @@ class LineTranslator:
         remarks: dict[str, list[int]] = {}
         number = 0
         for block in blocks:
-            for line, own in self._translate(block, on_progress):
+            for line in self._translate(block, on_progress):
                 number += 1
-                for remark in own:
+                for remark in line.warnings:
                     remarks.setdefault(remark, []).append(number)
                 yield line
         for remark, numbers in remarks.items():
             warn(f"{describe_lines(numbers)} {remark}")
 
-    def _translate(
-        self, block: Sequence[str], on_progress: Callable[[int], None] | None
-    ) -> Iterator[tuple[TranslatedLine, list[str]]]:
-        """Yield every line of a block and what is to be said of it."""
+    def _translate(self, block: Sequence[str], on_progress: Callable[[int], None] | None) -> Iterator[TranslatedLine]:
+        """Yield every line of a block, with what is to be said of it."""
         began = time.perf_counter()
         contents = [content_of(line) for line in block]
         sources = with_tag(self.tokenizers.source.encode(contents), self.tag)
@@ -103,7 +101,7 @@ class LineTranslator:
                 own = (Translation("" if line.texts[0] else text.removesuffix("\r"), 0.0, 0.0),)
             elif not own:
                 line.remarks.append("without a translation that the settings allow, or with wrong numbers; left blank")
-            yield TranslatedLine(text, tuple(own), tuple(line.remarks), seconds), line.remarks
+            yield TranslatedLine(text, own, tuple(line.remarks), seconds)
 
     @property
     def _longest(self) -> int | None:

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 
 from translator.errors import DataError
 from translator.runtime.console import say
-from translator.runtime.files import sync_file, write_text
+from translator.runtime.files import locked, sync_file, write_text
 
 _SYNC_SECONDS = 1.0
 
@@ -134,9 +134,11 @@ def open_output(path: Path, made_with: dict[str, Any]) -> Iterator[ResumableOutp
         descriptor = os.open(partial, os.O_RDWR | os.O_CREAT, 0o666)
     except OSError as error:
         raise DataError(f"cannot write {path}: {error.strerror or error}") from None
-    with os.fdopen(descriptor, "r+b") as stream:
-        if not _locked(stream.fileno()):
-            raise DataError(f"another process is writing {path}; wait for it, or choose another name")
+    with os.fdopen(descriptor, "r+b") as stream, contextlib.ExitStack() as lock:
+        try:
+            lock.enter_context(locked(partial, wait=False))
+        except BlockingIOError:
+            raise DataError(f"another process is writing {path}; wait for it, or choose another name") from None
         output = ResumableOutput(path, stream, made_with)
         try:
             yield output
@@ -159,15 +161,3 @@ def partial_path(path: Path) -> Path:
 def note_path(path: Path) -> Path:
     """Where it is noted how far that has come."""
     return path.with_name(f".{path.name}.partial.json")
-
-
-def _locked(descriptor: int) -> bool:
-    try:
-        import fcntl
-    except ImportError:  # Windows has no such lock.
-        return True
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

@@ -79,8 +79,8 @@ def remove_partial(parent: Path) -> list[Path]:
 
 
 @contextlib.contextmanager
-def locked(directory: Path, wait: bool = True) -> Iterator[None]:
-    """Let one process at a time be in this block for a directory; its end, however it comes, opens the lock.
+def locked(path: Path, wait: bool = True) -> Iterator[None]:
+    """Let one process at a time be in this block for a directory or file; its end, however it comes, opens the lock.
 
     Where another is in it, wait, or raise `BlockingIOError`.
     """
@@ -89,7 +89,7 @@ def locked(directory: Path, wait: bool = True) -> Iterator[None]:
     except ImportError:  # Windows has no such lock.
         yield
         return
-    descriptor = os.open(directory, os.O_RDONLY)
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         yield
