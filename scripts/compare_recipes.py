@@ -21,6 +21,7 @@ from translator.checkpoints import RunDirectory, read_checkpoint
 from translator.config import load_config
 from translator.decoding import Translator
 from translator.evaluation import evaluate
+from translator.model import count_parameters
 from translator.text import decode_lines, open_input
 from translator.training import train
 
@@ -57,6 +58,7 @@ def measure(config: Path, shared: list[str], own: str, seed: int, run: Path, tes
         "loss": final["loss"],
         "valid": final["bleu"],
         "test": result.scores[0].value,
+        "parameters": count_parameters(translator.bundle.model),
     }
     file.write_text(json.dumps({**found, "signature": result.scores[0].signature}) + "\n")
     return found

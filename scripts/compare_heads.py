@@ -1,0 +1,133 @@
+"""One head or many? The paper's Table 3, rows A and B (Vaswani et al. 2017), at a size that a laptop trains.
+
+    python scripts/compare_heads.py configs/NAME.yaml --output DIRECTORY --source TEST.en --reference TEST.de \
+        [--seeds 3] [--jobs 2] [--plot FILE] [KEY=VALUE ...]
+
+Row A has 1, 4, 8, 16 and 32 heads at constant width (num_heads * head_dim = d_model), row B narrower heads: 8 of a half
+and of a quarter of the width. All else is shared: data, batches, steps and `SETTINGS`, which KEY=VALUE replace. Every
+shape is trained from several seeds; the table has means and half the distance between the extremes. A run that is there
+already is not trained again, so that the comparison can be stopped and gone on with.
+"""
+
+import argparse
+import multiprocessing
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from compare_recipes import measure, show
+
+from translator.config import load_config
+from translator.text import decode_lines, open_input
+
+SETTINGS = [
+    "model.encoder_layers=2",
+    "model.decoder_layers=2",
+    "model.d_model=128",
+    "model.norm=pre",
+    "model.dropout=0.1",
+    "training.batch_tokens=2048",
+    "training.learning_rate=5e-3",
+    "training.warmup_steps=500",
+    "training.max_steps=1600",
+    "training.decay_steps=800",
+    "training.validate_every=800",
+]
+ROW_A = (1, 4, 8, 16, 32)
+ROW_B_HEADS = 8
+ROW_B_DIVISORS = (2, 4)
+
+Shape = tuple[str, int, int]
+"""Row, heads, width of a head."""
+
+
+def shapes(d_model: int) -> list[Shape]:
+    """Return the rows A and B for a width."""
+    row_a = [("A", heads, d_model // heads) for heads in ROW_A]
+    return row_a + [("B", ROW_B_HEADS, d_model // ROW_B_HEADS // divisor) for divisor in ROW_B_DIVISORS]
+
+
+def train_all(options: argparse.Namespace, settings: Sequence[str], chosen: Sequence[Shape]) -> dict[Shape, list[dict[str, float]]]:  # fmt: skip
+    """Train and score every shape from every seed, some at once, all shapes of a seed before the next seed."""
+    test = tuple(list(decode_lines(open_input(path), str(path))) for path in (options.source, options.reference))
+    waiting = {}
+    with ProcessPoolExecutor(options.jobs, multiprocessing.get_context("spawn")) as pool:
+        for seed in range(1, options.seeds + 1):
+            for row, heads, head_dim in chosen:
+                own = f"model.num_heads={heads},model.head_dim={head_dim}"
+                run = options.output / f"{heads}x{head_dim}-{seed}"
+                waiting[row, heads, head_dim, seed] = pool.submit(
+                    measure, options.config, list(settings), own, seed, run, test, options.tokenize
+                )
+        return {shape: [waiting[(*shape, seed)].result() for seed in range(1, options.seeds + 1)] for shape in chosen}
+
+
+def print_table(found: dict[Shape, list[dict[str, float]]]) -> None:
+    """Print the table in Markdown; the minutes are those of the training, beside `--jobs` minus one others."""
+    print("| row | heads | head_dim | parameters | validation loss | BLEU, validation | BLEU, test | minutes |")
+    print("|---|---|---|---|---|---|---|---|")
+    for (row, heads, head_dim), runs in found.items():
+        digits = {"loss": 3, "valid": 2, "test": 2, "minutes": 1}
+        cells = [show([run[key] for run in runs], places) for key, places in digits.items()]
+        print(f"| {row} | {heads} | {head_dim} | {int(runs[0]['parameters']):,} | {' | '.join(cells)} |")
+
+
+def draw(found: dict[Shape, list[dict[str, float]]], path: Path) -> None:
+    """Plot loss and BLEU of every seed and their means: row A over the number of heads, row B over their width."""
+    import matplotlib
+
+    matplotlib.use("agg")
+    from matplotlib import pyplot
+
+    wide = next(shape for shape in found if shape[0] == "A" and shape[1] == ROW_B_HEADS)
+    series = {
+        "heads (width of all constant)": [(shape[1], runs) for shape, runs in found.items() if shape[0] == "A"],
+        f"width of a head ({ROW_B_HEADS} heads)": sorted(
+            (shape[2], runs) for shape, runs in found.items() if shape[0] == "B" or shape == wide
+        ),
+    }
+    figure, axes = pyplot.subplots(2, 2, figsize=(8, 5.5), layout="constrained", sharey="row", sharex="col")
+    for column, (label, points) in enumerate(series.items()):
+        for line, (key, name) in enumerate((("loss", "validation loss"), ("test", "BLEU, test"))):
+            axis = axes[line][column]
+            means = [sum(run[key] for run in runs) / len(runs) for _, runs in points]
+            axis.plot([place for place, _ in points], means, color="#0072b2", marker="o")
+            for place, runs in points:
+                axis.scatter([place] * len(runs), [run[key] for run in runs], color="#d55e00", marker="_", zorder=3)
+            axis.set_xscale("log", base=2)
+            axis.set_xticks([place for place, _ in points], [str(place) for place, _ in points])
+            axis.minorticks_off()
+            axis.grid(alpha=0.3)
+            if column == 0:
+                axis.set_ylabel(name)
+        axes[1][column].set_xlabel(label)
+    figure.savefig(path)
+
+
+def main() -> None:
+    """Train, score, print the table, and draw the plot."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("config", type=Path)
+    parser.add_argument("settings", nargs="*", metavar="KEY=VALUE", help="what all shapes share")
+    parser.add_argument("--output", type=Path, required=True, help="directory of the runs")
+    parser.add_argument("--source", type=Path, required=True)
+    parser.add_argument("--reference", type=Path, required=True)
+    parser.add_argument("--tokenize", default="13a", help="sacreBLEU's tokenizer on the test set")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--jobs", type=int, default=1, help="trainings at once")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="picture to draw: .svg, .png or .pdf")
+    options = parser.parse_intermixed_args()
+    stated = {word.split("=", 1)[0] for word in options.settings}
+    settings = [word for word in SETTINGS if word.split("=", 1)[0] not in stated] + options.settings
+    found = train_all(options, settings, shapes(load_config(options.config, [*settings, "run=-"]).model.d_model))
+    print_table(found)
+    if options.plot:
+        draw(found, options.plot)
+
+
+if __name__ == "__main__":
+    main()
