@@ -1,6 +1,7 @@
 """What a run is: typed settings, how they are read, and presets by corpus size."""
 
 from translator.config.corpora import entries_of, named_languages
+from translator.config.heads import KINDS, Head, parse_head
 from translator.config.load import complete_config, dump_config, load_config, read_run_config, write_config
 from translator.config.places import prepared_directory, run_directory
 from translator.config.presets import PRESETS, resolve_preset, suggest_preset
@@ -18,6 +19,7 @@ from translator.config.schema import (
 from translator.config.start import Start, parse_start
 
 __all__ = [
+    "KINDS",
     "PRESETS",
     "Config",
     "Corpora",
@@ -25,6 +27,7 @@ __all__ = [
     "DataSettings",
     "DecodingSettings",
     "Duration",
+    "Head",
     "ModelSettings",
     "TokenizerSettings",
     "Start",
@@ -34,6 +37,7 @@ __all__ = [
     "entries_of",
     "load_config",
     "named_languages",
+    "parse_head",
     "parse_start",
     "prepared_directory",
     "read_run_config",

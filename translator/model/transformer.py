@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from translator.attention import Layout, Packed
+from translator.attention import Layout, MultiHeadAttention, Packed
 from translator.config import ModelSettings
 from translator.model.embedding import Embedding, LearnedPositions, SinusoidalPositions
 from translator.model.layers import DecoderLayer, EncoderLayer
@@ -41,6 +41,12 @@ class Transformer(nn.Module):
     @property
     def _decoder(self) -> Iterable[DecoderLayer]:
         return cast(Iterable[DecoderLayer], self.decoder_layers)
+
+    def attentions(self, kind: str) -> list[MultiHeadAttention]:
+        """The attention modules of a kind (`encoder`, `decoder` or `cross`; see `translator.config.KINDS`), by layer."""
+        layers = self.encoder_layers if kind == "encoder" else self.decoder_layers
+        name = "cross_attention" if kind == "cross" else "self_attention"
+        return [cast(MultiHeadAttention, getattr(layer, name)) for layer in layers]
 
     def forward(self, source: Packed, target: Packed) -> Tensor:
         """Decoder output `[T, d_model]` for targets that are known; `logits` or the loss projects it."""
