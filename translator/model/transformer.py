@@ -43,7 +43,7 @@ class Transformer(nn.Module):
         return cast(Iterable[DecoderLayer], self.decoder_layers)
 
     def attentions(self, kind: str) -> list[MultiHeadAttention]:
-        """The attention modules of a kind (`encoder`, `decoder` or `cross`; see `translator.config.KINDS`), by layer."""
+        """The attention modules of a kind of `translator.config.KINDS`, by layer."""
         layers = self.encoder_layers if kind == "encoder" else self.decoder_layers
         name = "cross_attention" if kind == "cross" else "self_attention"
         return [cast(MultiHeadAttention, getattr(layer, name)) for layer in layers]
