@@ -1,0 +1,134 @@
+"""Where every head looks in one sentence pair: all layers, all heads, all three kinds of attention.
+
+maps = inspect_sentence(Translator.load("runs/en-de"), "A dog runs.")
+maps.of(parse_head("cross.2.1"))  # rows: the pieces that are predicted, columns: those of the source
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from translator.attention import pack
+from translator.config import KINDS, Head
+from translator.decoding.alignment_head import alignment_head
+from translator.decoding.lines import content_of
+from translator.errors import ConfigError, DataError
+from translator.inspection.capture import teacher_forced_weights
+from translator.text import choose_tag, with_tag
+
+if TYPE_CHECKING:
+    from translator.checkpoints import Bundle
+    from translator.decoding import Translator
+
+
+@dataclass(frozen=True)
+class AttentionMaps:
+    """The weights of one teacher-forced pass; `S` source pieces and `T` target pieces, marks included."""
+
+    run: str
+    """Name of the run."""
+    source_text: str
+    target_text: str
+    source: tuple[str, ...]
+    """As the encoder reads it, `[S]`: a language tag first if there is one, the end mark last. U+2581 begins a word."""
+    target: tuple[str, ...]
+    """As the decoder reads it, `[T]`: the start mark first."""
+    predicted: tuple[str, ...]
+    """What each position of the decoder predicts, `[T]`: the end mark last."""
+    weights: dict[str, tuple[NDArray[np.float32], ...]]
+    """By kind, for every layer: encoder `[H, S, S]`, decoder `[H, T, T]` (zero above the diagonal), cross `[H, T, S]`;
+    rows sum to one. Layers may have different numbers of heads."""
+    alignment_head: Head | None = None
+    """The head that the run's alignments come from, if it has one."""
+
+    def heads(self) -> Iterator[Head]:
+        """All heads, by kind, layer and number."""
+        for kind in KINDS:
+            for layer, weights in enumerate(self.weights[kind], start=1):
+                yield from (Head(kind, layer, number + 1) for number in range(len(weights)))
+
+    def of(self, head: Head) -> NDArray[np.float32]:
+        """The weights of one head, `[Lq, Lk]`; raises `ConfigError` where the model has no such head."""
+        if head not in set(self.heads()):
+            layers = self.weights[head.kind]
+            counts = ", ".join(str(len(layer)) for layer in layers)
+            raise ConfigError([f"head: {head} is not in {self.run}, whose {head.kind} layers have {counts} heads"])
+        return self.weights[head.kind][head.layer - 1][head.head - 1]
+
+    def labels(self, kind: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """The pieces of rows (who looks) and columns (where to); rows of `cross` are what is predicted there."""
+        rows = {"encoder": self.source, "decoder": self.target, "cross": self.predicted}[kind]
+        return rows, self.target if kind == "decoder" else self.source
+
+
+def inspect_sentence(
+    translator: "Translator", source: str, target: str | None = None, *, to: str | None = None, **settings: Any
+) -> AttentionMaps:
+    """Translate a sentence, or take `target` for its translation, and return where every head looks in that pair.
+
+    `to` and `settings` are those of `Translator.translate`. Raises `DataError` for a side that is blank or longer than
+    the model's limit.
+    """
+    bundle = translator.bundle
+    tokenizers, data = bundle.tokenizers, bundle.config.data
+    tag = choose_tag(tokenizers.source, data.language_tags, to, str(bundle.directory))
+    source = content_of(source)
+    source_ids = with_tag(tokenizers.source.encode([source]), tag)[0]
+    _check_length(bundle, "source", source, source_ids)
+    if target is None:
+        (line,) = translator.translate_in_detail([source], to=to, **settings)
+        if not line.translations:
+            raise DataError(f"source: {source!r} has no translation that the settings allow; give one with --target")
+        target = line.text
+        numbers = {piece: number for number, piece in enumerate(_vocabulary(bundle))}
+        target_ids = [numbers[piece] for piece in line.translations[0].pieces]
+    else:
+        target = content_of(target)
+        target_ids = tokenizers.target.encode([target])[0]
+        _check_length(bundle, "target", target, target_ids)
+    return _maps(bundle, (source, target), source_ids, target_ids)
+
+
+def _maps(
+    bundle: "Bundle", texts: tuple[str, str], source_ids: Sequence[int], target_ids: Sequence[int]
+) -> AttentionMaps:
+    tokenizers, device = bundle.tokenizers, bundle.machine.device
+    read = [*source_ids, tokenizers.source.eos_id]
+    target = [tokenizers.target.bos_id, *target_ids]
+    weights = teacher_forced_weights(bundle, pack([read]).to(device), pack([target]).to(device))
+    target_pieces = tokenizers.target.pieces([*target, tokenizers.source.eos_id])
+    return AttentionMaps(
+        run=bundle.directory.resolve().name,
+        source_text=texts[0],
+        target_text=texts[1],
+        source=tuple(tokenizers.source.pieces(read)),
+        target=tuple(target_pieces[:-1]),
+        predicted=tuple(target_pieces[1:]),
+        weights={kind: tuple(layer[0].cpu().numpy() for layer in layers) for kind, layers in weights.items()},
+        alignment_head=known_alignment_head(bundle),
+    )
+
+
+def known_alignment_head(bundle: "Bundle") -> Head | None:
+    """Return the head that the run's settings state or that training left; None where there is none."""
+    try:
+        known = alignment_head(bundle, bundle.config.decoding.alignment)
+    except ConfigError:
+        return None
+    return Head("cross", known.layer, known.head)
+
+
+def _check_length(bundle: "Bundle", side: str, text: str, ids: Sequence[int]) -> None:
+    longest = bundle.config.model.max_positions - 1
+    if not text.strip():
+        raise DataError(f"{side}: found a blank sentence, expected one with words in it")
+    if len(ids) > longest:
+        raise DataError(f"{side}: found {len(ids):,} pieces, expected at most {longest:,}, the model's limit")
+
+
+def _vocabulary(bundle: "Bundle") -> list[str]:
+    tokenizer = bundle.tokenizers.target
+    return tokenizer.pieces(range(tokenizer.vocab_size))
