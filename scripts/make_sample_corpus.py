@@ -1,12 +1,14 @@
-"""Write the English-German sample corpus: training, validation and test sets and a word alignment."""
+"""Write the English-German sample corpus: training, validation and test sets and word alignments."""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from sample_corpus.choice import Dice
 from sample_corpus.grammar import Pair
+from sample_corpus.lexicon import FUNCTION_WORDS
 from sample_corpus.patterns import sentence
 
 SEED = 20240
@@ -44,8 +46,19 @@ def write_corpus(output: Path, seed: int = SEED, train_pairs: int = TRAIN_PAIRS)
         _write_lines(output / f"{name}.en", [pair.en for pair in chosen])
         _write_lines(output / f"{name}.de", [pair.de for pair in chosen])
         if name == "test":
-            links = [" ".join(f"{i}-{j}" for i, j in pair.alignment) for pair in chosen]
-            _write_lines(output / "test.align", links)
+            _write_lines(output / "test.align", [_pharaoh(pair.alignment) for pair in chosen])
+            _write_lines(output / "test.content.align", [_pharaoh(content_links(pair)) for pair in chosen])
+
+
+def content_links(pair: Pair) -> list[tuple[int, int]]:
+    """Return all links of the German content words: nouns, names, verbs, adjectives, adverbs and numbers."""
+    words = [word.strip(".,?!").lower() for word in pair.en.split()]
+    content = {j for i, j in pair.alignment if words[i] not in FUNCTION_WORDS}
+    return [(i, j) for i, j in pair.alignment if j in content]
+
+
+def _pharaoh(links: Sequence[tuple[int, int]]) -> str:
+    return " ".join(f"{i}-{j}" for i, j in links)
 
 
 def _write_lines(path: Path, lines: list[str]) -> None:

@@ -64,7 +64,9 @@ def _text(tokens: list[Any]) -> str:
 def test_regenerating_gives_the_committed_bytes(script: ModuleType, tmp_path: Path) -> None:
     script.write_corpus(tmp_path)
     names = sorted(path.name for path in tmp_path.iterdir())
-    assert names == sorted([*(f"{split}.{side}" for split in SIZES for side in ("en", "de")), "test.align"])
+    assert names == sorted(
+        [*(f"{split}.{side}" for split in SIZES for side in ("en", "de")), "test.align", "test.content.align"]
+    )
     for name in names:
         assert (tmp_path / name).read_bytes() == (DATA / name).read_bytes(), name
 
@@ -319,3 +321,16 @@ def test_committed_subordinate_clauses_end_in_the_finite_verb() -> None:
     perfect = [clause for clause in clauses if " hat" in clause or " ist" in clause]
     assert len(perfect) > 500
     assert all(clause.split()[-1].rstrip(".") in ("hat", "ist", "isst") for clause in perfect)
+
+
+def test_content_links_are_all_those_of_the_german_content_words(script: ModuleType) -> None:
+    pair = sys.modules["sample_corpus.grammar"].Pair(
+        "The old baker tried on a hat.", "Der alte Bäcker hat einen Hut anprobiert.",
+        ((0, 0), (1, 1), (2, 2), (3, 6), (4, 6), (5, 4), (6, 5)),
+    )  # fmt: skip
+    assert script.content_links(pair) == [(1, 1), (2, 2), (3, 6), (4, 6), (6, 5)]
+
+
+def test_content_links_of_the_test_set_are_among_all_its_links() -> None:
+    for content, links in zip(_lines("test.content.align"), _lines("test.align"), strict=True):
+        assert set(content.split()) <= set(links.split())
