@@ -51,7 +51,9 @@ def shapes(d_model: int) -> list[Shape]:
     return row_a + [("B", ROW_B_HEADS, d_model // ROW_B_HEADS // divisor) for divisor in ROW_B_DIVISORS]
 
 
-def train_all(options: argparse.Namespace, settings: Sequence[str], chosen: Sequence[Shape]) -> dict[Shape, list[dict[str, float]]]:  # fmt: skip
+def train_all(
+    options: argparse.Namespace, settings: Sequence[str], chosen: Sequence[Shape]
+) -> dict[Shape, list[dict[str, float]]]:
     """Train and score every shape from every seed, some at once, all shapes of a seed before the next seed."""
     test = tuple(list(decode_lines(open_input(path), str(path))) for path in (options.source, options.reference))
     waiting = {}

@@ -64,9 +64,8 @@ def _text(tokens: list[Any]) -> str:
 def test_regenerating_gives_the_committed_bytes(script: ModuleType, tmp_path: Path) -> None:
     script.write_corpus(tmp_path)
     names = sorted(path.name for path in tmp_path.iterdir())
-    assert names == sorted(
-        [*(f"{split}.{side}" for split in SIZES for side in ("en", "de")), "test.align", "test.content.align"]
-    )
+    text = [f"{split}.{side}" for split in SIZES for side in ("en", "de")]
+    assert names == sorted([*text, "test.align", "test.content.align"])
     for name in names:
         assert (tmp_path / name).read_bytes() == (DATA / name).read_bytes(), name
 
