@@ -537,7 +537,7 @@ def nouns_tagged(*tags: str) -> tuple[Noun, ...]:
 # English words of the grammar rather than of the dictionary; German words that are linked to others are content words.
 _FUNCTION_WORDS = """
     the a an this that these no my our his her their every any and but because if whether although than as to not did
-    does do is was are were has have had will can could should must may would in on at into with for from of about behind
-    under by i he she it we they me him us them who whom whose what which where when why how many please up back
+    does do is was are were has have had will can could should must may would in on at into with for from of about
+    behind under by i he she it we they me him us them who whom whose what which where when why how many please up back
 """
 FUNCTION_WORDS = frozenset(_FUNCTION_WORDS.split())
