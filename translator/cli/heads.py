@@ -1,0 +1,49 @@
+"""`translator heads`: what every head looks at and what it is worth."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from translator.cli.arguments import CallSettings, Run, To, Weights
+
+
+def heads(
+    run: Run,
+    source: Annotated[Path, typer.Option(metavar="FILE", help="Source text; a few hundred lines are enough.")],
+    reference: Annotated[Path, typer.Option(metavar="FILE", help="Its translation, line by line.")],
+    alignment: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Known word alignment (Pharaoh, 0-0 1-2), to say how often a head is right."),
+    ] = None,
+    bleu: Annotated[
+        bool, typer.Option("--bleu", help="Translate once with each head masked, too (--set beam_size=1 is quicker).")
+    ] = False,
+    output: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="Write .json, or a picture (.png, .svg or .pdf), too; repeatable."),
+    ] = None,
+    to: To = None,
+    settings: CallSettings = None,
+    weights: Weights = None,
+) -> None:
+    """Print for every head how sure it is, where it looks, which head is most alike, and what it costs to mask it."""
+    from translator.decoding import Translator, read_call_settings, replace_stated, stated_machine
+    from translator.inspection.gold import read_links
+    from translator.inspection.head_pictures import check_head_output, write_report
+    from translator.inspection.pairs import read_pairs
+    from translator.inspection.report import inspect_heads
+    from translator.inspection.table import head_table
+    from translator.runtime.console import say
+
+    for path in output or []:
+        check_head_output(path)
+    call = read_call_settings(settings or [])
+    translator = Translator.load(run, weights=weights, **stated_machine(call))
+    pairs = read_pairs(translator.bundle, source, reference, to)
+    gold = read_links(alignment, pairs) if alignment else None
+    decoding = replace_stated(translator.settings, call) if bleu else None
+    report = inspect_heads(translator, pairs, gold=gold, bleu=decoding, to=to)
+    typer.echo(head_table(report))
+    for path in output or []:
+        say(f"written to {write_report(report, path)}")

@@ -1,0 +1,122 @@
+"""How often a cross-attention head looks at the right word, where the right one is known.
+
+Legend: `H` heads, `Lt`, `Ls` target and source pieces of a sentence.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from translator.config import Head
+from translator.decoding.alignment import word_numbers
+from translator.errors import DataError
+from translator.inspection.pairs import Pairs
+from translator.inspection.statistics import Look
+from translator.runtime.console import warn
+from translator.text import describe_lines, read_lines
+
+if TYPE_CHECKING:
+    from translator.checkpoints import Bundle
+
+Links = frozenset[tuple[int, int]]
+"""Words (source, target), counted from 0."""
+
+
+def read_links(path: Path, pairs: Pairs) -> list[Links]:
+    """Read a word alignment in Pharaoh format, `0-0 1-2`, a line for each line of the test set, for its `pairs`.
+
+    Words are what white space separates; `0?0`, a possible link, counts as well. Raises `DataError` with file and line
+    for anything else.
+    """
+    lines = list(read_lines(path))
+    texts = list(zip(pairs.test_set.sources, pairs.test_set.references[0], strict=True))
+    if len(lines) != len(texts):
+        raise DataError(f"{path} has {len(lines):,} lines, expected {len(texts):,}, one for each sentence pair")
+    return [_links(lines[line], *texts[line], f"{path}, line {line + 1:,}") for line in pairs.lines]
+
+
+def _links(line: str, source: str, target: str, where: str) -> Links:
+    found = set()
+    for word in line.split():
+        link = re.fullmatch(r"(\d{1,6})[-?](\d{1,6})", word)
+        if link is None:
+            raise DataError(f"{where}: found {word!r}, expected links such as 0-2")
+        left, right = int(link[1]), int(link[2])
+        if left >= len(source.split()) or right >= len(target.split()):
+            raise DataError(
+                f"{where}: found the link {word}, expected words from 0 to {len(source.split()) - 1} of the source and "
+                f"{len(target.split()) - 1} of the target"
+            )
+        found.add((left, right))
+    return frozenset(found)
+
+
+@dataclass
+class GoldCounter:
+    """Counts, for every cross-attention head, the target words whose largest weight lies on a word they are linked to.
+
+    The weights of a word are the sum over its source pieces and the mean over its target pieces; language tag and end
+    mark are out of the question. Target words without a link are not counted.
+    """
+
+    bundle: "Bundle"
+    pairs: Pairs
+    links: Sequence[Links]
+    words: int = 0
+    """Target words with a link."""
+    _right: list[NDArray[np.int64]] = field(default_factory=list)
+    _different: list[int] = field(default_factory=list)
+
+    def __call__(self, look: Look) -> None:
+        """Count a batch of `pairs.ids`."""
+        layers = [weights.cpu().numpy() for weights in look.weights["cross"]]  # [N, H, Lt, Ls]
+        texts = self.pairs.texts()
+        for row, index in enumerate(look.indices):
+            self._count(index, *texts[index], [weights[row] for weights in layers])
+
+    def _count(self, index: int, source: str, target: str, layers: Sequence[NDArray[np.float32]]) -> None:
+        tokenizers = self.bundle.tokenizers
+        source_ids, target_ids = self.pairs.ids[index]
+        first = int(source_ids[0] in tokenizers.source.tags.values())
+        source_words = word_numbers(tokenizers.source.pieces(source_ids[first:]))
+        target_words = word_numbers(tokenizers.target.pieces(target_ids))
+        if source_words[-1:] != [len(source.split()) - 1] or target_words[-1] != len(target.split()) - 1:
+            self._different.append(self.pairs.lines[index] + 1)
+            return
+        right = np.zeros((target_words[-1] + 1, source_words[-1] + 1), dtype=bool)
+        for left, word in self.links[index]:
+            right[word, left] = True
+        linked = np.flatnonzero(right.any(axis=1))
+        self.words += len(linked)
+        for place, weights in enumerate(layers):
+            pieces = weights[:, : len(target_words), first : first + len(source_words)]  # [H, Lt, Ls]
+            by_source = np.add.reduceat(pieces, _starts(source_words), axis=2)
+            most = np.add.reduceat(by_source, _starts(target_words), axis=1)[:, linked].argmax(-1)  # [H, linked]
+            if place == len(self._right):
+                self._right.append(np.zeros(len(weights), dtype=np.int64))
+            self._right[place] += right[linked, most].sum(-1)
+
+    def shares(self) -> dict[Head, float]:
+        """Return the share of the counted words that each head gets right; raises `DataError` where there are none."""
+        if self._different:
+            warn(
+                f"{describe_lines(self._different)} cut into other words by the tokenizer than by white space; left "
+                "out of the comparison with the alignment"
+            )
+        if not self.words:
+            raise DataError("the alignment links no word of the sentence pairs, expected at least one link")
+        return {
+            Head("cross", layer, number): int(right) / self.words
+            for layer, counts in enumerate(self._right, start=1)
+            for number, right in enumerate(counts, start=1)
+        }
+
+
+def _starts(words: Sequence[int]) -> list[int]:
+    """Return the places where a word begins."""
+    return [place for place, word in enumerate(words) if place == 0 or word != words[place - 1]]

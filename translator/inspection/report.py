@@ -1,0 +1,205 @@
+"""All that is known of the heads of a run: what each looks at, what it is worth, and which role its figures support."""
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from translator.config import KINDS, DecodingSettings, Head
+from translator.decoding import Translator
+from translator.decoding.alignment_head import alignment_scores
+from translator.decoding.formats import rounded
+from translator.evaluation import evaluate
+from translator.inspection.gold import GoldCounter, Links
+from translator.inspection.importance import Importance, batch_count, measure_importance, without_heads
+from translator.inspection.pairs import Pairs
+from translator.inspection.statistics import FIGURES, KindStatistics, head_statistics
+from translator.runtime.console import progress
+from translator.runtime.files import write_text
+
+if TYPE_CHECKING:
+    from translator.checkpoints import Bundle
+
+MAJORITY = 0.5
+"""A role that is a share (of the weight, or of the words of a gold alignment) wants at least this much."""
+INFORMATIVE = 0.1
+"""Without a gold alignment, links that carry at least this share of the target's information make an alignment head."""
+
+_POSITIONS = {"previous": "previous position", "same": "same position", "next": "next position"}
+
+
+@dataclass(frozen=True)
+class HeadReport:
+    """One head; a share that makes no sense for its kind is NaN, and what was not asked for is None."""
+
+    head: Head
+    figures: dict[str, float]
+    """By the names in `statistics.FIGURES`."""
+    nearest: Head | None
+    """The head of the same kind that looks most alike; None where there is no other."""
+    distance: float
+    """The Jensen-Shannon divergence from it, in bits."""
+    importance: float
+    """Rise of the loss, in nats a target token, with this head masked."""
+    bleu: float | None = None
+    """Change of BLEU with this head masked."""
+    information: float | None = None
+    """Cross-attention: the share of the target's information that its links carry, as in `learn_alignment_head`."""
+    aligned: float | None = None
+    """Cross-attention: the share of linked words of a gold alignment that it looks at most."""
+
+    def roles(self) -> list[tuple[str, float]]:
+        """What the head is for, with the figure that says so; none where it does a bit of everything."""
+        found = [(role, self.figures[name]) for name, role in _POSITIONS.items() if self.figures[name] >= MAJORITY]
+        mark = "sentence start" if self.head.kind == "decoder" else "sentence end"
+        found += [(mark, self.figures["mark"])] if self.figures["mark"] >= MAJORITY else []
+        found += [("punctuation", self.figures["punctuation"])] if self.figures["punctuation"] >= MAJORITY else []
+        if self.aligned is not None:
+            found += [("alignment", self.aligned)] if self.aligned >= MAJORITY else []
+        elif (self.information or 0.0) >= INFORMATIVE:
+            found.append(("alignment", self.information or 0.0))
+        return sorted(found, key=lambda role: -role[1])
+
+
+@dataclass(frozen=True)
+class ModelReport:
+    """All heads of a run, measured on one test set."""
+
+    run: str
+    weights: str
+    step: int
+    test_set: str
+    sentences: int
+    loss: float
+    """In nats a target token, end marks included, without label smoothing."""
+    heads: list[HeadReport]
+    distances: dict[str, NDArray[np.float64]]
+    """By kind, `[K, K]` in bits, heads by layer and number."""
+    bleu: float | None = None
+    signature: str | None = None
+    gold_words: int | None = None
+    """Target words that a gold alignment links."""
+
+    def of_kind(self, kind: str) -> list[HeadReport]:
+        """Heads of a kind, by layer and number."""
+        return [each for each in self.heads if each.head.kind == kind]
+
+    def write_json(self, path: Path) -> Path:
+        """Write everything; a figure that makes no sense for a head is null. See the README for the layout."""
+        heads = []
+        for each in self.heads:
+            entry: dict[str, Any] = {"head": str(each.head), "kind": each.head.kind, "layer": each.head.layer}
+            entry |= {name: _number(value) for name, value in each.figures.items()}
+            entry |= {"importance": _number(each.importance), "bleu_change": _number(each.bleu)}
+            entry |= {"information": _number(each.information), "aligned": _number(each.aligned)}
+            entry |= {"nearest": str(each.nearest) if each.nearest else None, "distance": _number(each.distance)}
+            heads.append(entry | {"roles": {role: _number(figure) for role, figure in each.roles()}})
+        content = {
+            "run": self.run, "weights": self.weights, "step": self.step,
+            "test_set": self.test_set, "sentences": self.sentences, "loss": _number(self.loss),
+            "bleu": _number(self.bleu), "signature": self.signature, "gold_words": self.gold_words,
+            "heads": heads,
+            "distances": {
+                kind: {
+                    "heads": [str(each.head) for each in self.of_kind(kind)],
+                    "bits": [[_number(value) for value in row] for row in matrix.tolist()],
+                }
+                for kind, matrix in self.distances.items()
+            },
+        }  # fmt: skip
+        write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+        return path
+
+
+def inspect_heads(
+    translator: Translator, pairs: Pairs, *, gold: Sequence[Links] | None = None, bleu: DecodingSettings | None = None,
+    to: str | None = None,
+) -> ModelReport:  # fmt: skip
+    """Measure all heads of a run on known pairs, with progress on stderr.
+
+    `gold` are links of `read_links`. With `bleu`, the test set is translated under these settings once, and once more
+    with each head masked.
+    """
+    bundle = translator.bundle
+    counter = GoldCounter(bundle, pairs, gold) if gold is not None else None
+    with progress(description="looking", unit="pair", total=len(pairs.ids)) as bar:
+        statistics = head_statistics(bundle, pairs.ids, counter, bar.update)
+    importance = measure_with_progress(bundle, pairs)
+    information, _ = alignment_scores(bundle, *zip(*pairs.ids, strict=True))
+    aligned = counter.shares() if counter is not None else {}
+    whole, signature, changes = None, None, dict[Head, float]()
+    if bleu is not None:
+        whole, signature, changes = _bleu_without_heads(translator, pairs, list(importance.increase), bleu, to)
+    heads = []
+    for kind in KINDS:
+        own = [head for head in importance.increase if head.kind == kind]
+        for place, head in enumerate(own):
+            nearest, distance = _nearest(place, statistics[kind])
+            heads.append(
+                HeadReport(
+                    head,
+                    {name: float(statistics[kind].figures[name][place]) for name in FIGURES},
+                    own[nearest] if nearest is not None else None,
+                    distance,
+                    importance=importance.increase[head],
+                    bleu=changes.get(head),
+                    information=information.get(head),
+                    aligned=aligned.get(head),
+                )
+            )
+    distances = {kind: statistics[kind].distances for kind in KINDS}
+    run, words = bundle.directory.resolve().name, counter.words if counter is not None else None
+    return ModelReport(
+        run, bundle.weights, bundle.step, pairs.test_set.name, len(pairs.ids), importance.loss, heads, distances,
+        whole, signature, words,
+    )  # fmt: skip
+
+
+def measure_with_progress(bundle: "Bundle", pairs: Pairs) -> Importance:
+    """Mask every head once; see `measure_importance`."""
+    heads = sum(module.num_heads for kind in KINDS for module in bundle.model.attentions(kind))
+    total = (1 + heads) * batch_count(bundle, pairs.ids)
+    with progress(description="masking", unit="pass", total=total) as bar:
+        return measure_importance(bundle, pairs.ids, on_progress=bar.update)
+
+
+def _bleu_without_heads(
+    translator: Translator, pairs: Pairs, heads: Sequence[Head], settings: DecodingSettings, to: str | None
+) -> tuple[float, str, dict[Head, float]]:
+    """Return BLEU of the whole model with its signature, and the change for each head that is masked."""
+    sources, references = zip(*pairs.texts(), strict=True)
+
+    def score(masked: list[Head]) -> tuple[float, str]:
+        # What translates makes its own arrangement of the weights when it is made, so it is made anew.
+        with without_heads(translator.bundle.model, masked):
+            result = evaluate(
+                Translator(translator.bundle), list(sources), list(references), settings, metrics=("bleu",), to=to
+            )
+        return result.scores[0].value, result.scores[0].signature
+
+    with progress(description="translating without a head", unit="head", total=len(heads) + 1) as bar:
+        whole, signature = score([])
+        bar.update()
+        changes = {}
+        for head in heads:
+            changes[head] = score([head])[0] - whole
+            bar.update()
+    return whole, signature, changes
+
+
+def _nearest(place: int, statistics: KindStatistics) -> tuple[int | None, float]:
+    """Return which head of the same kind is most alike, and how far it is."""
+    distances = np.delete(statistics.distances[place], place)
+    if not np.isfinite(distances).any():
+        return None, math.nan
+    nearest = int(np.nanargmin(distances))
+    return nearest + (nearest >= place), float(distances[nearest])
+
+
+def _number(value: float | None) -> float | None:
+    return None if value is None else rounded(value)

@@ -1,0 +1,66 @@
+"""The report on a run's heads as a table for people."""
+
+import math
+from collections.abc import Sequence
+
+from translator.inspection.report import HeadReport, ModelReport
+from translator.inspection.statistics import FIGURES
+
+_TITLES = {"maximum": "max", "punctuation": "punct"}
+
+
+def head_table(report: ModelReport) -> str:
+    """Return aligned columns, a line for each head, with a legend and the run's own figures above them."""
+    titles, rows = _columns(report)
+    widths = [max(len(row[place]) for row in (titles, *rows)) for place in range(len(titles))]
+    lines = []
+    for row in (titles, *rows):
+        # Names and roles begin at the left, numbers end at the right.
+        cells = [
+            cell.ljust(width) if place in (0, len(row) - 1) else cell.rjust(width)
+            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join([*_heading(report), "", *lines])
+
+
+def _heading(report: ModelReport) -> list[str]:
+    masked = "loss and BLEU" if report.bleu is not None else "loss"
+    lines = [
+        f"{report.run} ({report.weights}, step {report.step:,}) on {report.sentences:,} pairs of {report.test_set}: "
+        f"loss {report.loss:.4f} nats a token"
+        + (f", BLEU {report.bleu:.2f} ({report.signature})" if report.bleu is not None else ""),
+        "entropy: nats; max: the largest weight; previous, same, next, mark, punct: share of the weight on that position,",
+        "on the sentence end (decoder: start), on punctuation; alike: the most similar head, distance: from it, 0 to 1;",
+        f"info: share of the target's information that links carry; {masked}: change when the head is masked",
+    ]
+    if report.gold_words is not None:
+        lines.append(
+            f"aligned: share of {report.gold_words:,} linked words of the alignment that the head looks at most"
+        )
+    return lines
+
+
+def _columns(report: ModelReport) -> tuple[list[str], list[list[str]]]:
+    titles = ["head", *(_TITLES.get(name, name) for name in FIGURES), "alike", "distance", "info"]
+    titles += ["aligned"] if report.gold_words is not None else []
+    titles += ["loss"] + (["BLEU"] if report.bleu is not None else []) + ["role"]
+    return titles, [_row(each, report) for each in report.heads]
+
+
+def _row(each: HeadReport, report: ModelReport) -> list[str]:
+    row = [str(each.head), *(_share(each.figures[name]) for name in FIGURES)]
+    row += [str(each.nearest) if each.nearest else "-", _share(each.distance), _share(each.information)]
+    row += [_share(each.aligned)] if report.gold_words is not None else []
+    row.append(f"{each.importance:+.4f}")
+    row += [f"{each.bleu:+.2f}" if each.bleu is not None else "-"] if report.bleu is not None else []
+    return [*row, describe_roles(each.roles())]
+
+
+def describe_roles(roles: Sequence[tuple[str, float]]) -> str:
+    """Name roles with their figures, such as `alignment (0.91)`."""
+    return ", ".join(f"{role} ({figure:.2f})" for role, figure in roles)
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None or math.isnan(value) else f"{value:.2f}"
