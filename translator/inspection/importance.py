@@ -63,8 +63,7 @@ def without_heads(model: "Transformer", heads: Sequence[Head]) -> Iterator[None]
             columns_of_head.zero_()
         yield
     finally:
-        # In reverse, so that a head that is named twice comes back too.
-        for columns_of_head, before in reversed(held):
+        for columns_of_head, before in held:
             columns_of_head.copy_(before)
 
 
