@@ -6,12 +6,16 @@
 Row A has 1, 4, 8, 16 and 32 heads at constant width (num_heads * head_dim = d_model), row B narrower heads: 8 of a half
 and of a quarter of the width. All else is shared: data, batches, steps and `SETTINGS`, which KEY=VALUE replace. Every
 shape is trained from several seeds; the table has means and half the distance between the extremes. A run that is there
-already is not trained again, so that the comparison can be stopped and gone on with.
+already is not trained again, so that the comparison can be stopped and gone on with. The time of a step is measured
+afterwards, all shapes taking turns on the same batches: the median of the ratios to the step with 8 heads.
 """
 
 import argparse
+import itertools
 import multiprocessing
+import statistics
 import sys
+import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -21,8 +25,15 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from compare_recipes import measure, show
 
-from translator.config import load_config
+from translator.config import Config, load_config, prepared_directory
+from translator.data import prepare
+from translator.runtime.device import choose_machine
+from translator.runtime.memory import keep_freed_memory
+from translator.runtime.world import World
 from translator.text import decode_lines, open_input
+from translator.training.batches import Batches
+from translator.training.beginning import begin
+from translator.training.progress import Progress
 
 SETTINGS = [
     "model.encoder_layers=2",
@@ -40,6 +51,8 @@ SETTINGS = [
 ROW_A = (1, 4, 8, 16, 32)
 ROW_B_HEADS = 8
 ROW_B_DIVISORS = (2, 4)
+_TURNS = 12
+_STEPS = 5
 
 Shape = tuple[str, int, int]
 """Row, heads, width of a head."""
@@ -68,13 +81,47 @@ def train_all(
         return {shape: [waiting[(*shape, seed)].result() for seed in range(1, options.seeds + 1)] for shape in chosen}
 
 
-def print_table(found: dict[Shape, list[dict[str, float]]]) -> None:
-    """Print the table in Markdown; the minutes are those of the training, beside `--jobs` minus one others."""
-    print("| row | heads | head_dim | parameters | validation loss | BLEU, validation | BLEU, test | minutes |")
-    print("|---|---|---|---|---|---|---|---|")
-    for (row, heads, head_dim), runs in found.items():
+def step_ratios(config: Path, settings: Sequence[str], chosen: Sequence[Shape]) -> dict[Shape, float]:
+    """Return the time of a training step of every shape as a ratio to that with 8 heads of the full width."""
+
+    def configured(shape: Shape) -> Config:
+        return load_config(config, [*settings, "run=-", f"model.num_heads={shape[1]}", f"model.head_dim={shape[2]}"])
+
+    first = configured(chosen[0])
+    machine = choose_machine(first.device, first.precision, first.threads)
+    if machine.device.type == "cpu":
+        keep_freed_memory()
+    data = prepare(first, prepared_directory(first))
+    batches = Batches(data.config, data, compiled=False)
+    group = [batches.make(one) for one in itertools.islice(batches.after(Progress()), _STEPS)]
+    updates = {}
+    for shape in chosen:
+        updates[shape] = begin(configured(shape), data.tokenizers, machine, World(), compiled=False).update
+    seconds: dict[Shape, list[float]] = {shape: [] for shape in chosen}
+    for _ in range(_TURNS):
+        for shape, update in updates.items():
+            began = time.perf_counter()
+            for batch in group:
+                # Asking for a number waits for the device.
+                float(update([batch]).smoothed)
+            seconds[shape].append(time.perf_counter() - began)
+    usual = seconds[next(shape for shape in chosen if shape[:2] == ("A", ROW_B_HEADS))]
+    # The first turn warms up.
+    return {
+        shape: statistics.median(own / base for own, base in zip(times[1:], usual[1:], strict=True))
+        for shape, times in seconds.items()
+    }
+
+
+def print_table(found: dict[Shape, list[dict[str, float]]], ratios: dict[Shape, float]) -> None:
+    """Print the table in Markdown; the minutes are those of the training, beside whatever else ran then."""
+    print("| row | heads | head_dim | parameters | validation loss | BLEU, validation | BLEU, test | step | minutes |")
+    print("|---|---|---|---|---|---|---|---|---|")
+    for shape, runs in found.items():
+        row, heads, head_dim = shape
         digits = {"loss": 3, "valid": 2, "test": 2, "minutes": 1}
         cells = [show([run[key] for run in runs], places) for key, places in digits.items()]
+        cells.insert(3, f"{ratios[shape]:.2f}")
         print(f"| {row} | {heads} | {head_dim} | {int(runs[0]['parameters']):,} | {' | '.join(cells)} |")
 
 
@@ -125,8 +172,9 @@ def main() -> None:
     options = parser.parse_intermixed_args()
     stated = {word.split("=", 1)[0] for word in options.settings}
     settings = [word for word in SETTINGS if word.split("=", 1)[0] not in stated] + options.settings
-    found = train_all(options, settings, shapes(load_config(options.config, [*settings, "run=-"]).model.d_model))
-    print_table(found)
+    chosen = shapes(load_config(options.config, [*settings, "run=-"]).model.d_model)
+    found = train_all(options, settings, chosen)
+    print_table(found, step_ratios(options.config, settings, chosen))
     if options.plot:
         draw(found, options.plot)
 
