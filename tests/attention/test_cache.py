@@ -17,7 +17,7 @@ def memory_of(lengths: list[int], workspace: Workspace) -> tuple[DenseMemory, Te
     projected = torch.randn(int(offsets[-1]), LAYERS, 2, HEADS, WIDTH)
     places = torch.arange(len(projected), dtype=torch.float32)[:, None]  # in place of states
     layers = [lambda cells, layer=layer: projected[cells[:, 0].long(), layer].flatten(1) for layer in range(LAYERS)]
-    return DenseMemory.of(places, Layout(offsets, max(lengths)), layers, HEADS, workspace), projected
+    return DenseMemory.of(places, Layout(offsets, max(lengths)), layers, [HEADS] * LAYERS, workspace), projected
 
 
 @pytest.mark.parametrize("copies", [1, 5])
@@ -31,7 +31,8 @@ def test_steps_with_a_cache_equal_causal_attention_over_each_past(copies: int, w
     workspace, steps = Workspace(), 25
     for _ in range(2):
         memory, _ = memory_of([1] * 3 * copies, workspace)
-        cache, ancestry = KeyValueCache.beside(memory, steps, width, workspace), Ancestry.empty(memory.grid, 3 * copies)
+        cache = KeyValueCache.beside(memory, [HEADS] * LAYERS, steps, width, workspace)
+        ancestry = Ancestry.empty(memory.grids[0], 3 * copies)
         # The projected states behind every hypothesis of every sentence, as a plain list.
         pasts: list[list[list[Tensor]]] = [[[]] for _ in range(3 * copies)]
         for step in range(steps):
@@ -79,7 +80,8 @@ def test_slots_that_nobody_sees_are_given_out_again() -> None:
 @pytest.mark.parametrize(("steps", "width"), [(1, 4), (7, 3), (30, 5), (16, 1), (3, 16)])
 def test_there_is_room_where_every_slot_is_seen(steps: int, width: int) -> None:
     memory, _ = memory_of([3], Workspace())
-    cache, ancestry = KeyValueCache.beside(memory, steps, width, Workspace()), Ancestry.empty(memory.grid, 1)
+    cache = KeyValueCache.beside(memory, [HEADS] * LAYERS, steps, width, Workspace())
+    ancestry = Ancestry.empty(memory.grids[0], 1)
     for step in range(steps):
         cache.append(ancestry)
         if step == 0:

@@ -43,7 +43,8 @@ def step(decoder: StaticDecoder, tokens: Tensor) -> Tensor:
 @torch.inference_mode()
 def test_any_walk_gives_the_states_of_a_growing_cache(data: st.DataObject, norm: str, positions: str) -> None:
     """Sentences of any lengths; hypotheses multiply, are reordered and leave; over several sizes of the cache."""
-    model = model_of(norm=norm, positions=positions, head_dim=data.draw(st.sampled_from([4, 8])))
+    heads = data.draw(st.sampled_from([{}, {"decoder_heads": [1, 3], "cross_heads": [2, 1]}]))
+    model = model_of(norm=norm, positions=positions, head_dim=data.draw(st.sampled_from([4, 8])), **heads)
     lengths = data.draw(st.lists(st.integers(1, 70), min_size=1, max_size=9))
     sources = [[2 + (7 * place + length) % 28 for place in range(length)] for length in lengths]
     width, capacity = data.draw(st.integers(1, 4)), data.draw(st.integers(1, 80))

@@ -5,8 +5,10 @@ hypothesis a slot, and `Ancestry` remembers whose slots a hypothesis descends fr
 queries on one grid, which multiplies several times faster than a grid for each of them. Slots that no hypothesis
 descends from are given out again, so that a beam needs little more of them than a single hypothesis.
 
-Legend: `N` sentences, `K` hypotheses a sentence, `Y` layers, `H` heads, `D` head width, `W` slots in use, a multiple of
-16, `S` longest source, at least 16, `T` source tokens.
+Layers with as many heads share one tensor, so that a model whose layers are alike has one of each kind.
+
+Legend: `N` sentences, `K` hypotheses a sentence, `Y` layers with as many heads, `H` heads, `D` head width, `W` slots in
+use, a multiple of 16, `S` longest source, at least 16, `T` source tokens.
 """
 
 import math
@@ -106,42 +108,59 @@ class LayerCache:
 class KeyValueCache:
     """Keys and values of all layers: `width` slots of every sentence, zero where nothing has been put.
 
-    `grid` `[Y, 2, sentences at first, H, capacity, D]` begins with the N sentences of now. The rest is not touched.
+    Each of `grids` `[Y, 2, sentences at first, H, capacity, D]` begins with the N sentences of now. The rest is not
+    touched. `groups` has the numbers of the layers in each grid.
     """
 
-    grid: Tensor
+    grids: list[Tensor]
+    groups: list[list[int]]
     sentences: int
     width: int = 0
 
     @classmethod
-    def beside(cls, memory: "DenseMemory", steps: int, hypotheses: int, workspace: Workspace) -> "KeyValueCache":
-        """An empty cache for the sentences of `memory`, with room for `steps` of at most so many `hypotheses` each."""
-        layers, two, sentences, heads, _, head_dim = memory.grid.shape
+    def beside(
+        cls, memory: "DenseMemory", heads: Sequence[int], steps: int, hypotheses: int, workspace: Workspace
+    ) -> "KeyValueCache":
+        """An empty cache for the sentences of `memory`, with room for `steps` of at most so many `hypotheses` each.
+
+        `heads` is their number in every layer.
+        """
+        like = memory.grids[0]
+        _, two, sentences, _, _, head_dim = like.shape
         # Where slots are given out anew, up to K of the last ones can be left over.
-        size = (layers, two, sentences, heads, _rounded_up((steps + 1) * hypotheses), head_dim)
-        return cls(workspace.take("cache", memory.grid, *size), sentences)
+        capacity = _rounded_up((steps + 1) * hypotheses)
+        groups = _layers_by_heads(heads)
+        grids = [
+            workspace.take(f"cache {number}", like, len(own), two, sentences, heads[own[0]], capacity, head_dim)
+            for number, own in enumerate(groups)
+        ]
+        return cls(grids, groups, sentences)
 
     def append(self, ancestry: Ancestry) -> list[LayerCache]:
         """Give every hypothesis a slot; return where each layer has to put keys and values, and what it sees then."""
         new = ancestry.append()
         hypotheses, width = ancestry.bias.shape[2:]
-        living = self.grid.narrow(2, 0, self.sentences)
-        if width > self.width:
-            # What is hidden must still be a number.
-            living.narrow(4, self.width, width - self.width).zero_()
-            self.width = width
-        rows = None
-        if new.slots is not None:
-            heads, capacity = self.grid.shape[3:5]
-            firsts = torch.arange(0, self.sentences * heads * capacity, capacity, device=self.grid.device)
-            rows = (firsts.view(-1, heads, 1) + new.slots[:, None, :]).flatten()  # [N * H * K]
-        layers = zip(self.grid.unbind(), living.narrow(4, 0, width).unbind(), strict=True)
-        return [LayerCache(grid, own, new, rows, hypotheses) for grid, own in layers]
+        found: dict[int, LayerCache] = {}
+        for grid, group in zip(self.grids, self.groups, strict=True):
+            living = grid.narrow(2, 0, self.sentences)
+            if width > self.width:
+                # What is hidden must still be a number.
+                living.narrow(4, self.width, width - self.width).zero_()
+            rows = None
+            if new.slots is not None:
+                heads, capacity = grid.shape[3:5]
+                firsts = torch.arange(0, self.sentences * heads * capacity, capacity, device=grid.device)
+                rows = (firsts.view(-1, heads, 1) + new.slots[:, None, :]).flatten()  # [N * H * K]
+            layers = zip(group, grid.unbind(), living.narrow(4, 0, width).unbind(), strict=True)
+            found |= {layer: LayerCache(whole, own, new, rows, hypotheses) for layer, whole, own in layers}
+        self.width = max(self.width, width)
+        return [found[layer] for layer in range(len(found))]
 
     def select(self, rows: Tensor) -> "KeyValueCache":
         """The cache of some of the sentences; this one is spent."""
-        _gather(self.grid.narrow(4, 0, self.width), rows)
-        return KeyValueCache(self.grid, len(rows), self.width)
+        for grid in self.grids:
+            _gather(grid.narrow(4, 0, self.width), rows)
+        return KeyValueCache(self.grids, self.groups, len(rows), self.width)
 
 
 class Memory(NamedTuple):
@@ -154,13 +173,18 @@ class Memory(NamedTuple):
 class DenseMemory:
     """Projected memory of all layers, shared by all hypotheses of a sentence and never copied for them.
 
-    `grid` `[Y, 2, sentences at first, H, S, D]` begins with the N sentences of now; `bias` hides pads, `[N, 1, 1, S]`,
-    or is None.
+    Each of `grids` `[Y, 2, sentences at first, H, S, D]` begins with the N sentences of now; `groups` has the numbers
+    of the layers in each. `bias` hides pads, `[N, 1, 1, S]`, or is None.
     """
 
-    def __init__(self, grid: Tensor, sentences: int, bias: Tensor | None) -> None:
-        self.grid, self.bias = grid, bias
-        self.layers = [Memory(*layer.unbind()) for layer in grid.narrow(2, 0, sentences).unbind()]
+    def __init__(self, grids: list[Tensor], groups: list[list[int]], sentences: int, bias: Tensor | None) -> None:
+        self.grids, self.groups, self.bias = grids, groups, bias
+        found = {
+            layer: Memory(*own.unbind())
+            for grid, group in zip(grids, groups, strict=True)
+            for layer, own in zip(group, grid.narrow(2, 0, sentences).unbind(), strict=True)
+        }
+        self.layers = [found[layer] for layer in range(len(found))]
 
     @classmethod
     def of(
@@ -168,24 +192,37 @@ class DenseMemory:
         memory: Tensor,
         layout: Layout,
         projections: Sequence[Callable[[Tensor], Tensor]],
-        heads: int,
+        heads: Sequence[int],
         workspace: Workspace,
     ) -> "DenseMemory":
-        """Project memory `[T, d_model]` for every layer: to its keys and values, `[..., 2 * H * D]`."""
+        """Project memory `[T, d_model]` for every layer: to keys and values `[..., 2 * H * D]` of its H `heads`."""
         wide = Layout(layout.offsets, max(_STRIDE, layout.max_length))
         cells = memory.index_select(0, wide.rows)  # [N * S, d_model]
-        size = (wide.num_sentences, wide.max_length, 2, heads, -1)
-        parts = [project(cells).view(size).permute(2, 0, 3, 1, 4) for project in projections]  # [2, N, H, S, D]
-        grid = workspace.take("memory", parts[0], len(parts), *parts[0].shape)
-        for layer, part in zip(grid, parts, strict=True):
-            layer.copy_(part)
-        return cls(grid, wide.num_sentences, length_bias(wide, grid.dtype))
+        size = (wide.num_sentences, wide.max_length, 2)
+        groups, grids = _layers_by_heads(heads), []
+        for number, group in enumerate(groups):
+            parts = [projections[layer](cells).view(*size, heads[layer], -1) for layer in group]
+            parts = [part.permute(2, 0, 3, 1, 4) for part in parts]  # [2, N, H, S, D]
+            grid = workspace.take(f"memory {number}", parts[0], len(parts), *parts[0].shape)
+            for place, part in zip(grid, parts, strict=True):
+                place.copy_(part)
+            grids.append(grid)
+        return cls(grids, groups, wide.num_sentences, length_bias(wide, grids[0].dtype))
 
     def select(self, rows: Tensor) -> "DenseMemory":
         """The memory of some of the sentences; this one is spent."""
         bias = None if self.bias is None else self.bias.index_select(0, rows)
-        _gather(self.grid, rows)
-        return DenseMemory(self.grid, len(rows), bias)
+        for grid in self.grids:
+            _gather(grid, rows)
+        return DenseMemory(self.grids, self.groups, len(rows), bias)
+
+
+def _layers_by_heads(heads: Sequence[int]) -> list[list[int]]:
+    """Group the numbers of layers, from 0, that have as many heads."""
+    groups: dict[int, list[int]] = {}
+    for layer, count in enumerate(heads):
+        groups.setdefault(count, []).append(layer)
+    return list(groups.values())
 
 
 def _gather(grid: Tensor, rows: Tensor) -> None:

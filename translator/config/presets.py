@@ -6,6 +6,7 @@ Shapes: tiny as published for Multi30k, small as for IWSLT14, base and big from 
 from typing import Any
 
 from translator.config.corpora import corpus_mistakes
+from translator.config.heads import KINDS
 from translator.config.schema import Config
 from translator.errors import ConfigError
 
@@ -76,6 +77,13 @@ def _contradictions(config: Config) -> list[str]:
             f"model.num_heads: {model.num_heads} heads do not divide model.d_model = {model.d_model}; "
             "choose a divisor or set model.head_dim"
         )
+    for kind in KINDS:
+        layers = model.encoder_layers if kind == "encoder" else model.decoder_layers
+        if len(model.heads(kind)) != layers:
+            problems.append(
+                f"model.{kind}_heads: found {len(model.heads(kind))} numbers, expected {layers}, one for each "
+                f"{'encoder' if kind == 'encoder' else 'decoder'} layer"
+            )
     if model.positions == "sinusoidal" and model.d_model % 2:
         problems.append(f"model.d_model: sinusoidal positions need an even width; found {model.d_model}")
     if model.tie_embeddings == "all" and not config.tokenizer.joint:

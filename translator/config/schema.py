@@ -137,6 +137,13 @@ class ModelSettings(Settings):
     """Attention heads of every attention block."""
     head_dim: PositiveCount | None = None
     """Width of a head; by default d_model / num_heads."""
+    encoder_heads: list[PositiveCount] | None = None
+    """Heads of the encoder's self-attention in every layer, such as [4, 2]; by default num_heads in each. Pruning
+    leaves layers with different numbers of heads."""
+    decoder_heads: list[PositiveCount] | None = None
+    """As `encoder_heads`, of the decoder's masked self-attention."""
+    cross_heads: list[PositiveCount] | None = None
+    """As `encoder_heads`, of the decoder's cross-attention."""
     norm: Literal["post", "pre"] = "post"
     """Layer normalisation after each residual sum (the paper) or before each block."""
     activation: Literal["relu", "gelu"] = "relu"
@@ -156,6 +163,17 @@ class ModelSettings(Settings):
     """Dropout inside the feed-forward blocks."""
     word_dropout: Fraction = 0.0
     """Share of the input tokens whose embedding is zeroed as a whole in training, on both sides."""
+
+    def heads(self, kind: str) -> list[int]:
+        """Heads of every layer, for a kind of `translator.config.KINDS`."""
+        stated = {"encoder": self.encoder_heads, "decoder": self.decoder_heads, "cross": self.cross_heads}[kind]
+        layers = self.encoder_layers if kind == "encoder" else self.decoder_layers
+        return list(stated) if stated is not None else [self.num_heads] * layers
+
+    @property
+    def width_of_head(self) -> int:
+        """`head_dim`, or what it is by default."""
+        return self.head_dim or self.d_model // self.num_heads
 
 
 class TrainingSettings(Settings):

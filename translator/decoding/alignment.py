@@ -50,7 +50,7 @@ def attention_aligner(bundle: "Bundle", head: AlignmentHead) -> Aligner:
     def align(pairs: Sequence[Pair]) -> list[list[int]]:
         links: list[list[int]] = [[] for _ in pairs]
         for indices, places in most_looked_at(bundle, pairs, [head.layer]):
-            for index, row in zip(indices, places[0, :, head.head - 1].tolist(), strict=True):
+            for index, row in zip(indices, places[0][:, head.head - 1].tolist(), strict=True):
                 links[index] = row[: len(pairs[index][1])]
         return links
 
@@ -82,8 +82,8 @@ def pharaoh(links: Sequence[tuple[int, int]]) -> str:
 @torch.inference_mode()
 def most_looked_at(
     bundle: "Bundle", pairs: Sequence[Pair], layers: Sequence[int]
-) -> Iterator[tuple[list[int], Tensor]]:
-    """Yield batches: indices of N pairs, and the places `[layers, N, H, Lt]` of the source pieces most looked at.
+) -> Iterator[tuple[list[int], list[Tensor]]]:
+    """Yield batches: indices of N pairs, and by layer the places `[N, H, Lt]` of the source pieces most looked at.
 
     Pairs without a target piece, or without a source piece besides a language tag, are in no batch.
     """
@@ -101,10 +101,10 @@ def most_looked_at(
         hidden = ~real.view(source.layout.mask.shape)[:, None, None, :]  # [N, 1, 1, Ls]
         with machine.autocast():
             found = [
-                weights.masked_fill_(hidden, -1.0).argmax(-1)
+                weights.masked_fill_(hidden, -1.0).argmax(-1).cpu()
                 for weights in _weights(bundle.model, source, target, layers)
             ]
-        yield indices, torch.stack(found).cpu()
+        yield indices, found
 
 
 def _weights(model: "Transformer", source: Packed, target: Packed, layers: Sequence[int]) -> Iterator[Tensor]:

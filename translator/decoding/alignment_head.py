@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from translator.config import Head
 from translator.decoding.alignment import AlignmentHead, Pair, most_looked_at
 from translator.errors import ConfigError
 from translator.runtime.console import say
@@ -33,7 +34,7 @@ def alignment_head(bundle: "Bundle", setting: str, sample: Sequence[Pair] | None
     """
     if setting != "auto":
         return _stated_head(bundle, setting)
-    if (stored := _read_head(bundle)) is not None:
+    if (stored := read_alignment_head(bundle)) is not None:
         return stored
     if not sample:
         raise ConfigError(
@@ -51,29 +52,47 @@ def alignment_head(bundle: "Bundle", setting: str, sample: Sequence[Pair] | None
 def learn_alignment_head(
     bundle: "Bundle", sources: Sequence[Sequence[int]], targets: Sequence[Sequence[int]]
 ) -> AlignmentHead:
-    """Choose the head whose links carry the most information about the target; a few hundred pairs are enough.
+    """Choose the head with the best of `alignment_scores`; a few hundred pairs are enough."""
+    scores, pairs = alignment_scores(bundle, sources, targets)
+    if not scores:
+        return AlignmentHead(1, 1, 0.0)
+    best = max(scores, key=lambda head: scores[head])
+    return AlignmentHead(best.layer, best.head, round(scores[best], 6), pairs)
+
+
+def alignment_scores(
+    bundle: "Bundle", sources: Sequence[Sequence[int]], targets: Sequence[Sequence[int]]
+) -> tuple[dict[Head, float], int]:
+    """Return how much information the links of every cross-attention head carry about the target, 0 to 1.
 
     Words that translate each other occur together more often than by chance (Church and Hanks 1990): the score is the
     mutual information of the two pieces that a link joins, as a share of the target pieces' entropy. As any sample has
     some by chance, what the same links carry after they were shuffled within each sentence is subtracted (compare
     Vinh et al. 2010). That also leaves nothing to a head that looks at a fixed place, which would otherwise seem to
     know much: what the sentence is about.
+
+    Returns with it the number of pairs that were used; no scores where no pair has pieces on both sides.
     """
     longest = bundle.config.model.max_positions - 1
     pairs = [pair for pair in zip(sources, targets, strict=True) if max(map(len, pair)) <= longest]
     layers = range(1, bundle.config.model.decoder_layers + 1)
-    parts: list[tuple[NDArray[Any], ...]] = []
+    linked: list[list[NDArray[Any]]] = [[] for _ in layers]
+    known, sentences = [], []
     for indices, places in most_looked_at(bundle, pairs, layers):
         for row, index in enumerate(indices):
             source, target = (np.asarray(side) for side in pairs[index])
-            linked = source[places[:, row, :, : len(target)].numpy()]  # [layers, H, target pieces]
-            parts.append((linked, target, np.full(len(target), index)))
-    if not parts:
-        return AlignmentHead(1, 1, 0.0)
-    linked, target, sentence = (np.concatenate(part, axis=-1) for part in zip(*parts, strict=True))  # [..., P]
-    scores = np.array([[_information(by_head, target, sentence) for by_head in heads] for heads in linked])
-    layer, head = np.unravel_index(scores.argmax(), scores.shape)
-    return AlignmentHead(int(layer) + 1, int(head) + 1, round(float(scores.max()), 6), len(parts))
+            known.append(target)
+            sentences.append(np.full(len(target), index))
+            for parts, by_head in zip(linked, places, strict=True):
+                parts.append(source[by_head[row, :, : len(target)].numpy()])  # [H, target pieces]
+    if not known:
+        return {}, 0
+    target, sentence = np.concatenate(known), np.concatenate(sentences)  # [P]
+    return {
+        Head("cross", layer, number): _information(own, target, sentence)
+        for layer, parts in zip(layers, linked, strict=True)
+        for number, own in enumerate(np.concatenate(parts, axis=-1), start=1)
+    }, len(known)
 
 
 def keep_alignment_head(bundle: "Bundle", head: AlignmentHead) -> Path | None:
@@ -86,7 +105,7 @@ def keep_alignment_head(bundle: "Bundle", head: AlignmentHead) -> Path | None:
     return path
 
 
-def _read_head(bundle: "Bundle") -> AlignmentHead | None:
+def read_alignment_head(bundle: "Bundle") -> AlignmentHead | None:
     """Return the head that is kept for these weights; None where there is none, or none that makes sense."""
     try:
         stored = json.loads((bundle.directory / ALIGNMENT).read_text())
@@ -99,22 +118,23 @@ def _read_head(bundle: "Bundle") -> AlignmentHead | None:
 
 
 def _stated_head(bundle: "Bundle", setting: str) -> AlignmentHead:
-    numbers = re.fullmatch(r"(\d+)\.(\d+)", setting)
+    numbers = re.fullmatch(r"(?:cross\.)?(\d+)\.(\d+)", setting)
     head = AlignmentHead(int(numbers[1]), int(numbers[2])) if numbers else None
     if head is None or _missing(bundle, head):
-        model = bundle.config.model
+        counts = bundle.config.model.heads("cross")
+        heads = f"1 to {counts[0]}" if len(set(counts)) == 1 else f"1 to {', '.join(map(str, counts))} by layer"
         raise ConfigError(
             [
                 f"decoding.alignment: found {setting!r}, expected `auto` or LAYER.HEAD with a layer from 1 to "
-                f"{model.decoder_layers} and a head from 1 to {model.num_heads}, such as 1.1"
+                f"{len(counts)} and a head from {heads}, such as 1.1"
             ]
         )
     return head
 
 
 def _missing(bundle: "Bundle", head: AlignmentHead) -> bool:
-    model = bundle.config.model
-    return not (1 <= head.layer <= model.decoder_layers and 1 <= head.head <= model.num_heads)
+    counts = bundle.config.model.heads("cross")
+    return not (1 <= head.layer <= len(counts) and 1 <= head.head <= counts[head.layer - 1])
 
 
 def _information(linked: NDArray[Any], target: NDArray[Any], sentence: NDArray[Any]) -> float:

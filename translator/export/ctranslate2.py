@@ -16,9 +16,11 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from translator.attention import MultiHeadAttention
 from translator.checkpoints import Bundle, model_tensors
+from translator.config import ModelSettings
 from translator.errors import CheckpointError, ConfigError, TokenizerError
 from translator.model.embedding import Embedding
 from translator.model.layers import DecoderLayer, EncoderLayer, FeedForward
@@ -124,22 +126,23 @@ def _specification(bundle: Bundle) -> Any:
     require_ctranslate2()
     specs, stacks = (importlib.import_module(f"ctranslate2.{name}") for name in ("specs", "specs.transformer_spec"))
     settings, model = bundle.config.model, bundle.model
+    # The library has one number of heads for a stack.
+    encoder_heads = max(settings.heads("encoder"))
+    decoder_heads = max(settings.heads("decoder") + settings.heads("cross"))
     shape = {
-        "num_heads": settings.num_heads,
         "pre_norm": settings.norm == "pre",
         "activation": {"relu": specs.Activation.RELU, "gelu": specs.Activation.GELU}[settings.activation],
-        "head_dim": settings.head_dim,
     }
-    encoder = stacks.TransformerEncoderSpec(settings.encoder_layers, **shape)
-    decoder = stacks.TransformerDecoderSpec(settings.decoder_layers, **shape)
+    encoder = stacks.TransformerEncoderSpec(settings.encoder_layers, **shape, **_heads(settings, encoder_heads))
+    decoder = stacks.TransformerDecoderSpec(settings.decoder_layers, **shape, **_heads(settings, decoder_heads))
     _embed(encoder.embeddings[0], encoder.position_encodings, model.source_embedding)
     _embed(decoder.embeddings, decoder.position_encodings, model.target_embedding)
     for layer, source in zip(encoder.layer, cast(Sequence[EncoderLayer], model.encoder_layers), strict=True):
-        _attend_to_itself(layer.self_attention, source.self_attention, source.self_residual.norm)
+        _attend_to_itself(layer.self_attention, source.self_attention, source.self_residual.norm, encoder_heads)
         _feed_forward(layer.ffn, source.feed_forward, source.feed_forward_residual.norm)
     for layer, target in zip(decoder.layer, cast(Sequence[DecoderLayer], model.decoder_layers), strict=True):
-        _attend_to_itself(layer.self_attention, target.self_attention, target.self_residual.norm)
-        _attend_to_memory(layer.attention, target.cross_attention, target.cross_residual.norm)
+        _attend_to_itself(layer.self_attention, target.self_attention, target.self_residual.norm, decoder_heads)
+        _attend_to_memory(layer.attention, target.cross_attention, target.cross_residual.norm, decoder_heads)
         _feed_forward(layer.ffn, target.feed_forward, target.feed_forward_residual.norm)
     for stack, norm in ((encoder, model.encoder_norm), (decoder, model.decoder_norm)):
         if isinstance(norm, nn.LayerNorm):
@@ -179,19 +182,42 @@ def _embed(embeddings: Any, positions: Any, embedding: Embedding) -> None:
     positions.encodings = _array(cast(Tensor, embedding.positions.table))
 
 
-def _attend_to_itself(spec: Any, attention: MultiHeadAttention, norm: nn.LayerNorm) -> None:
+def _heads(settings: ModelSettings, heads: int) -> dict[str, int | None]:
+    width = settings.width_of_head
+    # The library finds the usual width by itself.
+    return {"num_heads": heads, "head_dim": None if heads * width == settings.d_model else width}
+
+
+def _attend_to_itself(spec: Any, attention: MultiHeadAttention, norm: nn.LayerNorm, heads: int) -> None:
     # Query, key and value rows in one matrix, there as here.
-    _project(spec.linear[0], attention.input_weight, attention.input_bias)
-    _project(spec.linear[1], attention.output.weight, attention.output.bias)
+    weight, bias, output = _with_heads(attention, heads)
+    _project(spec.linear[0], weight, bias)
+    _project(spec.linear[1], output, attention.output.bias)
     _normalise(spec.layer_norm, norm)
 
 
-def _attend_to_memory(spec: Any, attention: MultiHeadAttention, norm: nn.LayerNorm) -> None:
-    width = attention.num_heads * attention.head_dim
-    _project(spec.linear[0], attention.input_weight[:width], attention.input_bias[:width])
-    _project(spec.linear[1], attention.input_weight[width:], attention.input_bias[width:])
-    _project(spec.linear[2], attention.output.weight, attention.output.bias)
+def _attend_to_memory(spec: Any, attention: MultiHeadAttention, norm: nn.LayerNorm, heads: int) -> None:
+    weight, bias, output = _with_heads(attention, heads)
+    width = heads * attention.head_dim
+    _project(spec.linear[0], weight[:width], bias[:width])
+    _project(spec.linear[1], weight[width:], bias[width:])
+    _project(spec.linear[2], output, attention.output.bias)
     _normalise(spec.layer_norm, norm)
+
+
+def _with_heads(attention: MultiHeadAttention, heads: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Return input weight, input bias and output weight with zeros for the heads that a layer lacks.
+
+    Such a head attends to everything alike and adds nothing to the output, whose columns for it are zero.
+    """
+    missing = (heads - attention.num_heads) * attention.head_dim
+    weight = attention.input_weight.detach().unflatten(0, (3, -1))  # [3, H * D, d_model]
+    bias = attention.input_bias.detach().unflatten(0, (3, -1))
+    return (
+        functional.pad(weight, (0, 0, 0, missing)).flatten(0, 1),
+        functional.pad(bias, (0, missing)).flatten(),
+        functional.pad(attention.output.weight.detach(), (0, missing)),
+    )
 
 
 def _feed_forward(spec: Any, block: FeedForward, norm: nn.LayerNorm) -> None:

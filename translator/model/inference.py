@@ -76,12 +76,9 @@ class InferenceModel:
         self._positions = cast(Tensor, model.target_embedding.positions.table).detach()
         self._output = linear(model.output_weight, None)
         # Memory to keys and values.
-        self._heads = model.settings.num_heads
-        queries = self._heads * decoder[0].cross_attention.head_dim
-        self._memory = [
-            linear(layer.cross_attention.input_weight[queries:], layer.cross_attention.input_bias[queries:])
-            for layer in decoder
-        ]
+        self._past_heads = [layer.self_attention.num_heads for layer in decoder]
+        self._memory_heads = [layer.cross_attention.num_heads for layer in decoder]
+        self._memory = [_memory_projection(layer.cross_attention, linear) for layer in decoder]
         # Of batches that are done; as many as there are threads.
         self._spare: list[Workspace] = []
 
@@ -101,9 +98,9 @@ class InferenceModel:
             workspace = self._spare.pop()
         except IndexError:
             workspace = Workspace()
-        dense = DenseMemory.of(memory, layout, self._memory, self._heads, workspace)
-        cache = KeyValueCache.beside(dense, capacity, width, workspace)
-        state = DecoderState(cache, dense, Ancestry.empty(dense.grid, layout.num_sentences))
+        dense = DenseMemory.of(memory, layout, self._memory, self._memory_heads, workspace)
+        cache = KeyValueCache.beside(dense, self._past_heads, capacity, width, workspace)
+        state = DecoderState(cache, dense, Ancestry.empty(dense.grids[0], layout.num_sentences))
         weakref.finalize(state, self._spare.append, workspace).atexit = False
         return state
 
@@ -134,6 +131,11 @@ def _parts(source: Packed) -> Iterator[Packed]:
         if row + 1 == len(offsets) or offsets[row + 1] - offsets[first] > _PART_TOKENS:
             yield source.sentences(slice(first, row))
             first = row
+
+
+def _memory_projection(module: MultiHeadAttention, linear: MakeLinear) -> Callable[[Tensor], Tensor]:
+    queries = module.num_heads * module.head_dim
+    return linear(module.input_weight[queries:], module.input_bias[queries:])
 
 
 class _FeedForward:

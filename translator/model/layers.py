@@ -58,17 +58,19 @@ class FeedForward(nn.Module):
         return self.outer(self.dropout(self.activation(self.inner(states))))
 
 
-def _attention(settings: ModelSettings) -> MultiHeadAttention:
-    return MultiHeadAttention(settings.d_model, settings.num_heads, settings.head_dim, settings.attention_dropout)
+def _attention(settings: ModelSettings, kind: str, layer: int) -> MultiHeadAttention:
+    heads = settings.heads(kind)[layer]
+    return MultiHeadAttention(settings.d_model, heads, settings.width_of_head, settings.attention_dropout)
 
 
 class EncoderLayer(nn.Module):
     """Self-attention, then feed-forward."""
 
-    def __init__(self, settings: ModelSettings) -> None:
+    def __init__(self, settings: ModelSettings, layer: int) -> None:
+        """`layer` counts from 0."""
         super().__init__()
         residual = RESIDUALS[settings.norm]
-        self.self_attention = _attention(settings)
+        self.self_attention = _attention(settings, "encoder", layer)
         self.self_residual = residual(settings.d_model, settings.dropout)
         self.feed_forward = FeedForward(settings)
         self.feed_forward_residual = residual(settings.d_model, settings.dropout)
@@ -82,12 +84,13 @@ class EncoderLayer(nn.Module):
 class DecoderLayer(nn.Module):
     """Masked self-attention, cross-attention to the memory, then feed-forward."""
 
-    def __init__(self, settings: ModelSettings) -> None:
+    def __init__(self, settings: ModelSettings, layer: int) -> None:
+        """`layer` counts from 0."""
         super().__init__()
         residual = RESIDUALS[settings.norm]
-        self.self_attention = _attention(settings)
+        self.self_attention = _attention(settings, "decoder", layer)
         self.self_residual = residual(settings.d_model, settings.dropout)
-        self.cross_attention = _attention(settings)
+        self.cross_attention = _attention(settings, "cross", layer)
         self.cross_residual = residual(settings.d_model, settings.dropout)
         self.feed_forward = FeedForward(settings)
         self.feed_forward_residual = residual(settings.d_model, settings.dropout)

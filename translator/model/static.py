@@ -64,9 +64,10 @@ class StaticDecoder:
         moved = self._reserve(self.shape._replace(hypotheses=width, slots=most_slots))
         self._rows = torch.arange(living, device=memory.device)  # [M]
         self._load(memory, layout)
-        for tensor in self._both(self._caches):
-            # A weight of zero does not help against a NaN that an earlier batch has left behind.
-            tensor.fill(0.0, *self._cache_size)
+        for pair, size in zip(self._caches, self._cache_sizes(self.shape), strict=True):
+            for tensor in pair:
+                # A weight of zero does not help against a NaN that an earlier batch has left behind.
+                tensor.fill(0.0, *size)
         self._ancestry.fill(-math.inf, self.shape.sentences, 1, 1, self.shape.slots)
         self._size_tokens()
         return moved
@@ -119,10 +120,10 @@ class StaticDecoder:
             self.shape = shape
             self._size_tokens()
 
-    @property
-    def _cache_size(self) -> tuple[int, int, int, int]:
-        attention = self._layers[0].self_attention
-        return self.shape.sentences, attention.num_heads, self.shape.slots, attention.head_dim
+    def _cache_sizes(self, shape: StepShape) -> list[tuple[int, int, int, int]]:
+        """`[N, H, L, D]` for every layer."""
+        modules = [layer.self_attention for layer in self._layers]
+        return [(shape.sentences, module.num_heads, shape.slots, module.head_dim) for module in modules]
 
     @staticmethod
     def _both(pairs: list[tuple[StaticTensor, StaticTensor]]) -> Iterable[StaticTensor]:
@@ -134,10 +135,14 @@ class StaticDecoder:
 
     def _reserve(self, largest: StepShape) -> bool:
         sentences, hypotheses, slots, memory = largest
-        _, heads, _, head_dim = self._cache_size
         d_model = self._model.settings.d_model
-        moved = [tensor.reserve(sentences, heads, slots, head_dim) for tensor in self._both(self._caches)]
-        moved += [tensor.reserve(sentences, heads, memory, head_dim) for tensor in self._both(self._memories)]
+        moved = []
+        for layer, size, cache, projected in zip(
+            self._layers, self._cache_sizes(largest), self._caches, self._memories, strict=True
+        ):
+            moved += [tensor.reserve(*size) for tensor in cache]
+            module = layer.cross_attention
+            moved += [tensor.reserve(sentences, module.num_heads, memory, module.head_dim) for tensor in projected]
         moved += [
             self._memory_bias.reserve(sentences, memory),
             self._ancestry.reserve(sentences, hypotheses, slots),
@@ -173,8 +178,9 @@ class StaticDecoder:
     def _grow(self) -> None:
         """Make room for more slots."""
         self.shape = self.shape._replace(slots=self._room_for(self._filled))
-        for tensor in self._both(self._caches):
-            tensor.put(tensor.now.clone(), self._cache_size)
+        for pair, size in zip(self._caches, self._cache_sizes(self.shape), strict=True):
+            for tensor in pair:
+                tensor.put(tensor.now.clone(), size)
         old = self._ancestry.now
         self._ancestry.put(old.clone(), (*old.shape[:3], self.shape.slots), fill=-math.inf)
 

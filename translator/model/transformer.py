@@ -29,8 +29,8 @@ class Transformer(nn.Module):
         )
         self.source_embedding = _embedding(source_weight, settings)
         self.target_embedding = _embedding(target_weight, settings)
-        self.encoder_layers = nn.ModuleList(EncoderLayer(settings) for _ in range(settings.encoder_layers))
-        self.decoder_layers = nn.ModuleList(DecoderLayer(settings) for _ in range(settings.decoder_layers))
+        self.encoder_layers = nn.ModuleList(EncoderLayer(settings, layer) for layer in range(settings.encoder_layers))
+        self.decoder_layers = nn.ModuleList(DecoderLayer(settings, layer) for layer in range(settings.decoder_layers))
         pre_norm = settings.norm == "pre"
         self.encoder_norm = nn.LayerNorm(d_model) if pre_norm else nn.Identity()
         self.decoder_norm = nn.LayerNorm(d_model) if pre_norm else nn.Identity()
