@@ -1,7 +1,5 @@
 """A picture of how one or several runs went: losses, scores, learning rate, speed and gradient norm by step."""
 
-import importlib
-import io
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,16 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from translator.checkpoints import RunDirectory
-from translator.errors import DataError, TranslatorError
-from translator.runtime.files import write_bytes
+from translator.errors import DataError
 from translator.runtime.metrics import read_metrics
+from translator.runtime.pictures import COLOURS, FONT_SIZE, GREY, check_picture, write_picture
 
-FORMATS = (".png", ".svg", ".pdf")
-
-# Okabe and Ito's colours, which people with any kind of colour vision tell apart; their yellow is too pale for lines.
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-_GREY = "#505050"
-_SIZE = 9.0
 _SCORES = ("BLEU", "chrF2")
 _FIGURES = (
     ("learning_rate", "Learning rate", ""),
@@ -63,30 +55,9 @@ def plot_runs(runs: Sequence[Path], output: Path) -> Path:
     Raises `TranslatorError` where matplotlib is not installed or the file cannot be written, `DataError` for a run
     without metrics or a file ending that is none of these.
     """
-    if output.suffix.lower() not in FORMATS:
-        raise DataError(f"{output}: expected a file name that ends in {', '.join(FORMATS)}")
-    matplotlib = _import_matplotlib()
+    check_picture(output)
     histories = [_read(run, name) for run, name in zip(runs, _names(runs), strict=True)]
-    file = io.BytesIO()
-    with matplotlib.rc_context(_style()):
-        _draw(histories).savefig(file, format=output.suffix[1:].lower(), dpi=150)
-    try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        write_bytes(output, file.getvalue())
-    except OSError as error:
-        raise TranslatorError(
-            f"{output} cannot be written ({error.strerror}); choose another place with --output"
-        ) from None
-    return output
-
-
-def _import_matplotlib() -> Any:
-    try:
-        return importlib.import_module("matplotlib")
-    except ImportError as error:
-        raise TranslatorError(
-            f"plotting needs the package matplotlib, which cannot be imported ({error}); run `pip install matplotlib`"
-        ) from None
+    return write_picture(output, lambda: _draw(histories))
 
 
 def _read(run: Path, name: str) -> History:
@@ -117,21 +88,12 @@ def _points(pairs: Any) -> Points:
     return [step for step, _ in found], [value for _, value in found]
 
 
-def _style() -> dict[str, Any]:
-    return {
-        "font.size": _SIZE, "axes.titlesize": _SIZE + 1, "axes.titleweight": "bold", "axes.titlelocation": "left",
-        "axes.spines.top": False, "axes.spines.right": False, "axes.edgecolor": "#808080", "axes.labelcolor": _GREY,
-        "axes.grid": True, "grid.color": "#E6E6E6", "grid.linewidth": 0.8, "axes.axisbelow": True,
-        "lines.linewidth": 1.4, "legend.frameon": False, "svg.fonttype": "none",
-    }  # fmt: skip
-
-
 class _Panel:
     """One set of axes with curves of all runs: colours tell runs apart, and the curves of a run that is alone."""
 
     def __init__(self, axes: Any, histories: Sequence[History], title: str, unit: str) -> None:
         self.axes, self.histories = axes, histories
-        self.colours = _colours(len(histories)) if len(histories) > 1 else list(_COLOURS)
+        self.colours = _colours(len(histories)) if len(histories) > 1 else list(COLOURS)
         self.kinds: list[Any] = []
         axes.set_title(title)
         axes.set_ylabel(unit)
@@ -153,7 +115,7 @@ class _Panel:
                 # Where runs agree, the one below shines through.
                 self.axes.plot(steps, values, color=colour, alpha=1.0 if alone else 0.8, **style)
         if drawn:
-            colour = self.colours[len(self.kinds)] if alone else _GREY
+            colour = self.colours[len(self.kinds)] if alone else GREY
             self.kinds.append(Line2D([], [], color=colour, label=label, **style))
 
     def explain(self) -> None:
@@ -182,14 +144,14 @@ def _draw(histories: Sequence[History]) -> Any:
         scores.add(lambda run: run.scored("BLEU"), "BLEU", marker="o", markersize=3.0)
         scores.add(lambda run: run.scored("chrF2"), "chrF2", marker="s", markersize=3.0, linestyle=(0, (3, 1)))
         scores.explain()
-        bottom.supxlabel(_signatures(histories), fontsize=_SIZE - 2, color=_GREY)
+        bottom.supxlabel(_signatures(histories), fontsize=FONT_SIZE - 2, color=GREY)
     for axes, (name, title, unit) in zip(bottom.subplots(1, 3), _FIGURES, strict=True):
         panel = _Panel(axes, histories, title, unit)
         panel.add(lambda run, name=name: run.trained(name), title, linewidth=1.0)  # type: ignore[misc]
         if name == "tokens_per_second":
             axes.yaxis.set_major_formatter(_thousands)
     if len(histories) == 1:
-        top.suptitle(histories[0].name, fontsize=_SIZE + 3)
+        top.suptitle(histories[0].name, fontsize=FONT_SIZE + 3)
     else:
         _name_runs(top, histories)
     return figure
@@ -200,13 +162,13 @@ def _name_runs(figure: Any, histories: Sequence[History]) -> None:
 
     colours = _colours(len(histories))
     handles = [Line2D([], [], color=c, linewidth=3.0, label=h.name) for c, h in zip(colours, histories, strict=True)]
-    figure.legend(handles=handles, loc="outside upper center", ncols=min(len(handles), 4), fontsize=_SIZE + 1)
+    figure.legend(handles=handles, loc="outside upper center", ncols=min(len(handles), 4), fontsize=FONT_SIZE + 1)
 
 
 def _colours(count: int) -> list[Any]:
     """Choose a colour for each of `count` runs; more than a handful are told apart by a scale of brightness."""
-    if count <= len(_COLOURS):
-        return list(_COLOURS[:count])
+    if count <= len(COLOURS):
+        return list(COLOURS[:count])
     from matplotlib import colormaps
 
     return [colormaps["viridis"](0.95 * place / (count - 1)) for place in range(count)]
