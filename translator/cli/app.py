@@ -21,12 +21,27 @@ app = typer.Typer(
 
 
 def _register() -> None:
-    from translator.cli import average, config, data, doctor, evaluate, plot, score, tokenizer, train, translate
+    from translator.cli import (
+        average,
+        config,
+        data,
+        doctor,
+        evaluate,
+        heads,
+        plot,
+        prune,
+        score,
+        tokenizer,
+        train,
+        translate,
+    )
 
     app.command()(train.train)
     app.command()(translate.translate)
     app.command()(score.score)
     app.command()(evaluate.evaluate)
+    app.command()(heads.heads)
+    app.command()(prune.prune)
     app.command()(plot.plot)
     app.command()(average.average)
     app.command()(doctor.doctor)

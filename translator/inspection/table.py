@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 
+from translator.config import KINDS, ModelSettings
 from translator.inspection.report import HeadReport, ModelReport
 from translator.inspection.statistics import FIGURES
 
@@ -55,6 +56,11 @@ def _row(each: HeadReport, report: ModelReport) -> list[str]:
     row.append(f"{each.importance:+.4f}")
     row += [f"{each.bleu:+.2f}" if each.bleu is not None else "-"] if report.bleu is not None else []
     return [*row, describe_roles(each.roles())]
+
+
+def describe_counts(settings: ModelSettings) -> str:
+    """Say how many heads the layers of each kind have."""
+    return "; ".join(f"{kind} {', '.join(map(str, settings.heads(kind)))}" for kind in KINDS)
 
 
 def describe_roles(roles: Sequence[tuple[str, float]]) -> str:

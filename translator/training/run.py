@@ -56,7 +56,7 @@ class TrainingResult:
     directory: Path
     steps: int
     bleu: float
-    """BLEU of the final weights on the validation set, decoded as during training."""
+    """BLEU of the final weights on the validation set, decoded as during training; NaN where they never were."""
 
 
 def train(config: Config) -> TrainingResult:
@@ -94,7 +94,8 @@ def _train_prepared(trainer: Trainer) -> TrainingResult:
     else:
         trainer.train()
         final = _finish(trainer)
-    return TrainingResult(run.root, final.state["step"], final.state["bleu"])
+    # A run that was pruned has not been validated since.
+    return TrainingResult(run.root, final.state["step"], final.state.get("bleu", math.nan))
 
 
 def _machine(config: Config, world: World) -> Machine:

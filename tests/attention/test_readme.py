@@ -1,0 +1,119 @@
+"""The learner's page beside the package: its examples print what it says, and what it names exists."""
+
+import doctest
+import importlib
+import inspect
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from translator.attention import Layout, MultiHeadAttention, pack
+from translator.config import parse_head
+from translator.errors import ConfigError
+
+PAGE = Path(__file__).parents[2] / "translator" / "attention" / "README.md"
+REPOSITORY, ROOM = PAGE.parents[2], PAGE.parent
+TEXT = PAGE.read_text("utf-8")
+MODULES = [
+    *(f"translator.attention.{name}" for name in ("module", "kernels", "layout", "padded", "cache")),
+    "translator.model",
+    "translator.model.layers",
+]
+FORMULA_WORDS = set("Q K V W O x T S H D d_model softmax sqrt Concat head_1 head_H".split())
+
+
+def examples() -> doctest.DocTest:
+    """All `pycon` blocks of the page as one session; line numbers stay those of the page."""
+    inside, lines = False, []
+    for line in TEXT.splitlines():
+        fence = line.startswith("```")
+        lines.append(line if inside and not fence else "")
+        inside = line == "```pycon" if fence else inside
+    return doctest.DocTestParser().get_doctest("\n".join(lines) + "\n", {}, PAGE.name, str(PAGE), 0)
+
+
+def names_in_text() -> list[str]:
+    """What stands in backquotes outside of the blocks."""
+    return re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```$", "", TEXT, flags=re.MULTILINE | re.DOTALL))
+
+
+@pytest.fixture(scope="module")
+def session() -> tuple[dict[str, Any], doctest.TestResults, str]:
+    """The variables that the examples leave, how many failed, and the report of those."""
+    report: list[str] = []
+    test = examples()
+    results = doctest.DocTestRunner(verbose=False).run(test, out=report.append, clear_globs=False)
+    return test.globs, results, "".join(report)
+
+
+def test_examples_print_what_the_page_says(session: tuple[dict[str, Any], doctest.TestResults, str]) -> None:
+    _, results, report = session
+    assert results.failed == 0, report
+    assert results.attempted == TEXT.count("\n>>> ") > 50
+
+
+def parameters_of(owner: Any) -> Iterator[str]:
+    for _, part in inspect.getmembers(owner, inspect.isroutine):
+        if (part.__module__ or "").startswith("translator.attention"):
+            yield from inspect.signature(part).parameters
+
+
+def exists(name: str, variables: dict[str, Any]) -> bool:
+    """Whether `name`, which may have dots, is a thing of the rooms or a variable of the examples."""
+    first, *rest = name.split(".")
+    for owner in (*map(importlib.import_module, MODULES), variables):
+        found = owner.get(first) if isinstance(owner, dict) else getattr(owner, first, None)
+        # Attributes such as weights are there only once a module has been made.
+        found = {MultiHeadAttention: MultiHeadAttention(4, 2), Layout: pack([[1]]).layout}.get(found, found)
+        for part in rest:
+            found = getattr(found, part, None)
+        if found is not None:
+            return True
+    return False
+
+
+def is_head(name: str) -> bool:
+    try:
+        return str(parse_head(name)) == name
+    except ConfigError:
+        return False
+
+
+def test_everything_named_exists(session: tuple[dict[str, Any], doctest.TestResults, str]) -> None:
+    variables, _, _ = session
+    code = "".join(path.read_text("utf-8") for path in sorted(ROOM.glob("*.py")))
+    modules = [importlib.import_module(name) for name in MODULES]
+    parameters = {name for owner in (*modules, MultiHeadAttention) for name in parameters_of(owner)}
+    unknown = []
+    for name in names_in_text():
+        if re.fullmatch(r"[\w./]+\.(py|md)", name):
+            known = (REPOSITORY / name).is_file()
+        elif re.fullmatch(r"[A-Za-z_][\w.]*", name):
+            known = name in FORMULA_WORDS | parameters or exists(name, variables) or is_head(name)
+        else:
+            known = name in code or FORMULA_WORDS.issuperset(re.findall(r"[^\W\d]\w*", name))
+        if not known:
+            unknown.append(name)
+    assert not unknown, f"named on the page, found nowhere: {unknown}"
+
+
+def test_links_lead_to_files() -> None:
+    links = re.findall(r"\]\(([^)#]+)\)", TEXT)
+    assert len(links) > 4
+    assert [link for link in links if not (ROOM / link).is_file()] == []
+
+
+def test_commands_are_those_of_the_program() -> None:
+    from translator.cli import app as program
+
+    commands = set(re.findall(r"^    translator (\w+)", TEXT, re.MULTILINE))
+    assert commands >= {"attention", "heads"}
+    known = typer.main.get_group(program.app).commands
+    if not known:
+        program._register()
+        known = typer.main.get_group(program.app).commands
+    assert commands <= set(known)
