@@ -112,7 +112,7 @@ def commands_on_the_page() -> Iterator[Any]:
         yield pytest.param(command, arguments, marks=marks, id=command)
 
 
-@pytest.mark.parametrize(("command", "arguments"), commands_on_the_page())
+@pytest.mark.parametrize(("command", "arguments"), list(commands_on_the_page()))
 def test_commands_are_those_of_the_program(
     command: str, arguments: str, run_command: Callable[..., subprocess.CompletedProcess[bytes]]
 ) -> None:
