@@ -167,6 +167,22 @@ def test_a_budget_is_used_up_and_kept(
     assert choice.loss_after - choice.loss_before <= budget
 
 
+def test_a_head_that_another_stood_in_for_becomes_dear(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first two heads are alike: either can go for nothing, and both together cost a nat."""
+    twins, other = {Head("encoder", 1, 1), Head("encoder", 1, 2)}, Head("decoder", 1, 1)
+
+    def loss(bundle: Bundle, pairs: Any, masked: Sequence[Head] = ()) -> float:
+        return 2.0 + sum(0.5 for head in masked if head not in twins | {other}) + (twins <= set(masked))
+
+    def measure(bundle: Bundle, pairs: Any, heads: Sequence[Head], masked: Sequence[Head], **_: Any) -> Importance:
+        before = loss(bundle, pairs, masked)
+        return Importance(before, {head: loss(bundle, pairs, [*masked, head]) - before for head in heads})
+
+    monkeypatch.setattr(module, "loss_of", loss)
+    monkeypatch.setattr(module, "measure_importance", measure)
+    assert choose_heads(bundle, [], count=2).heads == [Head("encoder", 1, 1), other]
+
+
 def test_settings_say_which_heads_stay() -> None:
     settings = ModelSettings(encoder_layers=2, decoder_layers=1, num_heads=3)
     assert kept_heads(settings, [Head("encoder", 2, 2)]) == {("encoder", 2): [0, 2]}
