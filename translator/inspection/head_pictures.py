@@ -6,30 +6,30 @@ from typing import Any
 import numpy as np
 
 from translator.config import KINDS
-from translator.errors import DataError
+from translator.inspection.labels import KIND_TITLES, readable
 from translator.inspection.report import ModelReport
+from translator.runtime.output import check_output
 from translator.runtime.pictures import PICTURES, check_picture, write_picture
 
-TITLES = {"encoder": "encoder self-attention", "decoder": "masked decoder self-attention", "cross": "cross-attention"}
 _SHORT = {
     "previous position": "prev", "same position": "same", "next position": "next", "sentence end": "end",
     "sentence start": "start", "punctuation": "punct", "alignment": "align",
 }  # fmt: skip
 
 
-def check_head_output(path: Path) -> None:
-    """Raise before any work: `DataError` for another ending than .json or a picture's, an error without matplotlib."""
+def check_report(path: Path) -> None:
+    """Raise, before any work, where `write_report` could not write this file; see `check_output`."""
     if path.suffix.lower() in PICTURES:
         check_picture(path)
-    elif path.suffix.lower() != ".json":
-        raise DataError(f"{path}: expected a file name that ends in .json, {', '.join(PICTURES)}")
+    else:
+        check_output(path, (".json", *PICTURES))
 
 
 def write_report(report: ModelReport, path: Path) -> Path:
-    """Write a report as JSON or as a picture, by the ending of the file."""
+    """Write a report as JSON or as a picture, by the ending of the file, and return it."""
     if path.suffix.lower() == ".json":
         return report.write_json(path)
-    return write_picture(path, lambda: _draw(report))
+    return write_picture(path, lambda: _draw(report), {"axes.grid": False, "text.parse_math": False})
 
 
 def _draw(report: ModelReport) -> Any:
@@ -50,7 +50,7 @@ def _draw(report: ModelReport) -> Any:
         if place == 0:
             axis.set_ylabel("layer")
     upper.colorbar(colours, ax=axes, label="rise of the loss when masked\n(nats a token)", fraction=0.05)
-    upper.suptitle(f"{report.run}: what each head is worth, on {report.sentences:,} sentence pairs".replace("$", r"\$"))
+    upper.suptitle(f"{readable(report.run)}: what each head is worth, on {report.sentences:,} sentence pairs")
     below = lower.subplots(1, 3, width_ratios=widths)
     for kind, axis in zip(KINDS, below, strict=True):
         shown = axis.imshow(report.distances[kind], cmap="viridis", vmin=0.0, vmax=1.0)
@@ -58,8 +58,7 @@ def _draw(report: ModelReport) -> Any:
         step = max(1, len(names) // 16)
         axis.set_xticks(range(0, len(names), step), names[::step], rotation=90)
         axis.set_yticks(range(0, len(names), step), names[::step])
-        axis.grid(False)
-        axis.set_title(TITLES[kind])
+        axis.set_title(KIND_TITLES[kind])
     lower.colorbar(shown, ax=below, label="how differently two heads look\n(Jensen-Shannon, bits)", fraction=0.05)
     return figure
 
@@ -79,8 +78,7 @@ def _draw_importance(axis: Any, report: ModelReport, kind: str, colours: Any) ->
     axis.set_xticks(range(grid.shape[1]), [str(number + 1) for number in range(grid.shape[1])])
     axis.set_yticks(range(grid.shape[0]), [str(number + 1) for number in range(grid.shape[0])])
     axis.set_xlabel("head")
-    axis.grid(False)
-    axis.set_title(TITLES[kind])
+    axis.set_title(KIND_TITLES[kind])
 
 
 def _grid(report: ModelReport, kind: str) -> Any:

@@ -20,7 +20,7 @@ from translator.inspection.importance import Importance, batch_count, measure_im
 from translator.inspection.pairs import Pairs
 from translator.inspection.statistics import FIGURES, KindStatistics, head_statistics
 from translator.runtime.console import progress
-from translator.runtime.files import write_text
+from translator.runtime.output import write_output
 
 if TYPE_CHECKING:
     from translator.checkpoints import Bundle
@@ -90,10 +90,11 @@ class ModelReport:
         return [each for each in self.heads if each.head.kind == kind]
 
     def write_json(self, path: Path) -> Path:
-        """Write everything; a figure that makes no sense for a head is null. See the README for the layout."""
+        """Write everything, and return the file; a figure that makes no sense for a head is null."""
         heads = []
         for each in self.heads:
-            entry: dict[str, Any] = {"head": str(each.head), "kind": each.head.kind, "layer": each.head.layer}
+            entry: dict[str, Any] = {"head": str(each.head), "kind": each.head.kind}
+            entry |= {"layer": each.head.layer, "number": each.head.head}
             entry |= {name: _number(value) for name, value in each.figures.items()}
             entry |= {"importance": _number(each.importance), "bleu_change": _number(each.bleu)}
             entry |= {"information": _number(each.information), "aligned": _number(each.aligned)}
@@ -112,8 +113,7 @@ class ModelReport:
                 for kind, matrix in self.distances.items()
             },
         }  # fmt: skip
-        write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
-        return path
+        return write_output(path, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
 
 
 def inspect_heads(

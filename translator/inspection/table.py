@@ -31,8 +31,8 @@ def _heading(report: ModelReport) -> list[str]:
         f"{report.run} ({report.weights}, step {report.step:,}) on {report.sentences:,} pairs of {report.test_set}: "
         f"loss {report.loss:.4f} nats a token"
         + (f", BLEU {report.bleu:.2f} ({report.signature})" if report.bleu is not None else ""),
-        "entropy: nats; max: the largest weight; previous, same, next, mark, punct: the weight on that position",
-        "on the sentence end (decoder: start), on punctuation; alike: the most similar head, distance: from it, 0 to 1",
+        "entropy: nats; max: the largest weight; previous, same, next, mark, punct: the weight on that position,",
+        "on the sentence end (decoder: start), on punctuation; alike: the most similar head; distance from it, 0 to 1;",
         f"info: share of the target's information that links carry; {masked}: change when the head is masked",
     ]
     if report.gold_words is not None:
