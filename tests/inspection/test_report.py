@@ -10,9 +10,10 @@ import pytest
 from translator.config import KINDS, Head
 from translator.decoding import Translator
 from translator.decoding.alignment_head import alignment_scores
-from translator.evaluation import evaluate
+from translator.evaluation import Evaluation, Score
+from translator.inspection import report as module
 from translator.inspection.gold import GoldCounter, read_links
-from translator.inspection.importance import measure_importance, model_heads, without_heads
+from translator.inspection.importance import measure_importance, model_heads
 from translator.inspection.pairs import Pairs, read_pairs
 from translator.inspection.report import HeadReport, ModelReport, inspect_heads
 from translator.inspection.statistics import FIGURES, head_statistics
@@ -56,12 +57,33 @@ def test_every_figure_is_that_of_its_own_part(translator: Translator, pairs: Pai
         assert each.distance == own.distances[0, 1]
         assert each.aligned == counter.shares().get(each.head) and each.information == information.get(each.head)
         assert (each.aligned is not None) == (each.head.kind == "cross")
-    sources, references = (list(side) for side in zip(*pairs.texts(), strict=True))
-    head = report.heads[3].head
-    with without_heads(bundle.model, [head]):
-        masked = evaluate(Translator(bundle), sources, references, greedy, metrics=("bleu",)).scores[0]
-    assert report.heads[3].bleu == pytest.approx(masked.value - (report.bleu or 0.0))
-    assert report.signature == masked.signature
+    assert (
+        report.bleu is not None and report.signature is not None and report.signature.startswith("nrefs:1|case:mixed")
+    )
+
+
+def test_bleu_is_measured_anew_without_each_head(
+    translator: Translator, pairs: Pairs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In place of BLEU, the number of heads whose columns of W^O are not zero."""
+    used: list[Translator] = []
+
+    def count(translator: Translator, sources: list[str], *_: object, **__: object) -> Evaluation:
+        model = translator.bundle.model
+        heads = [
+            own.output.weight.unflatten(1, (2, -1)).any(dim=(0, 2)) for kind in KINDS for own in model.attentions(kind)
+        ]
+        used.append(translator)
+        return Evaluation(
+            [Score("BLEU", float(sum(own.sum() for own in heads)), "sig")], sources, translator.settings, []
+        )
+
+    monkeypatch.setattr(module, "evaluate", count)
+    report = inspect_heads(translator, pairs, bleu=translator.settings)
+    assert (report.bleu, report.signature) == (6.0, "sig")
+    assert [each.bleu for each in report.heads] == [-1.0] * 6
+    # One that has been used before may hold the weights as they were then.
+    assert len(set(map(id, [translator, *used]))) == 8
 
 
 @pytest.mark.parametrize(
