@@ -1,0 +1,5 @@
+"""Attention maps as a page: one HTML file that needs no server, no network and no library."""
+
+from translator.inspection.page.document import attention_page
+
+__all__ = ["attention_page"]
