@@ -117,6 +117,14 @@ class Browser:
         """Return the first element that a CSS selector matches."""
         return self._call("POST", "element", using="css selector", value=selector)
 
+    def texts(self, selector: str) -> list[str]:
+        """Return the text of every element that a CSS selector matches."""
+        return self.run("return [...document.querySelectorAll(arguments[0])].map(found => found.textContent)", selector)
+
+    def focused(self) -> dict[str, str]:
+        """Return the data, id and name of the element that has the focus."""
+        return self.run("const at = document.activeElement; return {...at.dataset, id: at.id, name: at.localName}")
+
     def click(self, selector: str) -> None:
         """Click where a person would: in the middle, and only if nothing lies above it."""
         self._call("POST", f"element/{self.find(selector)[_ELEMENT]}/click")

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from tests.inspection.browser import Browser, installed
 from translator.config import KINDS
 from translator.inspection import AttentionMaps
+from translator.inspection.page import attention_page
 
 
 @pytest.fixture(scope="session")
@@ -57,8 +59,26 @@ def make_maps() -> Callable[..., AttentionMaps]:
 
         texts = {"source_text": "A dog runs.", "target_text": "Ein Hund rennt.", "run": "made-up"}
         weights = {kind: tuple(softmax(kind, count) for count in heads[kind]) for kind in KINDS}
-        return AttentionMaps(
-            source=read, target=given, predicted=(*target, "</s>"), weights=weights, **{**texts, **values}
-        )
+        sides = {"source": read, "target": given, "predicted": (*target, "</s>")}
+        return AttentionMaps(**{**sides, **texts, "weights": weights, **values})
 
     return make
+
+
+@pytest.fixture
+def open_page(browser: Browser, make_maps: Any, tmp_path: Path) -> Iterator[Callable[..., AttentionMaps]]:
+    """Open the page of made-up maps; at the end of a test it asked for nothing but itself and complained of nothing."""
+    path = tmp_path / "attention.html"
+
+    def open_maps(**values: Any) -> AttentionMaps:
+        maps: AttentionMaps = make_maps(**values)
+        path.write_text(attention_page(maps), encoding="utf-8")
+        browser.open(path)
+        browser.wait("document.body.dataset.ready")
+        return maps
+
+    yield open_maps
+    assert browser.requests() == [path.as_uri()]
+    assert browser.run("return performance.getEntriesByType('resource').map(entry => entry.name)") == []
+    # Chromium remarks that a test reads pixels.
+    assert [entry for entry in browser.logged("browser") if "getImageData" not in entry["message"]] == []
