@@ -1,5 +1,23 @@
 """Inside the heads: where each of them looks, what it is worth, and runs without those that are worth little."""
 
+from translator.inspection.importance import Importance, measure_importance, without_heads
 from translator.inspection.maps import AttentionMaps, inspect_sentence
+from translator.inspection.pairs import Pairs, read_pairs
+from translator.inspection.prune import Choice, choose_heads, prune_run
+from translator.inspection.report import HeadReport, ModelReport, inspect_heads
 
-__all__ = ["AttentionMaps", "inspect_sentence"]
+__all__ = [
+    "AttentionMaps",
+    "Choice",
+    "HeadReport",
+    "Importance",
+    "ModelReport",
+    "Pairs",
+    "choose_heads",
+    "inspect_heads",
+    "inspect_sentence",
+    "measure_importance",
+    "prune_run",
+    "read_pairs",
+    "without_heads",
+]
