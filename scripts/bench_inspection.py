@@ -79,6 +79,8 @@ def main() -> None:
         for place in (0, 1) if turn % 2 else (1, 0):
             pipes[place].send(True)
             seconds[place].append(pipes[place].recv())
+    for pipe in pipes:
+        pipe.send(False)
     # The first turn warms up.
     ratios = sorted(after / before for before, after in zip(*(own[1:] for own in seconds), strict=True))
     print(machine_facts(options.threads, ["torch"]))
