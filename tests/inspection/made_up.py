@@ -3,13 +3,15 @@
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from translator.config import Head
 from translator.inspection import AttentionMaps
 
 HOSTILE = (
-    "\u2581<script>alert(1)</script>", "\u2581$a_b$", "\u2581$", "\u2581\x1b[31mred", "\u2581a\nb", "\u2581\u202eright", "\u2581\u5c71\u7530",
-    "\u2581e\u0301", "\u2581\U0001f468\u200d\U0001f469", "\u2581\ud55c", "\u2581\u0915\u094d\u0937", "<0x0A>", "\u2581&amp;", "\u2581%s", "\u2581\\alpha", "\u2581",
+    "\u2581<script>alert(1)</script>", "\u2581$a_b$", "\u2581$", "\u2581\x1b[31mred", "\u2581a\nb", "\u2581\u202eright",
+    "\u2581\u5c71\u7530", "\u2581e\u0301", "\u2581\U0001f468\u200d\U0001f469", "\u2581\ud55c", "\u0301", "\u2581\ufeff",
+    "\u2581\u0915\u094d\u0937", "<0x0A>", "\u2581&amp;", "\u2581%s", "\u2581\\alpha", "\u2581",
 )  # fmt: skip
 """Pieces that want to be something else than text, or that no font has."""
 
@@ -22,7 +24,7 @@ def made_up_maps(
     alignment_head: Head | None = None,
     seed: int = 1,
 ) -> AttentionMaps:
-    """Return maps of sentences in pieces without marks; `heads` are those of the encoder, decoder and cross by layer."""
+    """Return maps of sentences in pieces without marks; `heads` by layer are encoder, decoder and cross."""
     read = (*([tag] if tag else []), *source, "</s>")
     given = ("<s>", *target)
     generator = np.random.default_rng(seed)
@@ -43,7 +45,7 @@ def made_up_maps(
     )
 
 
-def _weights(generator: np.random.Generator, size: tuple[int, int, int], causal: bool) -> np.ndarray:
+def _weights(generator: np.random.Generator, size: tuple[int, int, int], causal: bool) -> NDArray[np.float32]:
     weights = generator.random(size).astype(np.float32) ** 4
     if causal:
         weights = np.tril(weights)

@@ -22,6 +22,7 @@ app = typer.Typer(
 
 def _register() -> None:
     from translator.cli import (
+        attention,
         average,
         config,
         data,
@@ -40,6 +41,7 @@ def _register() -> None:
     app.command()(translate.translate)
     app.command()(score.score)
     app.command()(evaluate.evaluate)
+    app.command()(attention.attention)
     app.command()(heads.heads)
     app.command()(prune.prune)
     app.command()(plot.plot)

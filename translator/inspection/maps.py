@@ -69,15 +69,16 @@ def inspect_sentence(
 ) -> AttentionMaps:
     """Translate a sentence, or take `target` for its translation, and return where every head looks in that pair.
 
-    `to` and `settings` are those of `Translator.translate`. Raises `DataError` for a side that is blank or longer than
-    the model's limit.
+    `to` and `settings` are those of `Translator.translate`; `alignment` is the head that the maps name. Raises
+    `DataError` for a side that is blank or longer than the model's limit.
     """
     bundle = translator.bundle
     tokenizers, data = bundle.tokenizers, bundle.config.data
     tag = choose_tag(tokenizers.source, data.language_tags, to, str(bundle.directory))
     source = content_of(source)
     source_ids = with_tag(tokenizers.source.encode([source]), tag)[0]
-    _check_length(bundle, "source", source, source_ids)
+    _check_blank("source", source)
+    _check_length(bundle, "source", source_ids)
     if target is None:
         (line,) = translator.translate_in_detail([source], to=to, **settings)
         if not line.translations:
@@ -88,12 +89,19 @@ def inspect_sentence(
     else:
         target = content_of(target)
         target_ids = tokenizers.target.encode([target])[0]
-        _check_length(bundle, "target", target, target_ids)
-    return _maps(bundle, (source, target), source_ids, target_ids)
+        _check_blank("target", target)
+    # The translation of a line in parts may be longer than any of them.
+    _check_length(bundle, "target", target_ids)
+    head = known_alignment_head(bundle, settings.get("alignment"))
+    return _maps(bundle, (source, target), source_ids, target_ids, head)
 
 
 def _maps(
-    bundle: "Bundle", texts: tuple[str, str], source_ids: Sequence[int], target_ids: Sequence[int]
+    bundle: "Bundle",
+    texts: tuple[str, str],
+    source_ids: Sequence[int],
+    target_ids: Sequence[int],
+    head: Head | None,
 ) -> AttentionMaps:
     tokenizers, device = bundle.tokenizers, bundle.machine.device
     read = [*source_ids, tokenizers.source.eos_id]
@@ -108,23 +116,31 @@ def _maps(
         target=tuple(target_pieces[:-1]),
         predicted=tuple(target_pieces[1:]),
         weights={kind: tuple(layer[0].cpu().numpy() for layer in layers) for kind, layers in weights.items()},
-        alignment_head=known_alignment_head(bundle),
+        alignment_head=head,
     )
 
 
-def known_alignment_head(bundle: "Bundle") -> Head | None:
-    """Return the head that the run's settings state or that training left; None where there is none."""
+def known_alignment_head(bundle: "Bundle", stated: str | None = None) -> Head | None:
+    """Return the head that `stated` or the run's `decoding.alignment` names, or that training left; None without one.
+
+    Raises `ConfigError` where `stated` names a head that the model does not have.
+    """
     try:
-        known = alignment_head(bundle, bundle.config.decoding.alignment)
+        known = alignment_head(bundle, stated or bundle.config.decoding.alignment)
     except ConfigError:
-        return None
+        if stated in (None, "auto"):
+            return None
+        raise
     return Head("cross", known.layer, known.head)
 
 
-def _check_length(bundle: "Bundle", side: str, text: str, ids: Sequence[int]) -> None:
-    longest = bundle.config.model.max_positions - 1
+def _check_blank(side: str, text: str) -> None:
     if not text.strip():
         raise DataError(f"{side}: found a blank sentence, expected one with words in it")
+
+
+def _check_length(bundle: "Bundle", side: str, ids: Sequence[int]) -> None:
+    longest = bundle.config.model.max_positions - 1
     if len(ids) > longest:
         raise DataError(f"{side}: found {len(ids):,} pieces, expected at most {longest:,}, the model's limit")
 

@@ -1,0 +1,154 @@
+"""`translator attention`: where every head looks in a sentence: a page, a picture, numbers, links or a printed map."""
+
+import os
+import sys
+from enum import StrEnum
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from translator.cli.arguments import CallSettings, Run, To, Weights
+
+if TYPE_CHECKING:
+    from translator.config import Head
+    from translator.decoding import Translator
+    from translator.inspection import AttentionMaps
+
+_PAGE = ".html"
+
+
+class Shown(StrEnum):
+    """What is printed."""
+
+    map = "map"
+    alignment = "alignment"
+
+
+def attention(
+    run: Run,
+    sentence: Annotated[str, typer.Argument(metavar="SENTENCE", help="Source sentence; - reads a line from stdin.")],
+    target: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="Its translation; by default the model translates.")
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="By its ending a page (.html), a picture (.png, .svg, .pdf) or numbers (.npz, .json; `pydoc "
+            "translator.inspection.numbers` has their layout); attention.html by default.",
+        ),
+    ] = None,
+    head: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="What a picture or --print shows: a head (cross.2.1), a layer (cross.2), a kind (encoder, decoder, "
+            "cross), all, or best: the head that alignments come from.",
+        ),
+    ] = None,
+    shown: Annotated[
+        Shown | None,
+        typer.Option(
+            "--print",
+            help="Print a map of one head, or its alignment of words (Pharaoh, 0-0 1-2), the best head's by default; "
+            "a file is written only with --output.",
+        ),
+    ] = None,
+    to: To = None,
+    settings: CallSettings = None,
+    weights: Weights = None,
+) -> None:
+    """Translate a sentence, show where every head looks in the pair, and print where the file is."""
+    from translator.runtime.console import say
+    from translator.runtime.output import check_output
+    from translator.runtime.pictures import PICTURES, check_picture
+
+    output = output or (None if shown else Path(f"attention{_PAGE}"))
+    in_picture = output is not None and output.suffix.lower() in PICTURES
+    if head is not None and not shown and not in_picture:
+        raise typer.BadParameter("it chooses what a picture or --print shows; give one of them", param_hint="--head")
+    if output is not None and in_picture:
+        check_picture(output)
+    elif output is not None:
+        check_output(output, (_PAGE, *PICTURES, ".npz", ".json"))
+
+    from translator.decoding import Translator, read_call_settings, stated_machine
+    from translator.inspection import inspect_sentence
+    from translator.inspection.labels import readable
+    from translator.inspection.parts import parse_part
+
+    call = read_call_settings(settings or [])
+    if head not in (None, "best"):
+        parse_part(head or "")
+    text = _first_line() if sentence == "-" else sentence
+    translator = Translator.load(run, weights=weights, **stated_machine(call))
+    decoding = {name: getattr(call.decoding, name) for name in call.decoding.model_fields_set}
+    heads = _chosen(translator, head, shown, decoding.get("alignment"))
+    maps = inspect_sentence(translator, text, target, to=to, **decoding)
+    if target is None:
+        say(readable(maps.target_text))
+    if shown:
+        typer.echo(_printed(maps, heads[0], shown))
+    if output is not None:
+        path = _write(maps, output, heads[0] if head == "best" else head)
+        say(f"written to {path}") if shown else typer.echo(path)
+
+
+def _first_line() -> str:
+    from translator.text import decode_lines
+
+    return "".join(decode_lines(islice(sys.stdin.buffer, 1), "stdin"))
+
+
+def _chosen(translator: "Translator", name: str | None, shown: Shown | None, alignment: str | None) -> "list[Head]":
+    """Return the heads that `--head` names, one if something is printed of it; errors come before any translation."""
+    from translator.config import Head
+    from translator.errors import ConfigError
+    from translator.inspection.maps import known_alignment_head
+    from translator.inspection.parts import head_counts, heads_of, parse_part
+
+    run, counts = translator.bundle.directory, head_counts(translator.bundle.model)
+    if name is not None and name != "best":
+        found = heads_of(parse_part(name), counts, str(run))
+        if shown and len(found) > 1:
+            raise ConfigError([f"head: found {name}, expected one head to print, such as {found[0]}"])
+    elif best := known_alignment_head(translator.bundle, alignment):
+        found = [best]
+    elif name is None and shown is Shown.map:
+        found = [Head("cross", len(counts["cross"]), 1)]
+    elif name is None and shown is None:
+        found = []
+    else:
+        raise ConfigError([f"head: {run} has learned no head for alignments; name one, such as --head cross.1.1"])
+    if shown is Shown.alignment and found[0].kind != "cross":
+        raise ConfigError([f"head: found {found[0]}, expected a head of the cross-attention to print its alignment"])
+    return found
+
+
+def _printed(maps: "AttentionMaps", head: "Head", shown: Shown) -> str:
+    from translator.inspection.links import alignment_of
+    from translator.inspection.terminal import terminal_map
+
+    if shown is Shown.alignment:
+        return alignment_of(maps, head)
+    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" or not sys.stdout.isatty()
+    return terminal_map(maps, head, colour=not plain, encoding=sys.stdout.encoding or "ascii")
+
+
+def _write(maps: "AttentionMaps", path: Path, part: "Head | str | None") -> Path:
+    """Write what the ending of `path` says."""
+    from translator.inspection.numbers import NUMBERS, write_numbers
+    from translator.inspection.page import attention_page
+    from translator.inspection.pictures import draw_attention
+    from translator.runtime.output import write_output
+
+    ending = path.suffix.lower()
+    if ending in NUMBERS:
+        return write_numbers(maps, path)
+    if ending == _PAGE:
+        return write_output(path, attention_page(maps).encode("utf-8"))
+    return draw_attention(maps, path, None if part is None else str(part))
