@@ -108,8 +108,7 @@ def test_links_lead_to_files() -> None:
 
 def commands_on_the_page() -> Iterator[Any]:
     for command, arguments in re.findall(r"^    translator (\w+) ([^#\n]+?) +#", TEXT, re.MULTILINE):
-        marks = [pytest.mark.xfail(reason="the program has no such command yet")] if command == "attention" else []
-        yield pytest.param(command, arguments, marks=marks, id=command)
+        yield pytest.param(command, arguments, id=command)
 
 
 @pytest.mark.parametrize(("command", "arguments"), list(commands_on_the_page()))
