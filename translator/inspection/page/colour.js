@@ -76,7 +76,8 @@ function hatch(context, size) {
 function drawLegends() {
   for (const legend of document.querySelectorAll(".legend")) {
     const scale = element("div", { class: "scale" });
-    const ramp = element("canvas", { width: 256, height: 1, role: "img", "aria-label": "colours of weights from 0 to 1" });
+    const name = "colours of weights from 0 to 1";
+    const ramp = element("canvas", { width: 256, height: 1, role: "img", "aria-label": name });
     const context = ramp.getContext("2d");
     tables[state.theme].forEach((colour, byte) => {
       context.fillStyle = `rgb(${colour.join(" ")})`;

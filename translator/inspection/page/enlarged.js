@@ -34,7 +34,7 @@ function drawEnlarged() {
   enlarged.size = cellSize();
   dialog.style.setProperty("--cell", `${enlarged.size}px`);
   byId("row-labels").replaceChildren(...rows.map((text, row) => axisLabel(text, plain(rowMeaning(head.kind, row)))));
-  byId("column-labels").replaceChildren(...columns.map((text) => axisLabel(text, text)));
+  byId("column-labels").replaceChildren(...columns.map((text) => axisLabel(text, label(text).textContent)));
   byId("row-looks").replaceChildren();
   // So that a cell that is moved to does not hide behind the labels.
   dialog.querySelector(".scroller").style.scrollPadding =

@@ -68,11 +68,11 @@ function buildLines() {
   byId("lines-layer").value = layer;
   lines.weights = new Map(headsOf(kind, layer).map((head) => [head.key, weightsOf(head)]));
   lines.hovered = lines.focused = null;
-  byId("looking-title").textContent =
-    { encoder: "Source, who looks", decoder: "Target as read, who looks", cross: "Target as predicted, who looks" }[kind];
+  const looking = { encoder: "Source", decoder: "Target as read", cross: "Target as predicted" }[kind];
+  byId("looking-title").textContent = `${looking}, who looks`;
   byId("looked-title").textContent = `${capital(KINDS[kind].columns)}, where to`;
   fillWords(byId("looking"), rowLabels(kind), (row) => plain(rowMeaning(kind, row)));
-  fillWords(byId("looked"), columnLabels(kind), (column) => columnLabels(kind)[column]);
+  fillWords(byId("looked"), columnLabels(kind), (column) => label(columnLabels(kind)[column]).textContent);
   buildSwitches();
   drawLines();
 }

@@ -1,7 +1,12 @@
 // Text is set as text: every string of the data reaches the page through `textContent`.
 
-// Characters that would not be seen, or would turn what stands around them: shown by picture or by number.
-const HIDDEN = /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g;
+// Characters that would not be seen, or would turn what stands around them: shown by number.
+const HIDDEN = new RegExp([
+  "[\\u0000-\\u001f\\u007f-\\u009f\\u00ad\\u061c]",
+  "[\\u200b\\u200e\\u200f\\u2028-\\u202e\\u2060-\\u2069\\ufeff\\ufff9-\\ufffb]",
+  "[\\ud800-\\udbff](?![\\udc00-\\udfff])",
+  "(?<![\\ud800-\\udbff])[\\udc00-\\udfff]",
+].join("|"), "g");
 const SPACES = /^[\s\u200c\u200d\ufe00-\ufe0f]+$/;
 
 function element(name, attributes = {}, ...children) {
@@ -11,12 +16,7 @@ function element(name, attributes = {}, ...children) {
   return made;
 }
 
-function hiddenName(character) {
-  const code = character.charCodeAt(0);
-  if (code < 0x20) return String.fromCharCode(0x2400 + code);
-  if (code === 0x7f) return "\u2421";
-  return "U+" + code.toString(16).toUpperCase().padStart(4, "0");
-}
+const codeName = (character) => "U+" + character.codePointAt(0).toString(16).toUpperCase().padStart(4, "0");
 
 // Nodes that show a text wholly: hidden characters in a box, and a combining mark on a circle of its own.
 function visible(text) {
@@ -24,12 +24,12 @@ function visible(text) {
   let from = 0;
   const odd = (name) => nodes.push(element("span", { class: "odd" }, name));
   if (SPACES.test(text)) {
-    for (const character of text) odd("U+" + character.codePointAt(0).toString(16).toUpperCase().padStart(4, "0"));
+    for (const character of text) odd(codeName(character));
     return nodes;
   }
   for (const found of text.matchAll(HIDDEN)) {
     if (found.index > from) nodes.push(text.slice(from, found.index));
-    odd(hiddenName(found[0]));
+    odd(codeName(found[0]));
     from = found.index + found[0].length;
   }
   if (from < text.length) nodes.push(text.slice(from));
@@ -50,7 +50,7 @@ function label(text) {
 // A label that is cut where it is too long, with the whole in its title.
 function shortLabel(text) {
   const shown = element("span", { class: "cut" }, label(text));
-  if (text.length > 18) shown.title = text;
+  if (text.length > 18) shown.title = label(text).textContent;
   return shown;
 }
 
