@@ -42,3 +42,15 @@ def test_what_was_done_is_said(tiny_run: Path, tmp_path: Path, call_program: Pro
     assert "removed 2 heads: cross.1.1, encoder.1.2" in errors
     assert "left: encoder 1; decoder 2; cross 1" in errors
     assert "loss on 2 pairs, nats a target token: " in errors
+
+
+def test_an_output_that_is_taken_is_refused_before_heads_are_measured(
+    tiny_run: Path, tmp_path: Path, call_program: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from translator.inspection import prune as module
+
+    (tmp_path / "text").write_text("a dog\nthe house\n")
+    words = [word.format(tmp_path) for word in FILES]
+    monkeypatch.setattr(module, "choose_heads", lambda *_, **__: pytest.fail("measured first"))
+    code, _, errors = call_program("prune", tiny_run, "--output", tmp_path, "--heads", "1", *words)
+    assert code == 1 and "is not an empty directory" in errors

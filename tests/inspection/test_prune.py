@@ -1,5 +1,6 @@
 """A pruned run computes what the whole one computes with these heads masked; the heads that matter least go first."""
 
+import errno
 import json
 import shutil
 from collections.abc import Sequence
@@ -119,6 +120,20 @@ def test_all_mistakes_are_named_and_nothing_is_written(run: Path, tmp_path: Path
     (tmp_path / "taken" / "file").touch()
     with pytest.raises(CheckpointError, match="is not an empty directory"):
         prune_run(run, HEADS, tmp_path / "taken")
+    with pytest.raises(CheckpointError, match="cannot be made in"):
+        prune_run(run, HEADS, tmp_path / "taken" / "file" / "pruned")
+
+
+def test_a_full_disk_is_explained_and_leaves_nothing(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(module, "copy_tokenizers", full)
+    with pytest.raises(CheckpointError, match="cannot write .*: No space left on device; make room"):
+        prune_run(run, HEADS, tmp_path / "pruned")
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_head_that_matters_least_goes_first(bundle: Bundle) -> None:

@@ -12,11 +12,12 @@ from translator.errors import ConfigError
 from translator.model import InferenceModel, Transformer, build_model
 
 SOURCES, TARGETS = [[5, 6, 7, 1], [8, 1], [9, 10, 11, 12, 13, 1]], [[0, 5, 6], [0, 7, 8, 9], [0, 3]]
-HEADS = {"encoder_heads": [3, 1], "decoder_heads": [2, 3], "cross_heads": [1, 2]}
+# The first and the last decoder layer share a cache, which is the larger one here and the smaller one there.
+HEADS = {"encoder_heads": [3, 1], "decoder_heads": [3, 2, 3], "cross_heads": [1, 3, 1]}
 
 
 def model_of(**changes: Any) -> Transformer:
-    shape = {"encoder_layers": 2, "decoder_layers": 2, "d_model": 16, "d_ff": 24, "num_heads": 3, "head_dim": 4}
+    shape = {"encoder_layers": 2, "decoder_layers": 3, "d_model": 16, "d_ff": 24, "num_heads": 3, "head_dim": 4}
     return build_model(ModelSettings(**(shape | {"dropout": 0.0} | changes)), 30, 30, seed=1)
 
 

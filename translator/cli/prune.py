@@ -38,7 +38,7 @@ def prune(
     from translator.config import KINDS, parse_head
     from translator.decoding import read_call_settings, stated_machine
     from translator.inspection.pairs import read_pairs
-    from translator.inspection.prune import choose_heads, prune_run
+    from translator.inspection.prune import check_output, choose_heads, prune_run
     from translator.inspection.table import describe_counts
     from translator.model import count_parameters
     from translator.runtime.console import progress, say
@@ -51,6 +51,7 @@ def prune(
     if (source is None) != (reference is None) or (source is None and not named):
         raise typer.BadParameter("to measure what heads are worth, give --source FILE and --reference FILE")
     machine = stated_machine(read_call_settings(settings or []))
+    check_output(output)
     bundle = load_bundle(run, weights=weights, **machine)
     pairs = read_pairs(bundle, source, reference, to).ids if source and reference else []
     if named:

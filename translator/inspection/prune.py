@@ -6,6 +6,7 @@ head masked. Which heads, is stated, or found by what they are worth (Michel et 
 
 import json
 import math
+import os
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -103,36 +104,50 @@ def prune_run(run: str | Path, heads: Sequence[Head], output: str | Path, weight
     The weights called `weights` (as in `load_bundle`) become its final model. With them goes the newest checkpoint, or
     the one that `weights` names, optimizer included, so that training can go on: `translator train OUTPUT/config.yaml`.
     Raises `ConfigError` for heads that are unknown, repeated, or the last of their layer, and `CheckpointError` where
-    the output is taken or weights are missing or damaged.
+    the output is taken or cannot be written, or weights are missing or damaged.
     """
     directory, output = RunDirectory(run), Path(output)
+    check_output(output)
     config = read_run_config(run)
     place = directory.weights(weights)
     pruned = _pruned_config(config, heads, output, directory)
     kept, width = kept_heads(config.model, heads), config.model.width_of_head
-    if output.exists() and not (output.is_dir() and not any(output.iterdir())):
-        raise CheckpointError(f"{output} exists and is not an empty directory; choose another place with --output")
     model = read_checkpoint(place, with_optimizer=False)
     steps = directory.steps()
     step = int(place.name.removeprefix("step-")) if place.parent == directory.checkpoints else max(steps, default=None)
     checkpoint = read_checkpoint(directory.checkpoint(step)) if step is not None else None
     note = {"run": str(directory.root.resolve()), "weights": place.name, "heads": [str(head) for head in heads]}
-    with new_directory(output) as partial:
-        made = RunDirectory(partial)
-        for folder in (made.models, made.checkpoints):
-            folder.mkdir()
-        # What was validated was another model.
-        state = {"step": model.state["step"], "pruned": note}
-        write_checkpoint(made.models / FINAL, _pruned(replace(model, state=state), kept, width))
-        if checkpoint is not None and step is not None:
-            state = {**checkpoint.state, "history": [], "pruned": note}
-            write_checkpoint(made.checkpoint(step), _pruned(replace(checkpoint, state=state), kept, width))
-        if directory.metrics.is_file():
-            made.metrics.write_bytes(directory.metrics.read_bytes())
-        copy_tokenizers(directory.root, partial)
-        _keep_alignment(directory, partial, kept, place.name)
-        write_config(pruned, made.config)
+    try:
+        with new_directory(output) as partial:
+            made = RunDirectory(partial)
+            for folder in (made.models, made.checkpoints):
+                folder.mkdir()
+            # What was validated was another model.
+            state = {"step": model.state["step"], "pruned": note}
+            write_checkpoint(made.models / FINAL, _pruned(replace(model, state=state), kept, width))
+            if checkpoint is not None and step is not None:
+                state = {**checkpoint.state, "history": [], "pruned": note}
+                write_checkpoint(made.checkpoint(step), _pruned(replace(checkpoint, state=state), kept, width))
+            if directory.metrics.is_file():
+                made.metrics.write_bytes(directory.metrics.read_bytes())
+            copy_tokenizers(directory.root, partial)
+            _keep_alignment(directory, partial, kept, place.name)
+            write_config(pruned, made.config)
+    except OSError as error:
+        raise CheckpointError(
+            f"cannot write {output}: {error.strerror or error}; make room and see that it can be written, or choose "
+            "another place with --output"
+        ) from None
     return pruned
+
+
+def check_output(output: Path) -> None:
+    """Raise `CheckpointError` where no run can be written, so that it is said before heads are measured."""
+    if output.exists() and not (output.is_dir() and not any(output.iterdir())):
+        raise CheckpointError(f"{output} exists and is not an empty directory; choose another place with --output")
+    parent = next(parent for parent in output.absolute().parents if parent.exists())
+    if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
+        raise CheckpointError(f"{output} cannot be made in {parent}; choose another place with --output")
 
 
 def kept_heads(settings: ModelSettings, heads: Sequence[Head]) -> dict[tuple[str, int], list[int]]:
