@@ -135,6 +135,14 @@ class Browser:
         move = {"type": "pointerMove", "duration": 0, "origin": origin, "x": x, "y": y}
         self._call("POST", "actions", actions=[{"type": "pointer", "id": "mouse", "actions": [move]}])
 
+    def leave(self) -> None:
+        """Press Escape in a dialog, and wait until the page has heard that it is closed."""
+        self.run(
+            "const at = document.querySelector('dialog[open]'); at.addEventListener('close', () => (at.left = true))"
+        )
+        self.press("Escape")
+        self.wait("[...document.querySelectorAll('dialog')].some(dialog => dialog.left && delete dialog.left)")
+
     def press(self, *keys: str) -> None:
         """Press keys one after the other, by name; `Shift+Tab` holds the first."""
         actions: list[dict[str, str]] = []

@@ -116,7 +116,7 @@ def test_click_enlarges_and_escape_returns(browser: Browser, open_page: Opener) 
     assert float(at["weight"]) == pytest.approx(weights[3, 2], abs=1e-6)
     assert browser.texts("#readout")[0].endswith(" · reads ▁renn, predicts t → looks at ▁run")
     assert browser.texts("#row-looks td:first-child") == [SOURCE[place] for place in np.argsort(-weights[3])]
-    browser.press("Escape")
+    browser.leave()
     assert not browser.run("return document.querySelector('dialog').open")
     assert browser.focused()["head"] == "cross.2.1"
 
@@ -160,7 +160,7 @@ def test_neighbour_heads(browser: Browser, open_page: Opener) -> None:
     browser.press("ArrowRight")
     seen.append(browser.run("return document.querySelector('dialog').dataset.head"))
     assert seen == ["decoder.1.1", "decoder.1.2", "decoder.1.1", "decoder.2.1"]
-    browser.press("Escape")
+    browser.leave()
     assert browser.focused()["head"] == "decoder.2.1"
 
 
@@ -186,7 +186,7 @@ def test_merging_makes_words_and_rows_still_sum_to_one(browser: Browser, open_pa
         ]
         np.testing.assert_allclose(read, expected, rtol=0, atol=1e-6)
         np.testing.assert_allclose(read.sum(1), 1.0, rtol=0, atol=1e-6)
-        browser.press("Escape")
+        browser.leave()
     cell = browser.wait("document.querySelector('[data-rows]')") and browser.run(
         "return {...document.querySelector('[data-head=\"encoder.1.1\"]').dataset}"
     )

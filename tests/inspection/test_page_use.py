@@ -37,7 +37,7 @@ def test_hostile_text_is_shown_and_does_nothing(browser: Browser, open_page: Ope
     assert browser.texts("#column-labels > span") == [*hostile, "</s>"]
     assert browser.texts("#row-labels > span") == [*hostile, "</s>"]
     browser.point("#map", 0, 0)
-    browser.press("Escape")
+    browser.leave()
     browser.click("#lines-tab")
     assert browser.texts("#looking .word") == [*hostile, "</s>"]
     browser.point("#looking [data-index='1']")
@@ -120,7 +120,7 @@ def test_everything_is_reached_by_keyboard(browser: Browser, open_page: Opener) 
     assert browser.focused()["id"] == "close"
     browser.press("Shift+Tab", "Space")
     assert len(browser.texts("#column-labels > span")) == 4
-    browser.press("Escape")
+    browser.leave()
     assert browser.focused()["head"] == "cross.1.3"
     browser.run("document.getElementById('maps-tab').focus()")
     browser.press("ArrowRight")
@@ -206,7 +206,7 @@ def test_a_hundred_pieces_open_and_answer(browser: Browser, open_page: Opener) -
         )
         == "map"
     )
-    browser.press("Escape")
+    browser.leave()
     browser.run("scrollTo(0, 0)")
     browser.click("#lines-tab")
     browser.point("#looking [data-index='98']")
