@@ -98,6 +98,25 @@ def test_the_alignment_head_keeps_its_place_or_goes(run: Path, tmp_path: Path) -
     assert read_alignment_head(load_bundle(tmp_path / "gone", device="cpu")) is None
 
 
+def test_what_belongs_to_the_run_goes_along(run: Path, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    shutil.copytree(run, source)
+    config = read_run_config(source)
+    write_config(config.model_copy(update={"start_from": "runs/other"}), source / "config.yaml")
+    (source / "metrics.jsonl").write_text('{"kind": "train", "step": 12}\n')
+    stored = json.loads((source / "alignment.json").read_text())
+    (source / "alignment.json").write_text(json.dumps({**stored, "weights": "mean"}))
+    (source / "prepared").mkdir()
+    output = tmp_path / "pruned"
+    pruned = prune_run(source, [Head("cross", 2, 1)], output)
+    assert read_run_config(output) == pruned
+    # Its shape is no longer that of the run that it was begun from.
+    assert (pruned.run, pruned.start_from, pruned.data.prepared) == (str(output), None, str(source / "prepared"))
+    assert (output / "metrics.jsonl").read_bytes() == (source / "metrics.jsonl").read_bytes()
+    # That of other weights may be another head.
+    assert not (output / "alignment.json").exists()
+
+
 def test_a_pruned_run_can_be_pruned_again(run: Path, bundle: Bundle, tmp_path: Path) -> None:
     prune_run(run, [Head("cross", 1, 1)], tmp_path / "once")
     prune_run(tmp_path / "once", [Head("cross", 1, 2)], tmp_path / "twice")

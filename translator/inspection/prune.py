@@ -56,9 +56,9 @@ def choose_heads(
 ) -> Choice:
     """Choose `count` heads of these `kinds`, or as many as the loss may rise for by `loss_budget`.
 
-    Heads stand in for one another, so they are measured again in up to eight rounds, with those masked that are chosen
-    already. The last head of a layer is never chosen. `on_progress` hears of passes, as in `measure_importance`. Raises
-    `ConfigError` where there are not so many heads.
+    Heads stand in for one another, so after every eighth of them the rest are measured again, with those masked that
+    are chosen already. The last head of a layer is never chosen. `on_progress` hears of passes, as in
+    `measure_importance`. Raises `ConfigError` where there are not so many heads.
     """
     free = [head for head in model_heads(bundle.model) if head.kind in kinds]
     blocks = {(head.kind, head.layer) for head in free}
