@@ -18,7 +18,10 @@ def check_output(path: Path, endings: Sequence[str]) -> None:
         raise DataError(f"{path}: expected a file name that ends in {', '.join(endings)}")
     if path.is_dir():
         raise _cannot_write(path, "it is a directory")
-    parent = next(place for place in path.absolute().parents if place.exists())
+    try:
+        parent = next(place for place in path.absolute().parents if place.exists())
+    except OSError as error:  # The working directory may be gone, or a name too long.
+        raise _cannot_write(path, error.strerror or str(error)) from None
     if not parent.is_dir():
         raise _cannot_write(path, f"{parent} is no directory")
     if not os.access(parent, os.W_OK | os.X_OK):
