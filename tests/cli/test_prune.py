@@ -17,6 +17,7 @@ FILES = ("--source", "{0}/text", "--reference", "{0}/text")
         (("--heads", "1"), 2, "give --source FILE and --reference FILE"),
         (("--loss-budget", "0.1", "--source", "{0}/text"), 2, "give --source FILE and --reference FILE"),
         (("--heads", "1", "--kind", "self", *FILES), 2, "expected encoder, decoder, cross"),
+        (("--heads", "cross.1.1", "--kind", "cross"), 2, "--kind is for heads that are chosen"),
         (("--heads", "4", *FILES), 1, "found 4, expected at most 3 of these 6: one stays in every layer"),
         (("--heads", "cross.1"), 1, "found 'cross.1', expected KIND.LAYER.HEAD"),
         (("--heads", "cross.1.1,cross.1.2"), 1, "nothing would be left of cross.1"),

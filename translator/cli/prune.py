@@ -48,6 +48,8 @@ def prune(
     if wrong := [name for name in kind or [] if name not in KINDS]:
         raise typer.BadParameter(f"--kind: found {wrong[0]!r}, expected {', '.join(KINDS)}")
     named = heads is not None and not heads.strip().isdigit()
+    if named and kind:
+        raise typer.BadParameter("--kind is for heads that are chosen by measuring; leave it out, or give a number")
     if (source is None) != (reference is None) or (source is None and not named):
         raise typer.BadParameter("to measure what heads are worth, give --source FILE and --reference FILE")
     machine = stated_machine(read_call_settings(settings or []))
@@ -65,7 +67,7 @@ def prune(
         chosen = choice.heads
     config = prune_run(run, chosen, output, weights)
     after = load_bundle(output, **machine)
-    say(f"removed {len(chosen)} heads: {', '.join(map(str, chosen)) or 'none'}")
+    say(f"removed {len(chosen)} head{'' if len(chosen) == 1 else 's'}: {', '.join(map(str, chosen)) or 'none'}")
     say(f"left: {describe_counts(config.model)}")
     say(f"parameters: {count_parameters(bundle.model):,} before, {count_parameters(after.model):,} after")
     if pairs:
