@@ -68,7 +68,7 @@ def _draw_importance(axis: Any, report: ModelReport, kind: str, colours: Any) ->
     axis.imshow(np.ma.masked_invalid(grid), cmap=colours.cmap, norm=colours.norm, aspect="auto")
     for each in report.of_kind(kind):
         roles = each.roles()
-        text = f"{each.importance:+.3f}" + (f"\n{_SHORT[roles[0][0]]}" if roles else "")
+        text = f"{round(each.importance, 3) + 0.0:+.3f}" + (f"\n{_SHORT[roles[0][0]]}" if roles else "")
         # Dark cells want light letters; cividis gets lighter with the value.
         light = colours.norm(each.importance) < 0.5
         axis.text(
