@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from translator.config import ModelSettings
+from translator.config import KINDS, ModelSettings
 from translator.model import Transformer
 
 # Marian wants a pad id: the unknown piece, which byte fallback keeps out of text. Masks come from lengths.
@@ -53,9 +53,9 @@ def _problem(settings: ModelSettings) -> str | None:
         "model.norm": (settings.norm, "post"),
         "model.positions": (settings.positions, "sinusoidal"),
         "model.tie_embeddings": (settings.tie_embeddings, "all"),
-        "model.head_dim": (settings.head_dim or settings.d_model // settings.num_heads,
-                           settings.d_model // settings.num_heads),
-    }  # fmt: skip
+        "model.head_dim": (settings.width_of_head, settings.d_model // settings.num_heads),
+        **{f"model.{kind}_heads": (set(settings.heads(kind)), {settings.num_heads}) for kind in KINDS},
+    }
     wrong = [f"{name} is {found}, expected {wanted}" for name, (found, wanted) in demands.items() if found != wanted]
     return "; ".join(wrong) or None
 
