@@ -15,6 +15,7 @@ from translator.attention import pack
 from translator.config import KINDS, Head
 from translator.decoding.alignment_head import alignment_head
 from translator.decoding.lines import content_of
+from translator.decoding.settings import replace_stated, settings_from
 from translator.errors import ConfigError, DataError
 from translator.inspection.capture import teacher_forced_weights
 from translator.text import choose_tag, with_tag
@@ -80,7 +81,9 @@ def inspect_sentence(
     _check_blank("source", source)
     _check_length(bundle, "source", source_ids)
     if target is None:
-        (line,) = translator.translate_in_detail([source], to=to, **settings)
+        # With its pieces, but without an alignment, for which a head might have to be learned from this one sentence.
+        replaced = replace_stated(translator.settings, settings_from(settings))
+        (line,) = translator.translate_blocks([[source]], replaced, to=to, with_scores=True)
         if not line.translations:
             raise DataError(f"source: {source!r} has no translation that the settings allow; give one with --target")
         target = line.text
