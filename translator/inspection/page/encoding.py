@@ -29,7 +29,7 @@ def encode_maps(maps: AttentionMaps) -> dict[str, Any]:
     """
     heads = list(maps.heads())
     blocks = [quantise(_finite(maps, head)).tobytes() for head in heads]
-    tagged = maps.source and not maps.source[0].startswith(_WORD) and _TAG.fullmatch(maps.source[0])
+    tagged = maps.source and _TAG.fullmatch(maps.source[0])
     marks = {
         "source": {0, len(maps.source) - 1} if tagged else {len(maps.source) - 1},
         "target": {0},

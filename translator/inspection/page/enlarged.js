@@ -7,11 +7,12 @@ const map = byId("map");
 function enlarge(head) {
   enlarged.head = head;
   enlarged.row = enlarged.column = 0;
-  drawEnlarged();
+  // Open first: what is hidden has no size.
   if (!dialog.open) {
     dialog.showModal();
     map.focus();
   }
+  drawEnlarged();
   dialog.querySelector(".scroller").scrollTo(0, 0);
   showCell(0, largestColumn(0));
 }
