@@ -230,6 +230,33 @@ def test_a_telephone_scrolls_only_what_is_wide(browser: Browser, open_page: Open
         browser.control("Emulation.clearDeviceMetricsOverride")
 
 
+def test_a_tap_reads_a_cell_and_a_word(browser: Browser, open_page: Opener) -> None:
+    def tap(selector: str, x: int, y: int) -> None:
+        corner = "const box = document.querySelector(arguments[0]).getBoundingClientRect(); return [box.x, box.y]"
+        left, top = browser.run(corner, selector)
+        browser.control("Input.dispatchTouchEvent", type="touchStart", touchPoints=[{"x": left + x, "y": top + y}])
+        browser.control("Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])
+
+    try:
+        browser.control("Emulation.setDeviceMetricsOverride", width=360, height=740, deviceScaleFactor=2, mobile=True)
+        browser.control("Emulation.setTouchEmulationEnabled", enabled=True)
+        open_page()
+        browser.click("[data-head='cross.1.2']")
+        size = browser.run("return document.getElementById('map').clientWidth") // 6
+        tap("#map", size + size // 2, 2 * size + size // 2)
+        at = browser.wait("document.getElementById('readout').dataset.row === '2' && {...readout.dataset}")
+        assert (at["row"], at["column"]) == ("2", "1")
+        browser.leave()
+        browser.click("#lines-tab")
+        browser.run("document.querySelector('#looking').scrollIntoView()")
+        tap("#looking [data-index='3']", 8, 8)
+        browser.wait("document.activeElement.dataset.index === '3'")
+        assert browser.run("return {...document.getElementById('looks').dataset}") == {"side": "looking", "index": "3"}
+    finally:
+        browser.control("Emulation.setTouchEmulationEnabled", enabled=False)
+        browser.control("Emulation.clearDeviceMetricsOverride")
+
+
 def test_no_text_is_too_small_to_read(browser: Browser, open_page: Opener) -> None:
     open_page(alignment_head=Head("cross", 1, 1))
     browser.click("[data-head='cross.1.1']")

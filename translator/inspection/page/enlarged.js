@@ -145,11 +145,14 @@ function startEnlarged() {
   map.addEventListener("keydown", (event) => {
     if (!(event.altKey || event.ctrlKey || event.metaKey)) moveOverMap(event);
   });
-  map.addEventListener("pointermove", (event) => {
+  const showCellAt = (event) => {
     const row = Math.floor(event.offsetY / enlarged.size);
     const column = Math.floor(event.offsetX / enlarged.size);
     if (row >= 0 && column >= 0 && row < enlarged.rows && column < enlarged.columns) showCell(row, column);
-  });
+  };
+  map.addEventListener("pointermove", showCellAt);
+  // A finger that taps does not move.
+  map.addEventListener("click", showCellAt);
   dialog.addEventListener("keydown", (event) => {
     if (event.altKey || event.ctrlKey || event.metaKey) return;
     const step = { n: 1, p: -1, ArrowRight: 1, ArrowLeft: -1 }[event.key];
