@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from translator.attention import MultiHeadAttention, pack
@@ -22,6 +23,7 @@ MODULES = [
     *(f"translator.attention.{name}" for name in ("module", "kernels", "layout", "padded", "cache")),
     "translator.model.embedding",
     "translator.model.layers",
+    "translator.inspection.maps",
 ]
 FORMULA_WORDS = {*"QKVWOxTSHD", "d_model", "softmax", "sqrt", "Concat", "head_1", "head_H"}
 
@@ -104,6 +106,33 @@ def test_links_lead_to_files() -> None:
     links = re.findall(r"\]\(([^)#]+)\)", TEXT)
     assert len(links) > 4
     assert [link for link in links if not (ROOM / link).is_file()] == []
+
+
+# A name, and behind it in the same clause the file that it is in: `attend` ([kernels.py](kernels.py)).
+PLACES = re.findall(r"`([A-Za-z_]\w*)(?:\.\w+)?`[^`|;]*?\(\[[\w.]+\]\(([^)#]+)\)\)", TEXT)
+
+
+@pytest.mark.parametrize(("name", "link"), PLACES)
+def test_what_is_said_to_be_in_a_file_is_defined_there(name: str, link: str) -> None:
+    code = (ROOM / link).read_text("utf-8")
+    assert re.search(rf"^ *(?:class|def) {name}\b", code, re.MULTILINE), f"{name} is not defined in {link}"
+
+
+def test_every_link_to_a_file_of_code_is_checked_for_a_name() -> None:
+    """But for a whole file, of which the page names no part."""
+    linked = set(re.findall(r"\]\(([^)#]+\.py)\)", TEXT))
+    assert linked - {link for _, link in PLACES} == {"padded.py"}
+
+
+def test_example_with_a_trained_run(tiny_run: Path) -> None:
+    (code,) = re.findall(r"^```python\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
+    assert code.count('"RUN"') == 1
+    variables: dict[str, Any] = {}
+    exec(code.replace('"RUN"', repr(str(tiny_run))), variables)
+    rows, columns, weights = (variables[name] for name in ("rows", "columns", "weights"))
+    assert columns[-1] == rows[-1] == "</s>"
+    assert weights.shape == (len(rows), len(columns))
+    assert np.allclose(weights.sum(-1), 1.0)
 
 
 def commands_on_the_page() -> Iterator[Any]:
