@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -79,6 +80,22 @@ def call_program(
         return int(caught.value.code or 0), captured.out, captured.err
 
     return call
+
+
+@pytest.fixture
+def figures(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The figures of matplotlib that are saved."""
+    from matplotlib.figure import Figure
+
+    saved: list[Any] = []
+    save = Figure.savefig
+
+    def remember(self: Figure, *arguments: Any, **keywords: Any) -> None:
+        saved.append(self)
+        save(self, *arguments, **keywords)
+
+    monkeypatch.setattr(Figure, "savefig", remember)
+    return saved
 
 
 @pytest.fixture(scope="session")

@@ -21,20 +21,6 @@ from translator.inspection.pictures import draw_attention
 UNEVEN = ((3, 1, 2), (1, 4, 2))
 
 
-@pytest.fixture
-def figures(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
-    """The figures that are saved."""
-    saved: list[Figure] = []
-    save = Figure.savefig
-
-    def remember(self: Figure, *arguments: Any, **keywords: Any) -> None:
-        saved.append(self)
-        save(self, *arguments, **keywords)
-
-    monkeypatch.setattr(Figure, "savefig", remember)
-    return saved
-
-
 def drawn(figure: Figure) -> dict[str, Any]:
     """The maps of a figure, by their titles."""
     return {axes.get_title(loc="left") or axes.get_title(): axes for axes in figure.axes if axes.images}

@@ -3,7 +3,6 @@
 import json
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 from matplotlib.figure import Figure
@@ -29,20 +28,6 @@ def write_run(run: Path, steps: int = 4, validations: bool = True, signature: st
             log.write("valid", step=step, loss=6.0 / step, nll=5.0 / step, scores=scores)
     log.write("valid_average", loss=1.0, nll=1.0, scores=[])
     return run
-
-
-@pytest.fixture
-def figures(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
-    """The figures that are saved."""
-    saved: list[Figure] = []
-    save = Figure.savefig
-
-    def remember(self: Figure, *arguments: Any, **keywords: Any) -> None:
-        saved.append(self)
-        save(self, *arguments, **keywords)
-
-    monkeypatch.setattr(Figure, "savefig", remember)
-    return saved
 
 
 def curves(figure: Figure) -> dict[str, list[list[tuple[float, float]]]]:

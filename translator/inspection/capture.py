@@ -4,14 +4,15 @@ The modules know nothing of it: hooks stand before them only as long as somebody
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
-from translator.attention import Layout, Packed, Projected, attention_weights
+from translator.attention import Layout, Packed, Projected, attention_weights, pack
 from translator.config import KINDS
+from translator.decoding.alignment import Pair
 
 if TYPE_CHECKING:
     from translator.checkpoints import Bundle
@@ -41,6 +42,13 @@ def _recorder(found: list[Tensor]) -> Any:
         record(*arguments, **named)
 
     return hook
+
+
+def pack_pairs(bundle: "Bundle", pairs: Sequence[Pair]) -> tuple[Packed, Packed]:
+    """Pack pairs for a teacher-forced pass: sources with the end mark, targets with the start mark, on the device."""
+    bos, eos, device = bundle.tokenizers.target.bos_id, bundle.tokenizers.source.eos_id, bundle.machine.device
+    source = pack([[*source, eos] for source, _ in pairs]).to(device)
+    return source, pack([[bos, *target] for _, target in pairs]).to(device)
 
 
 @torch.inference_mode()

@@ -19,6 +19,7 @@ from translator.config import KINDS, Head
 from translator.decoding import token_batches
 from translator.decoding.alignment import Pair
 from translator.errors import ConfigError, DataError
+from translator.inspection.capture import pack_pairs
 
 if TYPE_CHECKING:
     from translator.checkpoints import Bundle
@@ -116,16 +117,14 @@ def batch_count(bundle: "Bundle", pairs: Sequence[Pair]) -> int:
 
 def _batches(bundle: "Bundle", pairs: Sequence[Pair]) -> list[tuple[Packed, Packed, Tensor]]:
     """Pack source, decoder input, and the tokens it predicts; pairs with a side that is blank or too long are none."""
-    tokenizers, device = bundle.tokenizers, bundle.machine.device
-    bos, eos = tokenizers.target.bos_id, tokenizers.source.eos_id
+    eos = bundle.tokenizers.source.eos_id
     longest = bundle.config.model.max_positions - 1
     usable = [pair for pair in pairs if min(map(len, pair)) and max(map(len, pair)) <= longest]
     batches = []
     for places in token_batches([max(map(len, pair)) + 1 for pair in usable], _BATCH_TOKENS):
         batch = [usable[place] for place in places]
-        source = pack([[*source, eos] for source, _ in batch]).to(device)
-        target = pack([[bos, *target] for _, target in batch]).to(device)
-        labels = pack([[*target, eos] for _, target in batch]).to(device).tokens
+        source, target = pack_pairs(bundle, batch)
+        labels = pack([[*own, eos] for _, own in batch]).to(bundle.machine.device).tokens
         batches.append((source, target, labels))
     return batches
 

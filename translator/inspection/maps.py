@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from translator.attention import pack
 from translator.config import KINDS, Head
 from translator.decoding.alignment_head import alignment_head
 from translator.decoding.lines import content_of
 from translator.decoding.settings import replace_stated, settings_from
 from translator.errors import ConfigError, DataError
-from translator.inspection.capture import teacher_forced_weights
+from translator.inspection.capture import pack_pairs, teacher_forced_weights
 from translator.text import choose_tag, with_tag
 
 if TYPE_CHECKING:
@@ -106,16 +105,15 @@ def _maps(
     target_ids: Sequence[int],
     head: Head | None,
 ) -> AttentionMaps:
-    tokenizers, device = bundle.tokenizers, bundle.machine.device
-    read = [*source_ids, tokenizers.source.eos_id]
-    target = [tokenizers.target.bos_id, *target_ids]
-    weights = teacher_forced_weights(bundle, pack([read]).to(device), pack([target]).to(device))
-    target_pieces = tokenizers.target.pieces([*target, tokenizers.source.eos_id])
+    tokenizers = bundle.tokenizers
+    source, target = pack_pairs(bundle, [(source_ids, target_ids)])
+    weights = teacher_forced_weights(bundle, source, target)
+    target_pieces = tokenizers.target.pieces([*target.tokens.tolist(), tokenizers.source.eos_id])
     return AttentionMaps(
         run=bundle.directory.resolve().name,
         source_text=texts[0],
         target_text=texts[1],
-        source=tuple(tokenizers.source.pieces(read)),
+        source=tuple(tokenizers.source.pieces(source.tokens.tolist())),
         target=tuple(target_pieces[:-1]),
         predicted=tuple(target_pieces[1:]),
         weights={kind: tuple(layer[0].cpu().numpy() for layer in layers) for kind, layers in weights.items()},

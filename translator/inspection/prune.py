@@ -110,8 +110,8 @@ def prune_run(run: str | Path, heads: Sequence[Head], output: str | Path, weight
     check_output(output)
     config = read_run_config(run)
     place = directory.weights(weights)
-    pruned = _pruned_config(config, heads, output, directory)
     kept, width = kept_heads(config.model, heads), config.model.width_of_head
+    pruned = _pruned_config(config, kept, output, directory)
     model = read_checkpoint(place, with_optimizer=False)
     steps = directory.steps()
     step = int(place.name.removeprefix("step-")) if place.parent == directory.checkpoints else max(steps, default=None)
@@ -177,8 +177,7 @@ def kept_heads(settings: ModelSettings, heads: Sequence[Head]) -> dict[tuple[str
     return {block: own for block, own in kept.items() if len(own) < counts[block]}
 
 
-def _pruned_config(config: Config, heads: Sequence[Head], output: Path, run: RunDirectory) -> Config:
-    kept = kept_heads(config.model, heads)
+def _pruned_config(config: Config, kept: dict[tuple[str, int], list[int]], output: Path, run: RunDirectory) -> Config:
     shape: dict[str, Any] = {"head_dim": config.model.width_of_head}
     for kind in KINDS:
         before = config.model.heads(kind)

@@ -16,7 +16,7 @@ from translator.decoding.alignment_head import alignment_scores
 from translator.decoding.formats import rounded
 from translator.evaluation import evaluate
 from translator.inspection.gold import GoldCounter, Links
-from translator.inspection.importance import Importance, batch_count, measure_importance, without_heads
+from translator.inspection.importance import Importance, batch_count, measure_importance, model_heads, without_heads
 from translator.inspection.pairs import Pairs
 from translator.inspection.statistics import FIGURES, KindStatistics, head_statistics
 from translator.runtime.console import progress
@@ -162,8 +162,7 @@ def inspect_heads(
 
 def measure_with_progress(bundle: "Bundle", pairs: Pairs) -> Importance:
     """Mask every head once; see `measure_importance`."""
-    heads = sum(module.num_heads for kind in KINDS for module in bundle.model.attentions(kind))
-    total = (1 + heads) * batch_count(bundle, pairs.ids)
+    total = (1 + len(model_heads(bundle.model))) * batch_count(bundle, pairs.ids)
     with progress(description="masking", unit="pass", total=total) as bar:
         return measure_importance(bundle, pairs.ids, on_progress=bar.update)
 

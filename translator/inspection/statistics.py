@@ -17,11 +17,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from translator.attention import Packed, pack
+from translator.attention import Packed
 from translator.config import KINDS
 from translator.decoding import token_batches
 from translator.decoding.alignment import Pair
-from translator.inspection.capture import Weights, teacher_forced_weights
+from translator.inspection.capture import Weights, pack_pairs, teacher_forced_weights
 
 if TYPE_CHECKING:
     from translator.checkpoints import Bundle
@@ -80,10 +80,8 @@ class Look:
 
 def looks(bundle: "Bundle", pairs: Sequence[Pair]) -> Iterator[Look]:
     """Pass pairs through the model once, in batches of like length, and yield the weights of each batch."""
-    bos, eos, device = bundle.tokenizers.target.bos_id, bundle.tokenizers.source.eos_id, bundle.machine.device
     for indices in token_batches([max(map(len, pair)) + 1 for pair in pairs], _BATCH_TOKENS):
-        source = pack([[*pairs[index][0], eos] for index in indices]).to(device)
-        target = pack([[bos, *pairs[index][1]] for index in indices]).to(device)
+        source, target = pack_pairs(bundle, [pairs[index] for index in indices])
         yield Look(indices, source, target, teacher_forced_weights(bundle, source, target))
 
 
