@@ -41,7 +41,7 @@ from translator.data.dataset import DatasetWriter, ParallelDataset
 from translator.model import Transformer, build_model, count_parameters
 from translator.runtime.device import choose_machine
 from translator.runtime.memory import keep_freed_memory
-from translator.runtime.random import seed_step
+from translator.runtime.seeding import seed_step
 from translator.text import load_tokenizers
 from translator.training.loss import smoothed_cross_entropy
 from translator.training.optimizer import make_optimizer

@@ -245,7 +245,7 @@ def make_task(options: argparse.Namespace, directory: Path) -> Task:
     """Convert the run's weights for the others, into `directory`."""
     from scripts.marian import marian_model
     from translator.checkpoints import load_bundle
-    from translator.export import export_ctranslate2
+    from translator.interop.ctranslate2 import export_ctranslate2
 
     bundle = load_bundle(options.run, weights=options.weights, device="cpu", threads=options.threads)
     if not bundle.tokenizers.joint:

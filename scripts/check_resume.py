@@ -16,8 +16,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from translator.decoding.output import note_path
 from translator.text import decode_lines, open_input
+from translator.translation.resumable_output import note_path
 
 
 def main() -> int:

@@ -27,13 +27,13 @@ from compare_recipes import measure, show
 
 from translator.config import Config, load_config, prepared_directory
 from translator.data import prepare
+from translator.distributed.world import World
 from translator.runtime.device import choose_machine
 from translator.runtime.memory import keep_freed_memory
-from translator.runtime.world import World
 from translator.text import decode_lines, open_input
-from translator.training.batches import Batches
-from translator.training.beginning import begin
+from translator.training.batch_loader import Batches
 from translator.training.progress import Progress
+from translator.training.state import begin
 
 SETTINGS = [
     "model.encoder_layers=2",

@@ -19,11 +19,11 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from translator.checkpoints import RunDirectory, read_checkpoint
 from translator.config import load_config
-from translator.decoding import Translator
 from translator.evaluation import evaluate
 from translator.model import count_parameters
 from translator.text import decode_lines, open_input
 from translator.training import train
+from translator.translation import Translator
 
 RECIPES = {
     "plain": "",

@@ -16,9 +16,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import torch
 
 from scripts.machine import machine_facts
-from translator.decoding import Translator
 from translator.model import count_parameters
 from translator.text import decode_lines, open_input
+from translator.translation import Translator
 
 
 def main() -> None:

@@ -37,8 +37,8 @@ from translator.checkpoints import Bundle, load_bundle
 from translator.config import Config, load_config, resolve_preset
 from translator.data import Gathered, load_prepared
 from translator.data.batches import BatchShape, Marks, make_batch, plan_epoch
-from translator.decoding import TransformerSteps
-from translator.decoding.graphs import GraphedSteps
+from translator.inference import TransformerStepModel
+from translator.inference.cuda_graphs import GraphedStepModel
 from translator.model import Transformer, build_model, count_parameters
 from translator.runtime.device import Machine, choose_machine
 from translator.training import train
@@ -145,16 +145,16 @@ class Check:
         return worst
 
     def steps(self) -> None:
-        """Steps of a random base model: logits in every precision, then the time of one step in that of the machine."""
+        """Decoding steps of a random base model: logits in every precision, then the time of one step."""
         on_gpu = self.device.type == "cuda"
         config = self._preset("base")
         vocabulary = 500 if self.quick else VOCABULARY
         model = build_model(config.model, vocabulary, vocabulary, seed=1).to(self.device).eval()
-        exact = TransformerSteps(model, machine=Machine(self.device, "fp32"))
+        exact = TransformerStepModel(model, machine=Machine(self.device, "fp32"))
         sources = random_sources(5 if self.quick else 50, vocabulary, 40)
         for precision in ("fp32", "bf16", "fp16") if on_gpu else ("fp32", "bf16"):
             machine = Machine(self.device, precision)
-            plain, replayed = TransformerSteps(model, machine=machine), GraphedSteps(model, machine=machine)
+            plain, replayed = TransformerStepModel(model, machine=machine), GraphedStepModel(model, machine=machine)
             # Shapes are recorded when they come back: the last time, all of them are replayed.
             for _ in range(1 if self.quick else 4):
                 errors = errors_in_lockstep([exact, plain, replayed], sources, vocabulary, 5, 40)
@@ -177,7 +177,7 @@ class Check:
         work = work_of_step(model, sentences, width, memory, first + count // 2, bytes_each)
         ceilings = [self.figures.get(name, math.inf) for name in ("copy_gb_per_second", "matmul_tflops")]
         least = max(work.bytes / (ceilings[0] * 1e9), work.flops / (ceilings[1] * 1e12))
-        for name, kind in (("plain", TransformerSteps), ("replayed", GraphedSteps)):
+        for name, kind in (("plain", TransformerStepModel), ("replayed", GraphedStepModel)):
             seconds = step_seconds(kind(model, machine=self.machine), sources, width, first, count, self.wait)
             figure = {"microseconds": 1e6 * seconds, "share_of_ceiling": least / seconds}
             self.figures[f"step_{name}_{sentences}x{width}"] = figure
@@ -259,8 +259,8 @@ class Check:
         """Plain against replayed steps, in the precision of the bundle."""
         precision = bundle.machine.precision
         for beam in (1, 5):
-            plain = time_search(TransformerSteps.of(bundle), sources, beam, self.wait)
-            replayed = time_search(GraphedSteps.of(bundle), sources, beam, self.wait)
+            plain = time_search(TransformerStepModel.of(bundle), sources, beam, self.wait)
+            replayed = time_search(GraphedStepModel.of(bundle), sources, beam, self.wait)
             others = sum(one != other for one, other in zip(plain.found, replayed.found, strict=True))
             # In half precision, the order of two hypotheses may hang on the rounding of a sum.
             allowed = len(sources) // (200 if precision == "fp32" else 10)

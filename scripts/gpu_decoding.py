@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from translator.config import DecodingSettings
-from translator.decoding import Steps, translate_ids
+from translator.decoding import StepModel, translate_ids
 from translator.model import Transformer, count_parameters
 
 BATCH_TOKENS = {"cuda": 20_000, "cpu": 4096}
@@ -24,7 +24,7 @@ def random_sources(count: int, vocabulary: int, longest: int) -> list[list[int]]
 
 
 def errors_in_lockstep(
-    steps: Sequence[Steps], sources: Sequence[Sequence[int]], vocabulary: int, width: int, length: int
+    steps: Sequence[StepModel], sources: Sequence[Sequence[int]], vocabulary: int, width: int, length: int
 ) -> list[float]:
     """Return how far the logits of the others are from those of the first, as means over one batch.
 
@@ -49,7 +49,7 @@ def errors_in_lockstep(
 
 
 def step_seconds(
-    steps: Steps, sources: Sequence[Sequence[int]], width: int, first: int, count: int, wait: Callable[[], None]
+    steps: StepModel, sources: Sequence[Sequence[int]], width: int, first: int, count: int, wait: Callable[[], None]
 ) -> float:
     """Median seconds of a step, over `count` of them from position `first` on; the search is left out.
 
@@ -101,7 +101,7 @@ class Speed(NamedTuple):
 
 
 def time_search(
-    steps: Steps, sources: Sequence[Sequence[int]], beam_size: int, wait: Callable[[], None], alone: int = 50
+    steps: StepModel, sources: Sequence[Sequence[int]], beam_size: int, wait: Callable[[], None], alone: int = 50
 ) -> Speed:
     """Translate all `sources` twice and time the second time; then the first of them one by one, also twice."""
     settings = DecodingSettings(beam_size=beam_size, batch_tokens=BATCH_TOKENS[steps.device.type])

@@ -128,7 +128,7 @@ class Ours:
     """This project's engines."""
 
     def __init__(self, task: Task, setting: Setting, engine: str, number_format: str) -> None:
-        from translator.decoding import Translator
+        from translator.translation import Translator
 
         self.translator = Translator.load(task.run, weights=task.weights, engine=engine, threads=task.threads)
         self.settings = {

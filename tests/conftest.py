@@ -1,17 +1,80 @@
-"""What tests of several rooms share: a run directory with a tiny, untrained model."""
+"""What tests of several rooms share: a run directory with a tiny, untrained model, and a step model made of numbers."""
 
 import io
 import os
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from torch import Tensor
 
 WORDS = "a dog cat man woman child runs sleeps reads in on the red blue big house garden street"
+
+
+BOS, EOS = 1, 2
+
+
+@dataclass
+class TableState:
+    """The source of every sentence and the pieces of every hypothesis."""
+
+    sources: list[tuple[int, ...]]
+    prefixes: list[list[tuple[int, ...]]]
+    width: int
+
+
+class TableStepModel:
+    """`StepModel` whose logits are any function of (source, prefix); counts its calls."""
+
+    bos_id, eos_id, max_length = BOS, EOS, None
+    device = torch.device("cpu")
+
+    def __init__(self, logits: Callable[[tuple[int, ...], tuple[int, ...]], Sequence[float]]) -> None:
+        self.logits = logits
+        self.calls = 0
+        self.capacity = 0
+
+    def start(self, sources: Sequence[Sequence[int]], width: int, capacity: int) -> TableState:
+        assert all(len(source) for source in sources)
+        self.capacity = capacity
+        self.calls = 0
+        return TableState([tuple(source) for source in sources], [[()] for _ in sources], width)
+
+    def step(self, tokens: Tensor, state: TableState) -> Tensor:
+        self.calls += 1
+        assert self.calls <= self.capacity
+        for row, hypotheses in zip(tokens.tolist(), state.prefixes, strict=True):
+            hypotheses[:] = [(*prefix, token) for prefix, token in zip(hypotheses, row, strict=True)]
+            assert all(prefix[0] == BOS for prefix in hypotheses)
+        return torch.tensor(
+            [
+                [self.logits(source, prefix[1:]) for prefix in hypotheses]
+                for source, hypotheses in zip(state.sources, state.prefixes, strict=True)
+            ]
+        )
+
+    def select(self, state: TableState, sentences: Tensor | None, parents: Tensor) -> TableState:
+        assert 1 <= parents.size(1) <= state.width
+        rows = list(range(len(state.sources))) if sentences is None else sentences.tolist()
+        return TableState(
+            [state.sources[row] for row in rows],
+            [
+                [state.prefixes[row][parent] for parent in line]
+                for row, line in zip(rows, parents.tolist(), strict=True)
+            ],
+            state.width,
+        )
+
+
+@pytest.fixture(scope="session")
+def table_steps() -> type[TableStepModel]:
+    return TableStepModel
 
 
 @pytest.fixture(scope="session")

@@ -9,13 +9,15 @@ PACKAGE = Path(__file__).parents[1] / "translator"
 
 LAYERS = [
     {"errors"},
-    {"config"},
     {"runtime"},
+    {"config", "distributed"},
     {"text", "attention"},
     {"data", "model"},
     {"checkpoints"},
-    {"export"},
+    {"inference"},
     {"decoding"},
+    {"interop"},
+    {"translation"},
     {"evaluation"},
     {"training", "inspection", "serving"},
     {"cli"},

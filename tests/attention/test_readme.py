@@ -20,7 +20,8 @@ PAGE = Path(__file__).parents[2] / "translator" / "attention" / "README.md"
 REPOSITORY, ROOM = PAGE.parents[2], PAGE.parent
 TEXT = PAGE.read_text("utf-8")
 MODULES = [
-    *(f"translator.attention.{name}" for name in ("module", "kernels", "layout", "padded", "cache")),
+    *(f"translator.attention.{name}" for name in ("module", "kernels", "layout", "padded")),
+    "translator.inference.cache",
     "translator.model.embedding",
     "translator.model.layers",
     "translator.inspection.maps",

@@ -17,7 +17,7 @@ from translator.checkpoints import (
     set_aside_damaged,
     write_checkpoint,
 )
-from translator.checkpoints.store import OPTIMIZER, STATE, WEIGHTS
+from translator.checkpoints.checkpoint import OPTIMIZER, STATE, WEIGHTS
 from translator.errors import CheckpointError
 
 

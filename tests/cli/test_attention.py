@@ -11,10 +11,10 @@ from matplotlib.image import imread
 
 from translator.checkpoints import load_bundle
 from translator.config import Head
-from translator.decoding import Translator
 from translator.inspection import AttentionMaps, inspect_sentence
 from translator.inspection.links import alignment_of
 from translator.inspection.terminal import terminal_map
+from translator.translation import Translator
 
 Call = Callable[..., tuple[int, str, str]]
 SENTENCE, TARGET = "a red dog sleeps.", "the house."

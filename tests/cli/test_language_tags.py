@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from translator.checkpoints import Bundle, load_bundle
-from translator.decoding import Translator
 from translator.errors import ConfigError
 from translator.evaluation import evaluate
+from translator.translation import Translator
 
 Command = Callable[..., subprocess.CompletedProcess[bytes]]
 Program = Callable[..., tuple[int, str, str]]

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from translator.runtime.metrics import MetricsLog
+from translator.training.metrics_log import MetricsLog
 
 
 def test_the_path_of_the_picture_is_printed(tmp_path: Path, call_program: Callable[..., tuple[int, str, str]]) -> None:

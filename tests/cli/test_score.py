@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from translator.checkpoints import load_bundle, read_checkpoint, write_checkpoint
-from translator.decoding.scored_lines import pair_lines, score_lines
 from translator.errors import DataError
+from translator.translation.score_lines import pair_lines, score_lines
 
 Program = Callable[..., tuple[int, str, str]]
 CPU = ("--set", "device=cpu")

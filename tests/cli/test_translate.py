@@ -125,7 +125,7 @@ def test_a_killed_translation_goes_on(tiny_run: Path, tmp_path: Path) -> None:
         options = ["--output", str(output), "--set", "beam_size=1", "--set", "device=cpu", "--set", "threads=1"]
         # Notes are taken at every block, so that a small file will do.
         program = (
-            "from translator.cli.app import main; import translator.decoding.output as output; "
+            "from translator.cli.app import main; import translator.translation.resumable_output as output; "
             "output._SYNC_SECONDS = 0.0; main()"
         )
         return [sys.executable, "-c", program, "translate", str(tiny_run), str(source), *options]

@@ -15,7 +15,7 @@ from translator.errors import DataError, TokenizerError
 from translator.text import Tokenizer, train_tokenizers
 
 Pairs = list[tuple[str, str]]
-MODULE = sys.modules["translator.data.preparation"]
+MODULE = sys.modules["translator.data.build"]
 
 MakePairs = Callable[[int, int], Pairs]
 Write = Callable[[str, Pairs], str]

@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from translator.decoding import Translator, replace_stated
-from translator.decoding.blocks import blocks_of
-from translator.decoding.settings import settings_from
-from translator.decoding.translation import TranslatedLine
+from translator.config import replace_stated
+from translator.config.overrides import settings_from
+from translator.text.input_lines import blocks_of
+from translator.translation import Translator
+from translator.translation.result import TranslatedLine
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "greedy": {"beam_size": 1},

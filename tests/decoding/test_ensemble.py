@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from translator.checkpoints import load_bundle
 from translator.config import DecodingSettings
 from translator.decoding import NativeEngine, Request
-from translator.decoding.ensemble import EnsembleSteps, join_steps
+from translator.decoding.ensemble import EnsembleStepModel, join_step_models
 from translator.errors import ConfigError
 from translator.model import build_model
 from translator.text import Tokenizer, TokenizerPair
@@ -37,7 +37,7 @@ def averaged(tables: Sequence[Table]) -> Table:
 @settings(max_examples=20, deadline=None)
 def test_members_are_averaged(table_steps: Any, random_table: Any, seed: int, members: int, beam_size: int) -> None:
     tables = [random_table(7, seed=seed + 100 * member) for member in range(members)]
-    ensemble, one = EnsembleSteps([table_steps(table) for table in tables]), table_steps(averaged(tables))
+    ensemble, one = EnsembleStepModel([table_steps(table) for table in tables]), table_steps(averaged(tables))
     decoding = DecodingSettings(beam_size=beam_size, n_best=beam_size, max_length_factor=0, max_length_extra=3)
     found, expected = (NativeEngine(steps).search(REQUESTS, decoding) for steps in (ensemble, one))
     assert [[each.tokens for each in row] for row in found] == [[each.tokens for each in row] for row in expected]
@@ -48,23 +48,23 @@ def test_members_are_averaged(table_steps: Any, random_table: Any, seed: int, me
 def test_the_mean_is_of_probabilities(table_steps: Any) -> None:
     """Of 0.9, 0.1 and 0.2, 0.8 the mean is 0.55, 0.45; a product would prefer the second."""
     tables = [[-99.0, -99.0, -99.0, math.log(p), math.log(1 - p)] for p in (0.9, 0.2)]
-    ensemble = EnsembleSteps([table_steps(lambda *_, row=row: row) for row in tables])
+    ensemble = EnsembleStepModel([table_steps(lambda *_, row=row: row) for row in tables])
     logits = ensemble.step(torch.tensor([[1]]), ensemble.start([[3]], 1, 1))
     assert logits.exp()[0, 0].tolist() == pytest.approx([0, 0, 0, 0.55, 0.45], abs=1e-6)
 
 
 def test_what_all_find_improbable_stays_possible(table_steps: Any) -> None:
     """exp(-120) is 0 in fp32, its logarithm no number that a search could go on with."""
-    ensemble = EnsembleSteps([table_steps(lambda *_: [0.0, 0.0, 0.0, -120.0]) for _ in range(2)])
+    ensemble = EnsembleStepModel([table_steps(lambda *_: [0.0, 0.0, 0.0, -120.0]) for _ in range(2)])
     logits = ensemble.step(torch.tensor([[1]]), ensemble.start([[3]], 1, 1))
     assert logits[0, 0, 3].item() == pytest.approx(-120 - math.log(3), abs=1e-4)
 
 
 def test_the_shortest_member_limits_all(table_steps: Any, random_table: Any) -> None:
     steps = [table_steps(random_table(7, seed=member, end_bias=-50.0)) for member in range(3)]
-    assert EnsembleSteps(steps).max_length is None
+    assert EnsembleStepModel(steps).max_length is None
     steps[1].max_length, steps[2].max_length = 5, 3
-    ensemble = EnsembleSteps(steps)
+    ensemble = EnsembleStepModel(steps)
     assert ensemble.max_length == 3
     found = NativeEngine(ensemble).search([Request((3, 4))], DecodingSettings(beam_size=2))
     assert len(found[0][0].tokens) == 3
@@ -83,12 +83,12 @@ def bundles(tiny_run: Path) -> list[Any]:
 
 @pytest.mark.parametrize("beam_size", [1, 3])
 def test_runs_of_different_shape_translate_together(bundles: list[Any], beam_size: int) -> None:
-    ensemble = join_steps(bundles)
+    ensemble = join_step_models(bundles)
     assert ensemble.max_length == 39
     decoding = DecodingSettings(beam_size=beam_size, max_length_extra=4)
     requests = [Request((5, 6, 7, 8)), Request((9,)), Request((30, 31, 5, 6, 7, 7))]
     together = NativeEngine(ensemble).search(requests, decoding)
-    alone = [NativeEngine(join_steps([bundle])).search(requests, decoding) for bundle in bundles]
+    alone = [NativeEngine(join_step_models([bundle])).search(requests, decoding) for bundle in bundles]
     native = NativeEngine(ensemble.members[0]).search(requests, decoding)
     tokens = [[row[0].tokens for row in found] for found in (together, *alone, native)]
     assert tokens[1] == tokens[3] != tokens[2]
@@ -104,7 +104,7 @@ def test_a_run_that_does_not_go_with_the_first_is_named(bundles: list[Any], tmp_
     foreign = dataclasses.replace(other, directory=Path("foreign"), tokenizers=tokenizers, config=tagged)
     half = dataclasses.replace(other, machine=dataclasses.replace(other.machine, precision="bf16"))
     with pytest.raises(ConfigError) as caught:
-        join_steps([first, half, bundles[1], foreign])
+        join_step_models([first, half, bundles[1], foreign])
     assert len(caught.value.problems) == 2
     assert f"other differs from {first.directory} in the device or precision (" in caught.value.problems[0]
     assert f"foreign differs from {first.directory} in the target vocabulary and data.language_tags;" in str(

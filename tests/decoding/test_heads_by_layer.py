@@ -10,14 +10,14 @@ import torch
 from translator.checkpoints import Bundle, Checkpoint, load_bundle, model_tensors, write_checkpoint
 from translator.config import Head, parse_head, read_run_config, write_config
 from translator.decoding import NativeEngine, Request
-from translator.decoding.alignment import AlignmentHead, attention_aligner, most_looked_at
-from translator.decoding.alignment_head import alignment_head, alignment_scores, learn_alignment_head
-from translator.decoding.graphs import GraphedSteps
-from translator.decoding.steps import TransformerSteps
 from translator.errors import ConfigError
+from translator.inference.cuda_graphs import GraphedStepModel
+from translator.inference.steps import TransformerStepModel
 from translator.inspection.importance import without_heads
 from translator.inspection.prune import prune_run
 from translator.model import build_model
+from translator.translation.alignment_head import alignment_head, alignment_scores, learn_alignment_head
+from translator.translation.word_alignment import AlignmentHead, attention_aligner, most_looked_at
 
 SOURCES = [tuple(5 + (7 * row + 3 * place) % 200 for place in range(1 + row % 9)) for row in range(30)]
 PAIRS = list(zip(SOURCES, reversed(SOURCES), strict=True))
@@ -63,9 +63,9 @@ def pruned(runs: tuple[Path, Path]) -> Bundle:
 
 
 @pytest.mark.parametrize("beam_size", [1, 4])
-@pytest.mark.parametrize("steps", [TransformerSteps, GraphedSteps])
+@pytest.mark.parametrize("steps", [TransformerStepModel, GraphedStepModel])
 def test_translations_are_those_of_masked_heads(
-    masked: Bundle, pruned: Bundle, steps: type[TransformerSteps], beam_size: int
+    masked: Bundle, pruned: Bundle, steps: type[TransformerStepModel], beam_size: int
 ) -> None:
     assert [pruned.config.model.heads(kind) for kind in ("decoder", "cross")] == [[3, 1, 3], [2, 3, 2]]
     settings = pruned.config.decoding.model_copy(update={"beam_size": beam_size})

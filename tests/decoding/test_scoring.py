@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from translator.attention import pack
 from translator.checkpoints import load_bundle
 from translator.config import DecodingSettings
-from translator.decoding import NativeEngine, Request, TransformerSteps, scoring
-from translator.decoding.ensemble import EnsembleSteps
+from translator.decoding import NativeEngine, Request, scoring
+from translator.decoding.ensemble import EnsembleStepModel
 from translator.decoding.scoring import ScoredTarget, score_pairs
+from translator.inference import TransformerStepModel
 from translator.model import build_model
 
 PAIRS: list[tuple[list[int], list[int]]] = [
@@ -29,7 +30,7 @@ PAIRS: list[tuple[list[int], list[int]]] = [
 
 
 @pytest.fixture(scope="module")
-def models(tiny_run: Path) -> list[TransformerSteps]:
+def models(tiny_run: Path) -> list[TransformerStepModel]:
     """The tiny run, and one of another shape with the same vocabulary."""
     first = load_bundle(tiny_run, device="cpu")
     settings = first.config.model.model_copy(update={"d_model": 24, "norm": "pre", "max_positions": 40})
@@ -37,10 +38,10 @@ def models(tiny_run: Path) -> list[TransformerSteps]:
     config = first.config.model_copy(update={"model": settings})
     model = build_model(settings, pieces, pieces, seed=5).eval()
     other = dataclasses.replace(first, config=config, model=model)
-    return [TransformerSteps.of(bundle) for bundle in (first, other)]
+    return [TransformerStepModel.of(bundle) for bundle in (first, other)]
 
 
-def score_alone(models: list[TransformerSteps], source: list[int], target: list[int]) -> ScoredTarget:
+def score_alone(models: list[TransformerStepModel], source: list[int], target: list[int]) -> ScoredTarget:
     """One sentence, with PyTorch's own softmax in double precision and the mean of plain probabilities."""
     probabilities = []
     with torch.inference_mode():
@@ -62,7 +63,7 @@ def assert_close(found: ScoredTarget | None, expected: ScoredTarget) -> None:
 @pytest.mark.parametrize("members", [[0], [1], [0, 1]])
 @pytest.mark.parametrize("batch_tokens", [1, 16, 4096])
 def test_scores_are_those_of_each_pair_alone(
-    models: list[TransformerSteps], members: list[int], batch_tokens: int, monkeypatch: pytest.MonkeyPatch
+    models: list[TransformerStepModel], members: list[int], batch_tokens: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Chunks of four tokens, so that borders fall inside sentences.
     monkeypatch.setattr(scoring, "_CHUNK_LOGITS", 4 * len(models[0].model.output_weight) + 3)
@@ -75,7 +76,7 @@ def test_scores_are_those_of_each_pair_alone(
 
 @given(st.data())
 @settings(max_examples=15, deadline=None)
-def test_a_pair_is_scored_alike_in_any_batch(models: list[TransformerSteps], data: st.DataObject) -> None:
+def test_a_pair_is_scored_alike_in_any_batch(models: list[TransformerStepModel], data: st.DataObject) -> None:
     sides = st.lists(st.integers(3, 300), min_size=1, max_size=9)
     pairs = data.draw(st.lists(st.tuples(sides, sides), min_size=1, max_size=6))
     batch_tokens = data.draw(st.integers(1, 60))
@@ -88,9 +89,9 @@ def test_a_pair_is_scored_alike_in_any_batch(models: list[TransformerSteps], dat
 
 @pytest.mark.parametrize("beam_size", [1, 4])
 @pytest.mark.parametrize("members", [[0], [0, 1]])
-def test_scores_are_those_of_the_search(models: list[TransformerSteps], members: list[int], beam_size: int) -> None:
+def test_scores_are_those_of_the_search(models: list[TransformerStepModel], members: list[int], beam_size: int) -> None:
     chosen = [models[member] for member in members]
-    steps: Any = EnsembleSteps(chosen) if len(chosen) > 1 else chosen[0]
+    steps: Any = EnsembleStepModel(chosen) if len(chosen) > 1 else chosen[0]
     decoding = DecodingSettings(beam_size=beam_size, n_best=beam_size, max_length_extra=6)
     found = NativeEngine(steps).search([Request(tuple(source)) for source, _ in PAIRS], decoding)
     answers = [(source, hypothesis) for (source, _), row in zip(PAIRS, found, strict=True) for hypothesis in row]
@@ -101,7 +102,7 @@ def test_scores_are_those_of_the_search(models: list[TransformerSteps], members:
         assert result.log_probability == pytest.approx(hypothesis.log_probability, abs=1e-5)
 
 
-def test_what_cannot_be_scored_is_none_and_the_others_are_not(models: list[TransformerSteps]) -> None:
+def test_what_cannot_be_scored_is_none_and_the_others_are_not(models: list[TransformerStepModel]) -> None:
     long = [5] * 40
     pairs = [(long, [6]), ([6], [7]), ([6], long), ([], [6]), (long[1:], long[1:])]
     found = score_pairs(models, *zip(*pairs, strict=True))
@@ -110,7 +111,7 @@ def test_what_cannot_be_scored_is_none_and_the_others_are_not(models: list[Trans
     assert None not in score_pairs(models[:1], *zip(*pairs[:3], strict=True))
 
 
-def test_nothing_to_score(models: list[TransformerSteps]) -> None:
+def test_nothing_to_score(models: list[TransformerStepModel]) -> None:
     assert score_pairs(models, [], []) == []
     with pytest.raises(ValueError, match="shorter"):
         score_pairs(models, [[5], [6]], [[5]])

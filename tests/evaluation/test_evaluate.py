@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from translator.decoding import Translator
 from translator.errors import EvaluationError
 from translator.evaluation import evaluate, score
+from translator.translation import Translator
 
 SOURCES = ["A dog runs .", "the man reads in the house .", ""]
 

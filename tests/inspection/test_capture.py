@@ -17,12 +17,12 @@ from translator.attention import MultiHeadAttention, Packed, Projected, pack
 from translator.checkpoints import Bundle, load_bundle
 from translator.config import KINDS, TrainingSettings
 from translator.data.batches import Batch
-from translator.decoding import Translator
 from translator.inspection.capture import Weights, recorded_weights, teacher_forced_weights
 from translator.model import Transformer, build_model
 from translator.runtime.device import choose_machine
 from translator.training.optimizer import make_optimizer
 from translator.training.update import Updater
+from translator.translation import Translator
 
 # Sentences of different lengths, one with nothing but its mark.
 SOURCES = [[5, 6, 7, 8, 9, 10, 2], [11, 2], [12, 13, 14, 2], [2]]
@@ -222,7 +222,7 @@ def test_neither_training_nor_translating_computes_weights(loaded: Bundle) -> No
 
 def test_training_and_translating_do_not_import_this_room() -> None:
     program = (
-        "import sys\nfrom translator.cli.app import main\nimport translator.training.run, translator.decoding\n"
+        "import sys\nfrom translator.cli.app import main\nimport translator.training.train, translator.decoding\n"
         "sys.argv = ['translator', '--help']\n"
         "try: main()\nexcept SystemExit as end: assert not end.code\n"
         "assert 'translator.training.trainer' in sys.modules\n"

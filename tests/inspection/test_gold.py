@@ -8,11 +8,11 @@ import torch
 from translator.attention import pack
 from translator.checkpoints import Bundle, load_bundle
 from translator.config import Head
-from translator.decoding.alignment import word_numbers
 from translator.errors import DataError
 from translator.inspection.gold import GoldCounter, read_links
 from translator.inspection.pairs import Pairs, read_pairs
 from translator.inspection.statistics import Look, head_statistics
+from translator.translation.word_alignment import word_numbers
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,8 @@ from translator.attention import pack
 from translator.checkpoints import Bundle, load_bundle, model_tensors
 from translator.config import Head
 from translator.decoding.scoring import score_pairs
-from translator.decoding.steps import TransformerSteps
 from translator.errors import ConfigError, DataError
+from translator.inference.steps import TransformerStepModel
 from translator.inspection.importance import loss_of, measure_importance, model_heads, without_heads
 from translator.inspection.pairs import encode_pairs
 
@@ -25,7 +25,7 @@ def bundle(tiny_run: Path) -> Bundle:
 
 def test_the_loss_is_that_of_scoring(bundle: Bundle) -> None:
     pairs = encode_pairs(bundle, SOURCES[:3], TARGETS[:3])
-    scored = score_pairs([TransformerSteps.of(bundle)], *zip(*pairs, strict=True))
+    scored = score_pairs([TransformerStepModel.of(bundle)], *zip(*pairs, strict=True))
     targets = [each for each in scored if each is not None]
     tokens = sum(len(each.log_probabilities) for each in targets)
     assert loss_of(bundle, pairs) == pytest.approx(-sum(each.log_probability for each in targets) / tokens, abs=1e-6)

@@ -11,11 +11,11 @@ import torch
 from tests.inspection.made_up import made_up_maps
 from translator.checkpoints import Bundle, load_bundle
 from translator.config import Head
-from translator.decoding import Translator
-from translator.decoding.alignment import AlignmentHead, attention_aligner, pharaoh, word_links
 from translator.errors import ConfigError
 from translator.inspection import inspect_sentence
 from translator.inspection.links import alignment_of
+from translator.translation import Translator
+from translator.translation.word_alignment import AlignmentHead, attention_aligner, pharaoh, word_links
 
 TAG = 7
 SOURCES = [

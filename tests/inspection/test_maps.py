@@ -8,10 +8,10 @@ import pytest
 from translator.attention import pack
 from translator.checkpoints import Bundle, load_bundle
 from translator.config import KINDS, Head
-from translator.decoding import Translator
 from translator.errors import ConfigError, DataError
 from translator.inspection import AttentionMaps, inspect_sentence
 from translator.inspection.capture import teacher_forced_weights
+from translator.translation import Translator
 
 TAG = 7
 

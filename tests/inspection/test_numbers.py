@@ -10,10 +10,10 @@ import pytest
 
 from tests.inspection.made_up import HOSTILE, made_up_maps
 from translator.config import KINDS, Head
-from translator.decoding import Translator
 from translator.errors import DataError, TranslatorError
 from translator.inspection import AttentionMaps, inspect_sentence, numbers
 from translator.inspection.numbers import write_numbers
+from translator.translation import Translator
 
 TEXTS = ("run", "source_text", "target_text")
 PIECES = ("source", "target", "predicted")

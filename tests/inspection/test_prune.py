@@ -14,13 +14,13 @@ from translator.attention import pack
 from translator.checkpoints import Bundle, Checkpoint, RunDirectory, load_bundle, model_tensors, read_checkpoint
 from translator.checkpoints import write_checkpoint as write
 from translator.config import KINDS, Head, ModelSettings, parse_head, read_run_config, write_config
-from translator.decoding.alignment_head import read_alignment_head
 from translator.errors import CheckpointError, ConfigError
 from translator.inspection import prune as module
 from translator.inspection.importance import Importance, loss_of, measure_importance, model_heads, without_heads
 from translator.inspection.pairs import encode_pairs
 from translator.inspection.prune import choose_heads, kept_heads, prune_run
 from translator.model import build_model
+from translator.translation.alignment_head import read_alignment_head
 
 SOURCES = ["a dog sleeps.", "the red house", "a cat, a man.", "on the big street"]
 TARGETS = ["the dog reads.", "on", "a man runs, a cat.", "the street"]

@@ -8,8 +8,6 @@ import numpy as np
 import pytest
 
 from translator.config import KINDS, Head
-from translator.decoding import Translator
-from translator.decoding.alignment_head import alignment_scores
 from translator.evaluation import Evaluation, Score
 from translator.inspection import report as module
 from translator.inspection.gold import GoldCounter, read_links
@@ -18,6 +16,8 @@ from translator.inspection.pairs import Pairs, read_pairs
 from translator.inspection.report import HeadReport, ModelReport, inspect_heads
 from translator.inspection.statistics import FIGURES, head_statistics
 from translator.inspection.table import head_table
+from translator.translation import Translator
+from translator.translation.alignment_head import alignment_scores
 
 NOTHING = dict.fromkeys(FIGURES, 0.1)
 

@@ -9,7 +9,8 @@ from torch import Tensor
 from translator.attention import pack
 from translator.config import KINDS, ModelSettings
 from translator.errors import ConfigError
-from translator.model import InferenceModel, Transformer, build_model
+from translator.inference import InferenceModel
+from translator.model import Transformer, build_model
 
 SOURCES, TARGETS = [[5, 6, 7, 1], [8, 1], [9, 10, 11, 12, 13, 1]], [[0, 5, 6], [0, 7, 8, 9], [0, 3]]
 # The first and the last decoder layer share a cache, which is the larger one here and the smaller one there.

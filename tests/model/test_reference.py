@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from translator.attention import MultiHeadAttention, pack
 from translator.config import ModelSettings, load_config, resolve_preset
-from translator.model import InferenceModel, Transformer, build_model, count_parameters
+from translator.inference import InferenceModel
+from translator.model import Transformer, build_model, count_parameters
 
 WIDTH, HEADS, INNER, LAYERS = 16, 4, 24, 2
 SOURCES = [[5, 6, 7, 2], [8, 2], [9, 10, 11, 12, 13, 2]]
@@ -124,7 +125,7 @@ def test_step_by_step_equals_teacher_forced(norm: str, positions: str) -> None:
 
 @pytest.mark.parametrize("tokens", [1, 5, 9, 100])
 def test_memory_is_the_same_in_parts(monkeypatch: pytest.MonkeyPatch, tokens: int) -> None:
-    monkeypatch.setattr("translator.model.inference._PART_TOKENS", tokens)
+    monkeypatch.setattr("translator.inference.model._PART_TOKENS", tokens)
     model = build_model(settings(), 40, 40, seed=4).eval()
     source = pack([*SOURCES, *SOURCES[::-1]])
     with torch.inference_mode():

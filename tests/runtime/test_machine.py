@@ -3,13 +3,13 @@
 import pytest
 import torch
 
+from translator.attention.dropout import Dropout, dropout_scale
 from translator.errors import DeviceError
-from translator.model.dropout import Dropout
 from translator.runtime import device as module
 from translator.runtime.device import choose_machine
-from translator.runtime.diagnosis import diagnose
+from translator.runtime.doctor import diagnose
 from translator.runtime.memory import give_back_freed_memory, keep_freed_memory
-from translator.runtime.random import dropout_scale, seed_step
+from translator.runtime.seeding import seed_step
 
 
 @pytest.mark.parametrize("probability", [0.1, 0.3, 0.5, 0.9])

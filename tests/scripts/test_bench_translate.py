@@ -30,7 +30,8 @@ def load(name: str) -> ModuleType:
 @needs_libraries
 def test_hugging_face_has_our_weights_and_our_greedy_search(scripts: None, tiny_run: Path, tmp_path: Path) -> None:
     from translator.checkpoints import load_bundle
-    from translator.decoding import TransformerSteps, greedy_search
+    from translator.decoding import greedy_search
+    from translator.inference import TransformerStepModel
 
     bundle = load_bundle(tiny_run, device="cpu")
     target = bundle.tokenizers.target
@@ -43,7 +44,7 @@ def test_hugging_face_has_our_weights_and_our_greedy_search(scripts: None, tiny_
     sources = bundle.tokenizers.source.encode(lines)
     limits = [task.longest([source]) for source in sources]
     assert len(set(limits)) == 3
-    ours = greedy_search(TransformerSteps.of(bundle), sources, limits)
+    ours = greedy_search(TransformerStepModel.of(bundle), sources, limits)
     # Their limit is that of the longest sentence of the batch.
     theirs = [ids[:limit] for ids, limit in zip(system.generate(sources, 1), limits, strict=True)]
     assert theirs == [list(hypothesis.tokens) for hypothesis in ours if hypothesis is not None]

@@ -53,8 +53,8 @@ def test_steps_that_compute_something_else_fail(monkeypatch: pytest.MonkeyPatch)
     script = load_script("gpu_check")
     check = script.Check(script.parse_options(QUICK))
     monkeypatch.setattr(script.Check, "_time_steps", lambda *arguments: None)
-    step = script.GraphedSteps.step
-    monkeypatch.setattr(script.GraphedSteps, "step", lambda *arguments: step(*arguments) + 0.1)
+    step = script.GraphedStepModel.step
+    monkeypatch.setattr(script.GraphedStepModel, "step", lambda *arguments: step(*arguments) + 0.1)
     check.steps()
     assert check.failures == 2
 

@@ -11,7 +11,7 @@ from pyarrow import parquet
 
 from translator.errors import DataError
 from translator.text import open_corpus
-from translator.text.alignment import first_shifted_line
+from translator.text.line_shift import first_shifted_line
 
 PAIRS = [("a dog", "ein Hund"), ("", "leer"), ('say "no",\tthen', "x\u2028y"), ("last", "")]
 NONE = (None, None)

@@ -26,7 +26,8 @@ from typing import Any
 
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
-from translator.checkpoints import RunDirectory, store
+from translator.checkpoints import RunDirectory
+from translator.checkpoints import checkpoint as store
 from translator.config import load_config
 from translator.training import train
 

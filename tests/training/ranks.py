@@ -16,8 +16,9 @@ from translator.attention import pack
 from translator.checkpoints import load_weights
 from translator.config import ModelSettings, TrainingSettings
 from translator.data.batches import Batch
-from translator.model import InferenceModel, Transformer, build_model
-from translator.runtime.world import World, join_world
+from translator.distributed.world import World, join_world
+from translator.inference import InferenceModel
+from translator.model import Transformer, build_model
 from translator.training.loss import smoothed_cross_entropy
 from translator.training.optimizer import make_optimizer, optimizer_tensors, restore_optimizer
 from translator.training.parallel import Parallel, share_model

@@ -133,7 +133,7 @@ def test_the_stand_in_is_varlen_attention() -> None:
 def test_the_plan_of_a_run_is_the_same_compiled_or_not(monkeypatch: pytest.MonkeyPatch) -> None:
     from translator.config import load_config, resolve_preset
     from translator.runtime.device import choose_machine
-    from translator.training.batches import should_compile
+    from translator.training.batch_loader import should_compile
 
     machine = choose_machine("cpu", "fp32")
     settings = ["preset=tiny", "training.order=random"]
@@ -141,6 +141,6 @@ def test_the_plan_of_a_run_is_the_same_compiled_or_not(monkeypatch: pytest.Monke
     assert should_compile(resolve_preset(load_config(None, [*settings, "compile=true"])), machine)
     bucketed = resolve_preset(load_config(None, ["preset=tiny", "compile=true"]))
     said: list[str] = []
-    monkeypatch.setattr("translator.training.batches.say", said.append)
+    monkeypatch.setattr("translator.training.batch_loader.say", said.append)
     assert not should_compile(bucketed, machine)
     assert "training.order=random" in said[0]

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 import torch
 
-from translator.checkpoints import RunDirectory, read_checkpoint, store
+from translator.checkpoints import RunDirectory, read_checkpoint
+from translator.checkpoints import checkpoint as store
 
 Call = Callable[..., tuple[int, str, str]]
 

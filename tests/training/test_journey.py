@@ -48,7 +48,7 @@ def test_from_text_to_a_run_that_translates(
 def test_resuming_gives_the_weights_of_an_uninterrupted_run(settings_file: Path, call_program: Call) -> None:
     whole, parts = settings_file.parent / "whole", settings_file.parent / "parts"
     assert call_program("train", settings_file, f"run={whole}")[0] == 0
-    # Steps 5 and 10 lie inside an epoch and beyond its border.
+    # StepModel 5 and 10 lie inside an epoch and beyond its border.
     for steps in (5, 10, 12):
         code, _, errors = call_program("train", settings_file, f"run={parts}", f"training.max_steps={steps}")
         assert code == 0

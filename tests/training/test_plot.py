@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.image import imread
 
 from translator.errors import DataError, TranslatorError
-from translator.runtime.metrics import MetricsLog
+from translator.training.metrics_log import MetricsLog
 from translator.training.plot import plot_runs
 
 SIGNATURE = "nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp|version:2.6.0"

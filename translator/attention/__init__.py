@@ -1,14 +1,12 @@
-"""Multi-head attention over packed sequences: module, kernels, layout, cache, weights for inspection."""
+"""Multi-head attention over packed sequences: module, kernels, layout, weights for inspection."""
 
-from translator.attention.cache import Ancestry, DenseMemory, KeyValueCache
+from translator.attention.dropout import Dropout
 from translator.attention.kernels import attend, attention_weights
 from translator.attention.layout import Layout, Packed, pack
 from translator.attention.module import MultiHeadAttention, Projected
 
 __all__ = [
-    "Ancestry",
-    "DenseMemory",
-    "KeyValueCache",
+    "Dropout",
     "Layout",
     "MultiHeadAttention",
     "Packed",

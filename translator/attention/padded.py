@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from translator.attention.dropout import dropout_scale
 from translator.attention.layout import Layout
-from translator.runtime.random import dropout_scale
 
 _LOG2_E = math.log2(math.e)
 # exp2 of a score within +-100 neither overflows in a sum of up to 2**27 terms nor loses a whole row to zero.

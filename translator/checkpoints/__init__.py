@@ -2,16 +2,10 @@
 
 from translator.checkpoints.average import average_checkpoints, best_steps, merit, steps_by_merit
 from translator.checkpoints.bundle import Bundle, load_bundle
+from translator.checkpoints.checkpoint import Checkpoint, load_weights, model_tensors, read_checkpoint, write_checkpoint
 from translator.checkpoints.disk import explained_disk_errors
 from translator.checkpoints.recovery import read_final, read_newest, set_aside_damaged
-from translator.checkpoints.run import RunDirectory
-from translator.checkpoints.store import (
-    Checkpoint,
-    load_weights,
-    model_tensors,
-    read_checkpoint,
-    write_checkpoint,
-)
+from translator.checkpoints.run_directory import RunDirectory
 
 __all__ = [
     "Bundle",

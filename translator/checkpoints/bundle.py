@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from translator.checkpoints.run import RunDirectory
-from translator.checkpoints.store import load_weights, read_checkpoint
+from translator.checkpoints.checkpoint import load_weights, read_checkpoint
+from translator.checkpoints.run_directory import RunDirectory
 from translator.config import Config, read_run_config
 from translator.errors import CheckpointError, DamagedCheckpointError
 from translator.model import Transformer, build_model

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from translator.checkpoints.run import DAMAGED, FINAL, RunDirectory
-from translator.checkpoints.store import Checkpoint, read_checkpoint, verify_checkpoint
+from translator.checkpoints.checkpoint import Checkpoint, read_checkpoint, verify_checkpoint
+from translator.checkpoints.run_directory import DAMAGED, FINAL, RunDirectory
 from translator.errors import CheckpointError, DamagedCheckpointError
 from translator.runtime.console import warn
 

@@ -13,8 +13,8 @@ from translator.cli.arguments import CallSettings, Run, To, Weights
 
 if TYPE_CHECKING:
     from translator.config import Head
-    from translator.decoding import Translator
     from translator.inspection import AttentionMaps
+    from translator.translation import Translator
 
 _PAGE = ".html"
 
@@ -64,8 +64,8 @@ def attention(
 ) -> None:
     """Translate a sentence, show where every head looks in the pair, and print where the file is."""
     from translator.runtime.console import say
-    from translator.runtime.output import check_output
-    from translator.runtime.pictures import PICTURES, check_picture
+    from translator.runtime.figures import PICTURES, check_picture
+    from translator.runtime.files import check_output
 
     output = output or (None if shown else Path(f"attention{_PAGE}"))
     in_picture = output is not None and output.suffix.lower() in PICTURES
@@ -76,10 +76,11 @@ def attention(
     elif output is not None:
         check_output(output, (_PAGE, *PICTURES, ".npz", ".json"))
 
-    from translator.decoding import Translator, read_call_settings, stated_machine
+    from translator.config import read_call_settings, stated_machine
     from translator.inspection import inspect_sentence
     from translator.inspection.labels import readable
     from translator.inspection.parts import parse_part
+    from translator.translation import Translator
 
     call = read_call_settings(settings or [])
     if head not in (None, "best"):
@@ -144,7 +145,7 @@ def _write(maps: "AttentionMaps", path: Path, part: "Head | str | None") -> Path
     from translator.inspection.numbers import NUMBERS, write_numbers
     from translator.inspection.page import attention_page
     from translator.inspection.pictures import draw_attention
-    from translator.runtime.output import write_output
+    from translator.runtime.files import write_output
 
     ending = path.suffix.lower()
     if ending in NUMBERS:

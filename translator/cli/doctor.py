@@ -5,7 +5,7 @@ import typer
 
 def doctor() -> None:
     """Print versions, devices and what will be chosen on this machine."""
-    from translator.runtime.diagnosis import diagnose
+    from translator.runtime.doctor import diagnose
 
     for name, value in diagnose().items():
         typer.echo(f"{name + ':':<16}{value}")

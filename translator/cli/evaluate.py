@@ -34,11 +34,11 @@ def evaluate(
     weights: Weights = None,
 ) -> None:
     """Translate a test set and print BLEU, chrF2 and TER with their signatures."""
-    from translator.config import read_run_config
-    from translator.decoding import Translator, read_call_settings, replace_stated, stated_machine
+    from translator.config import read_call_settings, read_run_config, replace_stated, stated_machine
     from translator.evaluation import default_tokenizer, named_test_set, open_test_set, record_evaluation
     from translator.evaluation import evaluate as evaluate_translator
     from translator.runtime.console import progress, say, warn
+    from translator.translation import Translator
 
     call = read_call_settings(settings or [])
     data = read_run_config(run).data

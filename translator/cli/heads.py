@@ -28,13 +28,14 @@ def heads(
     weights: Weights = None,
 ) -> None:
     """Print for every head how sure it is, where it looks, which head is most alike, and what it costs to mask it."""
-    from translator.decoding import Translator, read_call_settings, replace_stated, stated_machine
+    from translator.config import read_call_settings, replace_stated, stated_machine
     from translator.inspection.gold import read_links
     from translator.inspection.head_pictures import check_report, write_report
     from translator.inspection.pairs import read_pairs
     from translator.inspection.report import inspect_heads
     from translator.inspection.table import head_table
     from translator.runtime.console import say
+    from translator.translation import Translator
 
     for path in output or []:
         check_report(path)

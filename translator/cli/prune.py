@@ -35,8 +35,7 @@ def prune(
 ) -> None:
     """Remove attention heads from the weights: a smaller and faster run that every command takes, training included."""
     from translator.checkpoints import load_bundle
-    from translator.config import KINDS, parse_head
-    from translator.decoding import read_call_settings, stated_machine
+    from translator.config import KINDS, parse_head, read_call_settings, stated_machine
     from translator.inspection.pairs import read_pairs
     from translator.inspection.prune import check_output, choose_heads, prune_run
     from translator.inspection.table import describe_counts

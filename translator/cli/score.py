@@ -28,10 +28,10 @@ def score(
 ) -> None:
     """Print the log-probability (in nats, end mark included) of every translation: as many lines as in the files."""
     from translator.checkpoints import load_bundle
-    from translator.decoding import read_call_settings, replace_stated, stated_machine
-    from translator.decoding.scored_lines import Totals, format_line, pair_lines, score_lines
+    from translator.config import read_call_settings, replace_stated, stated_machine
     from translator.runtime.console import progress, say
     from translator.text import decode_lines
+    from translator.translation.score_lines import Totals, format_line, pair_lines, score_lines
 
     if str(source) == str(target) == "-":
         raise typer.BadParameter("only one of --source and --target can be stdin")

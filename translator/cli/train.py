@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def train(arguments: SettingsWords = None) -> None:
     """Train a model; what is missing (tokenizer, prepared data) is made first, an unfinished run is resumed."""
     from translator.config import load_config
-    from translator.runtime.launch import is_worker, launch
+    from translator.distributed.launch import is_worker, launch
 
     path, overrides = split_arguments(arguments)
     if not is_worker():
@@ -25,7 +25,7 @@ def train(arguments: SettingsWords = None) -> None:
         typer.echo(_train(config))
         return
 
-    from translator.runtime.world import join_world
+    from translator.distributed.world import join_world
 
     # Mistakes in the settings, too, are said by one process for all.
     with join_world() as world:

@@ -19,7 +19,7 @@ from translator.cli.arguments import (
 )
 
 if TYPE_CHECKING:
-    from translator.runtime.world import World
+    from translator.distributed.world import World
 
 
 def translate(
@@ -51,14 +51,15 @@ def translate(
     weights: Weights = None,
 ) -> None:
     """Translate lines from files or stdin: as many out as in, in order."""
-    from translator.decoding import Translator, read_call_settings, replace_stated, stated_machine, translate_inputs
-    from translator.runtime.launch import is_worker, launch
+    from translator.config import read_call_settings, replace_stated, stated_machine
+    from translator.distributed.launch import is_worker, launch
+    from translator.translation import Translator, translate_inputs
 
     call = read_call_settings(settings or [])
     if call.devices > 1 and not is_worker():
         raise typer.Exit(launch(call.devices, call.device, ["-m", "translator", *sys.argv[1:]]))
 
-    from translator.runtime.world import join_world
+    from translator.distributed.world import join_world
 
     with join_world() as world:
         inputs = open_inputs(files) if world.is_main else []

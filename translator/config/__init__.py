@@ -1,9 +1,11 @@
 """What a run is: typed settings, how they are read, and presets by corpus size."""
 
-from translator.config.corpora import entries_of, named_languages
+from translator.config.corpus_spec import entries_of, named_languages
+from translator.config.fine_tuning import Start, parse_start
 from translator.config.heads import KINDS, Head, parse_head
 from translator.config.load import complete_config, dump_config, load_config, read_run_config, write_config
-from translator.config.places import prepared_directory, run_directory
+from translator.config.overrides import read_call_settings, replace_stated, stated_machine
+from translator.config.paths import prepared_directory, run_directory
 from translator.config.presets import PRESETS, resolve_preset, suggest_preset
 from translator.config.schema import (
     Config,
@@ -16,7 +18,6 @@ from translator.config.schema import (
     TokenizerSettings,
     TrainingSettings,
 )
-from translator.config.start import Start, parse_start
 
 __all__ = [
     "KINDS",
@@ -40,9 +41,12 @@ __all__ = [
     "parse_head",
     "parse_start",
     "prepared_directory",
+    "read_call_settings",
     "read_run_config",
+    "replace_stated",
     "resolve_preset",
     "run_directory",
+    "stated_machine",
     "suggest_preset",
     "write_config",
 ]

@@ -13,11 +13,11 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from translator.config.corpora import corpus_mistakes
+from translator.config.corpus_spec import corpus_mistakes
 from translator.config.explain import explain
+from translator.config.fine_tuning import adopt_settings, parse_start
 from translator.config.presets import resolve_preset
 from translator.config.schema import Config, CorpusEntry
-from translator.config.start import adopt_settings, parse_start
 from translator.errors import CheckpointError, ConfigError
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")

@@ -5,7 +5,7 @@ Shapes: tiny as published for Multi30k, small as for IWSLT14, base and big from 
 
 from typing import Any
 
-from translator.config.corpora import corpus_mistakes
+from translator.config.corpus_spec import corpus_mistakes
 from translator.config.heads import KINDS
 from translator.config.schema import Config
 from translator.errors import ConfigError

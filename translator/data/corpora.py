@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 from translator.config import DataSettings, entries_of, named_languages
-from translator.config.corpora import is_list_of_entries
+from translator.config.corpus_spec import is_list_of_entries
 from translator.data.mixture import apportion
 from translator.errors import DataError
 from translator.runtime.console import say

@@ -5,12 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from translator.config import Config, complete_config, entries_of, parse_start
+from translator.data.build import Preparation
 from translator.data.corpora import Corpora, describe_corpora, open_corpora, target_languages
-from translator.data.current import describe_inputs, is_current, resolve
 from translator.data.dataset import ParallelDataset
-from translator.data.manifest import MANIFEST, read_manifest, verify_files
+from translator.data.manifest import MANIFEST, describe_inputs, is_current, read_manifest, resolve, verify_files
 from translator.data.mixture import Mixture
-from translator.data.preparation import Preparation
 from translator.errors import DataError, TokenizerError
 from translator.runtime.console import say
 from translator.runtime.files import locked, new_directory

@@ -12,13 +12,13 @@ from typing import Protocol
 import torch
 
 from translator.config import DecodingSettings
-from translator.decoding.penalty import LengthPenalty
-from translator.decoding.phrases import BannedText, Surfaces
-from translator.decoding.request import Hypothesis, Request
-from translator.decoding.rules import Rules
+from translator.decoding.beam_search import beam_search
+from translator.decoding.constraints.automata import BannedText, TokenBytes
+from translator.decoding.constraints.rules import Rules
+from translator.decoding.generate import greedy_search
+from translator.decoding.hypothesis import Hypothesis, LengthPenalty, Request
 from translator.decoding.sampling import sample_search, seed_of_source
-from translator.decoding.search import beam_search, greedy_search
-from translator.decoding.steps import Steps
+from translator.decoding.step_model import StepModel
 from translator.errors import ConfigError
 
 NOTHING = Hypothesis((), 0.0, 0.0)
@@ -58,7 +58,7 @@ class NativeEngine:
     for very long.
     """
 
-    def __init__(self, steps: Steps, vocabulary: Surfaces | None = None, workers: int = 1) -> None:
+    def __init__(self, steps: StepModel, vocabulary: TokenBytes | None = None, workers: int = 1) -> None:
         """`vocabulary` is what the target's pieces spell; without it text cannot be banned.
 
         With several `workers` each computes on a single thread; one computes in the caller's thread as that is set up.
@@ -130,7 +130,7 @@ class NativeEngine:
         )
 
 
-def _banned_text(vocabulary: Surfaces | None, phrases: tuple[str, ...]) -> BannedText:
+def _banned_text(vocabulary: TokenBytes | None, phrases: tuple[str, ...]) -> BannedText:
     if vocabulary is None:
         raise ConfigError(["banned: this engine does not know what its pieces spell; leave it empty"])
     return BannedText(vocabulary, phrases)
@@ -175,7 +175,7 @@ def length_bounds(size: int, settings: DecodingSettings, longest: int | None) ->
     return min(minimum, limit), limit
 
 
-def translate_ids(steps: Steps, sources: Sequence[Sequence[int]], settings: DecodingSettings) -> list[list[int]]:
+def translate_ids(steps: StepModel, sources: Sequence[Sequence[int]], settings: DecodingSettings) -> list[list[int]]:
     """Return the best translation of every source, in order, in piece ids without marks.
 
     A source without pieces, or without any hypothesis of non-zero probability, has an empty one.

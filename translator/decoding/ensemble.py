@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from translator.decoding.graphs import choose_steps
-from translator.decoding.steps import State, Steps
+from translator.decoding.step_model import State, StepModel
 from translator.errors import ConfigError
+from translator.inference.cuda_graphs import choose_step_model
 
 if TYPE_CHECKING:
     from translator.checkpoints import Bundle
 
 
-class EnsembleSteps:
-    """`Steps` over the `steps` of several models, whose marks, vocabulary and device are the same."""
+class EnsembleStepModel:
+    """`StepModel` over the `steps` of several models, whose marks, vocabulary and device are the same."""
 
-    def __init__(self, steps: Sequence[Steps]) -> None:
+    def __init__(self, steps: Sequence[StepModel]) -> None:
         self.members = tuple(steps)
         self.bos_id, self.eos_id = self.members[0].bos_id, self.members[0].eos_id
         limits = [member.max_length for member in self.members if member.max_length is not None]
@@ -35,7 +35,7 @@ class EnsembleSteps:
         return [member.start(sources, width, capacity) for member in self.members]
 
     def step(self, tokens: Tensor, state: State) -> Tensor:
-        """See `Steps`; the logits are the logarithms of the mean of the members' probabilities."""
+        """See `StepModel`; the logits are the logarithms of the mean of the members' probabilities."""
         total: Tensor | None = None
         for member, own in zip(self.members, state, strict=True):
             # In logarithms, so that a piece that all find improbable does not become impossible.
@@ -48,14 +48,14 @@ class EnsembleSteps:
         return [member.select(own, sentences, parents) for member, own in zip(self.members, state, strict=True)]
 
 
-def join_steps(bundles: Sequence["Bundle"], quantize: str = "none") -> Steps:
+def join_step_models(bundles: Sequence["Bundle"], quantize: str = "none") -> StepModel:
     """Return the step function of a loaded run, or of several, whose models may differ in shape.
 
     Raises `ConfigError` where they cannot translate together, or not with `quantize` `int8`.
     """
     check_ensemble(bundles)
-    members = [choose_steps(bundle, quantize) for bundle in bundles]
-    return members[0] if len(members) == 1 else EnsembleSteps(members)
+    members = [choose_step_model(bundle, quantize) for bundle in bundles]
+    return members[0] if len(members) == 1 else EnsembleStepModel(members)
 
 
 def check_ensemble(bundles: Sequence["Bundle"]) -> None:

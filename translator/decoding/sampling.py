@@ -14,12 +14,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from translator.decoding.candidates import best_pieces
-from translator.decoding.penalty import LengthPenalty
-from translator.decoding.request import Hypothesis
-from translator.decoding.rules import Rules
-from translator.decoding.steps import Steps
-from translator.decoding.walk import Walkers, walk
+from translator.decoding.constraints.rules import Rules
+from translator.decoding.generate import ActiveHypotheses, generate
+from translator.decoding.hypothesis import Hypothesis, LengthPenalty
+from translator.decoding.logits import top_k
+from translator.decoding.step_model import StepModel
 
 _BLOCK = 64
 # Pieces among which the most probable ones are looked for first; a nucleus seldom holds more.
@@ -33,7 +32,7 @@ def seed_of_source(seed: int, source: Sequence[int]) -> int:
 
 
 def sample_search(
-    steps: Steps,
+    steps: StepModel,
     sources: Sequence[Sequence[int]],
     limits: Sequence[int],
     *,
@@ -56,7 +55,7 @@ def sample_search(
     for them, goes on with the most probable piece of one of them. A sample to which nothing is allowed is left out.
     """
     draws = _Draws(seeds, limits, samples, 1.0 / temperature, top_k, top_p)
-    return walk(steps, sources, limits, samples, draws, penalty, rules)
+    return generate(steps, sources, limits, samples, draws, penalty, rules)
 
 
 class _Draws:
@@ -75,8 +74,8 @@ class _Draws:
             generator = np.random.Generator(np.random.Philox(key=seed))
             self._uniforms[row, :, : limit + 1] = generator.random((samples, limit + 1))
 
-    def __call__(self, logits: Tensor, walkers: Walkers) -> tuple[Tensor, Tensor]:
-        """See `NextPieces`."""
+    def __call__(self, logits: Tensor, walkers: ActiveHypotheses) -> tuple[Tensor, Tensor]:
+        """See `ChooseNext`."""
         logits = logits.float()
         highest = logits.amax(dim=-1, keepdim=True)
         # Where no number makes sense, the first piece is drawn; the walk sees that it is worth nothing.
@@ -91,7 +90,7 @@ class _Draws:
         """Return the least weight [M, K, 1] that is left to be drawn."""
         least = torch.zeros_like(weights[..., :1])
         if self._top_k:
-            least = best_pieces(weights, self._top_k)[0][..., -1:]
+            least = top_k(weights, self._top_k)[0][..., -1:]
         if self._top_p < 1.0:
             mass = weights.sum(dim=-1, keepdim=True, dtype=torch.float64) * self._top_p
             nucleus = _least_of_nucleus(weights.flatten(0, 1), mass.flatten(0, 1), _FEW)
@@ -106,7 +105,7 @@ def _least_of_nucleus(weights: Tensor, mass: Tensor, count: int) -> Tensor:
     """
     if weights.is_cuda:
         count = weights.size(-1)
-    best, _ = best_pieces(weights, count)
+    best, _ = top_k(weights, count)
     before = (best.cumsum(dim=-1, dtype=torch.float64) < mass).sum(dim=-1, keepdim=True)
     least = best.gather(-1, before.clamp(max=best.size(-1) - 1))
     if best.size(-1) < weights.size(-1):

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 
 from translator.attention.layout import Packed, pack
-from translator.decoding.candidates import normaliser
 from translator.decoding.engine import token_batches
-from translator.decoding.steps import TransformerSteps
+from translator.decoding.logits import logsumexp
+from translator.inference.steps import TransformerStepModel
 
 _CHUNK_LOGITS = 1 << 22
 _LARGEST_EXPONENT = 700.0
@@ -38,7 +38,7 @@ class ScoredTarget:
 
 
 def score_pairs(
-    models: Sequence[TransformerSteps],
+    models: Sequence[TransformerStepModel],
     sources: Sequence[Sequence[int]],
     targets: Sequence[Sequence[int]],
     *,
@@ -68,7 +68,7 @@ def score_pairs(
     return results
 
 
-def longest_side(models: Sequence[TransformerSteps]) -> float:
+def longest_side(models: Sequence[TransformerStepModel]) -> float:
     """Return the most pieces that either side of a pair may have."""
     return min(math.inf if model.max_length is None else model.max_length for model in models)
 
@@ -80,7 +80,7 @@ def perplexity(log_probability: float, tokens: int) -> float:
 
 @torch.inference_mode()
 def _score_batch(
-    models: Sequence[TransformerSteps], sources: Sequence[Sequence[int]], targets: Sequence[Sequence[int]]
+    models: Sequence[TransformerStepModel], sources: Sequence[Sequence[int]], targets: Sequence[Sequence[int]]
 ) -> list[ScoredTarget]:
     bos_id, eos_id, device = models[0].bos_id, models[0].eos_id, models[0].device
     source = pack([[*pieces, eos_id] for pieces in sources]).to(device)
@@ -95,7 +95,7 @@ def _score_batch(
     return scored
 
 
-def _log_probabilities(steps: TransformerSteps, source: Packed, target: Packed, labels: Tensor) -> Tensor:
+def _log_probabilities(steps: TransformerStepModel, source: Packed, target: Packed, labels: Tensor) -> Tensor:
     """Return the log-probability of every label under one model, float64 `[T]`; logits exist for a chunk at a time."""
     chosen = []
     with steps.machine.autocast():
@@ -106,5 +106,5 @@ def _log_probabilities(steps: TransformerSteps, source: Packed, target: Packed, 
             values = logits.gather(-1, ids[:, None]).double()
             # Read before the logits are overwritten.
             highest = logits.amax(-1, keepdim=True)
-            chosen.append((values - normaliser(logits, highest)).squeeze(-1))
+            chosen.append((values - logsumexp(logits, highest)).squeeze(-1))
     return torch.cat(chosen)

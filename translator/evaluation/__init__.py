@@ -3,7 +3,7 @@
 from translator.evaluation.appearance import faults, mismatches
 from translator.evaluation.evaluate import Evaluation, evaluate, read_scores, record_evaluation
 from translator.evaluation.metrics import METRICS, TOKENIZERS, Score, default_tokenizer, score
-from translator.evaluation.test_sets import TestSet, named_test_set, open_test_set
+from translator.evaluation.sets import TestSet, named_test_set, open_test_set
 
 __all__ = [
     "METRICS",

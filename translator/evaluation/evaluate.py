@@ -9,13 +9,13 @@ from typing import Any
 
 from translator import __version__
 from translator.config import DecodingSettings
-from translator.decoding import Translator
-from translator.decoding.blocks import blocks_of
 from translator.errors import EvaluationError
 from translator.evaluation.appearance import faults, mismatches
 from translator.evaluation.metrics import METRICS, Score, check_counts, make_metrics, score
-from translator.evaluation.test_sets import TestSet
+from translator.evaluation.sets import TestSet
 from translator.runtime.files import write_text
+from translator.text.input_lines import blocks_of
+from translator.translation import Translator
 
 SCORES = "scores.json"
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from translator.attention import Layout, Packed, Projected, attention_weights, pack
 from translator.config import KINDS
-from translator.decoding.alignment import Pair
+from translator.translation.word_alignment import Pair
 
 if TYPE_CHECKING:
     from translator.checkpoints import Bundle

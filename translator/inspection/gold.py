@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from translator.config import Head
-from translator.decoding.alignment import word_numbers
 from translator.errors import DataError
 from translator.inspection.pairs import Pairs
 from translator.inspection.statistics import Look
 from translator.runtime.console import warn
 from translator.text import describe_lines, read_lines
+from translator.translation.word_alignment import word_numbers
 
 if TYPE_CHECKING:
     from translator.checkpoints import Bundle

@@ -17,9 +17,9 @@ from torch import Tensor
 from translator.attention import Packed, pack
 from translator.config import KINDS, Head
 from translator.decoding import token_batches
-from translator.decoding.alignment import Pair
 from translator.errors import ConfigError, DataError
 from translator.inspection.capture import pack_pairs
+from translator.translation.word_alignment import Pair
 
 if TYPE_CHECKING:
     from translator.checkpoints import Bundle

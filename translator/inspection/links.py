@@ -6,9 +6,9 @@ Only `maps` is needed; decoding's `alignment` is what makes the same of whole fi
 import re
 
 from translator.config import Head
-from translator.decoding.alignment import pharaoh, word_links
 from translator.errors import ConfigError
 from translator.inspection.maps import AttentionMaps
+from translator.translation.word_alignment import pharaoh, word_links
 
 
 def alignment_of(maps: AttentionMaps, head: Head | None = None) -> str:

@@ -12,16 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from translator.config import KINDS, Head
-from translator.decoding.alignment_head import alignment_head
-from translator.decoding.lines import content_of
-from translator.decoding.settings import replace_stated, settings_from
+from translator.config.overrides import replace_stated, settings_from
 from translator.errors import ConfigError, DataError
 from translator.inspection.capture import pack_pairs, teacher_forced_weights
 from translator.text import choose_tag, with_tag
+from translator.translation.alignment_head import alignment_head
+from translator.translation.line_translator import content_of
 
 if TYPE_CHECKING:
     from translator.checkpoints import Bundle
-    from translator.decoding import Translator
+    from translator.translation import Translator
 
 
 @dataclass(frozen=True)

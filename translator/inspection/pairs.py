@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from translator.decoding.alignment import Pair
-from translator.decoding.lines import content_of
 from translator.errors import DataError
 from translator.evaluation import TestSet, open_test_set
 from translator.runtime.console import warn
 from translator.text import choose_tag, describe_lines, with_tag
+from translator.translation.line_translator import content_of
+from translator.translation.word_alignment import Pair
 
 if TYPE_CHECKING:
     from translator.checkpoints import Bundle

@@ -16,7 +16,7 @@ from translator.config import KINDS, Head
 from translator.inspection.labels import COLUMN_TITLES, KIND_TITLES, ROW_TITLES, readable
 from translator.inspection.maps import AttentionMaps
 from translator.inspection.parts import heads_of, parse_part
-from translator.runtime.pictures import FONT_SIZE, GREY, check_picture, font_families, write_picture
+from translator.runtime.figures import FONT_SIZE, GREY, check_picture, font_families, write_picture
 
 _HIDDEN = "#DDDDDD"
 """What is masked; viridis has no grey of its own."""

@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from translator.checkpoints import Checkpoint, RunDirectory, read_checkpoint, write_checkpoint
-from translator.checkpoints.run import FINAL
+from translator.checkpoints.run_directory import FINAL
 from translator.config import KINDS, Config, Head, ModelSettings, prepared_directory, read_run_config, write_config
-from translator.decoding.alignment import Pair
-from translator.decoding.alignment_head import ALIGNMENT
 from translator.errors import CheckpointError, ConfigError
 from translator.inspection.importance import loss_of, measure_importance, model_heads
 from translator.runtime.files import new_directory
 from translator.text import copy_tokenizers
+from translator.translation.alignment_head import ALIGNMENT
+from translator.translation.word_alignment import Pair
 
 if TYPE_CHECKING:
     from translator.checkpoints import Bundle

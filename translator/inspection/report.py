@@ -11,16 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from translator.config import KINDS, DecodingSettings, Head
-from translator.decoding import Translator
-from translator.decoding.alignment_head import alignment_scores
-from translator.decoding.formats import rounded
 from translator.evaluation import evaluate
 from translator.inspection.gold import GoldCounter, Links
 from translator.inspection.importance import Importance, batch_count, measure_importance, model_heads, without_heads
 from translator.inspection.pairs import Pairs
 from translator.inspection.statistics import FIGURES, KindStatistics, head_statistics
 from translator.runtime.console import progress
-from translator.runtime.output import write_output
+from translator.runtime.files import write_output
+from translator.translation import Translator
+from translator.translation.alignment_head import alignment_scores
+from translator.translation.result import rounded
 
 if TYPE_CHECKING:
     from translator.checkpoints import Bundle

@@ -20,8 +20,8 @@ from torch import Tensor
 from translator.attention import Packed
 from translator.config import KINDS
 from translator.decoding import token_batches
-from translator.decoding.alignment import Pair
 from translator.inspection.capture import Weights, pack_pairs, teacher_forced_weights
+from translator.translation.word_alignment import Pair
 
 if TYPE_CHECKING:
     from translator.checkpoints import Bundle

@@ -1,6 +1,9 @@
-"""The encoder-decoder Transformer: embeddings, layers, stacks, and what translates with them step by step."""
+"""The encoder-decoder Transformer: embeddings, layers, stacks."""
 
-from translator.model.inference import DecoderState, InferenceModel
 from translator.model.transformer import Transformer, build_model, count_parameters
 
-__all__ = ["DecoderState", "InferenceModel", "Transformer", "build_model", "count_parameters"]
+__all__ = [
+    "Transformer",
+    "build_model",
+    "count_parameters",
+]

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from translator.attention import Packed
-from translator.model.dropout import Dropout
+from translator.attention.dropout import Dropout
 
 
 class SinusoidalPositions(nn.Module):

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from translator.attention import Layout, MultiHeadAttention
+from translator.attention.dropout import Dropout
 from translator.config import ModelSettings
-from translator.model.dropout import Dropout
 
 Block = Callable[[Tensor], Tensor]
 

@@ -1,9 +1,9 @@
 """Text in: lines, parallel corpora and the SentencePiece tokenizer."""
 
-from translator.text.corpus import Corpus, hash_file, open_corpus
-from translator.text.lines import read_lines
-from translator.text.model_file import find_tokenizer, parse_ids, read_tokenizer_settings, train_model_file
-from translator.text.streams import InputLines, count_lines, decode_lines, describe_lines, open_input
+from translator.text.corpus import Corpus, hash_file
+from translator.text.corpus_lines import read_lines
+from translator.text.input_lines import InputLines, count_lines, decode_lines, describe_lines, open_input
+from translator.text.open_corpus import open_corpus
 from translator.text.tags import choose_tag, tag_symbol, with_tag
 from translator.text.tokenizer import (
     Tokenizer,
@@ -13,6 +13,7 @@ from translator.text.tokenizer import (
     save_tokenizers,
     tokenizer_files,
 )
+from translator.text.tokenizer_file import find_tokenizer, parse_ids, read_tokenizer_settings, train_model_file
 from translator.text.tokenizer_training import train_tokenizer, train_tokenizers
 
 __all__ = [

@@ -58,12 +58,12 @@ class _ProjectedCrossEntropy(torch.autograd.Function):
             logits = chunk @ matrix.t()  # [P * C, V]
             probabilities = torch.softmax(logits, 1, dtype=torch.float32)
             top, log_top = logits.amax(1), probabilities.amax(1).log_()
-            normaliser = top.float() - log_top  # log of the sum of exponentials, [P * C]
-            nll += (normaliser - logits.gather(1, label).squeeze(1)).sum()
-            entropy += (normaliser - chunk.float() @ mean_weight).sum()
+            logsumexp = top.float() - log_top  # log of the sum of exponentials, [P * C]
+            nll += (logsumexp - logits.gather(1, label).squeeze(1)).sum()
+            entropy += (logsumexp - chunk.float() @ mean_weight).sum()
             pull = None
             if r_drop and passes == 2:
-                symmetric, pull = _symmetric_divergence(logits, normaliser, probabilities)
+                symmetric, pull = _symmetric_divergence(logits, logsumexp, probabilities)
                 divergence += symmetric
             if grad_states is not None or grad_weight is not None:
                 # d loss / d logits = p - (1 - s) onehot - s / V; the last term is constant and added below.
@@ -95,10 +95,10 @@ class _ProjectedCrossEntropy(torch.autograd.Function):
         return by_states, by_weight, None, None, None
 
 
-def _symmetric_divergence(logits: Tensor, normaliser: Tensor, probabilities: Tensor) -> tuple[Tensor, Tensor]:
+def _symmetric_divergence(logits: Tensor, logsumexp: Tensor, probabilities: Tensor) -> tuple[Tensor, Tensor]:
     """KL(p || q) + KL(q || p), summed over the tokens of `logits` `[2 * C, V]`, and its gradient by them."""
     p, q = probabilities.chunk(2)
-    log_ratio = logits.float().sub_(normaliser[:, None])
+    log_ratio = logits.float().sub_(logsumexp[:, None])
     log_ratio = log_ratio[: len(p)] - log_ratio[len(p) :]  # log p - log q, [C, V]
     forward = (p * log_ratio).sum(1, keepdim=True)  # KL(p || q)
     backward = -(q * log_ratio).sum(1, keepdim=True)  # KL(q || p)

@@ -18,8 +18,8 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
 
+from translator.distributed.world import World
 from translator.model import Transformer
-from translator.runtime.world import World
 
 _BUCKET_NUMBERS = 1 << 24
 

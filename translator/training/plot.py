@@ -8,8 +8,8 @@ from typing import Any
 
 from translator.checkpoints import RunDirectory
 from translator.errors import DataError
-from translator.runtime.metrics import read_metrics
-from translator.runtime.pictures import COLOURS, FONT_SIZE, GREY, check_picture, write_picture
+from translator.runtime.figures import COLOURS, FONT_SIZE, GREY, check_picture, write_picture
+from translator.training.metrics_log import read_metrics
 
 _SCORES = ("BLEU", "chrF2")
 _FIGURES = (
@@ -19,7 +19,7 @@ _FIGURES = (
 )
 
 Points = tuple[list[float], list[float]]
-"""Steps, and a value at each."""
+"""StepModel, and a value at each."""
 
 
 @dataclass(frozen=True)

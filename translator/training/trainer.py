@@ -15,26 +15,24 @@ from translator.checkpoints import (
 )
 from translator.config import Config
 from translator.data import PreparedData
+from translator.distributed.world import World
 from translator.errors import TrainingError
 from translator.runtime.console import progress as progress_bar
 from translator.runtime.console import say, warn
 from translator.runtime.device import Machine
 from translator.runtime.memory import give_back_freed_memory, peak_bytes
-from translator.runtime.metrics import MetricsLog
-from translator.runtime.random import seed_step
-from translator.runtime.signals import Interruption
-from translator.runtime.world import World
-from translator.training.batches import Batches, Drawn
-from translator.training.beginning import Beginning
+from translator.runtime.seeding import seed_step
+from translator.training.batch_loader import Batches, Drawn
 from translator.training.health import describe_problems
+from translator.training.metrics_log import MetricsLog
 from translator.training.optimizer import set_learning_rate
 from translator.training.progress import Progress
-from translator.training.report import describe, report_validation
 from translator.training.schedule import learning_rate
-from translator.training.skipped import SkippedSteps
+from translator.training.signals import Interruption
+from translator.training.state import Beginning
+from translator.training.step_stats import SkippedSteps, Window
 from translator.training.update import UpdateSums
-from translator.training.validation import Validator
-from translator.training.window import Window
+from translator.training.validation import Validator, describe, report_validation
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 

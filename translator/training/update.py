@@ -13,11 +13,11 @@ from torch import Tensor
 from translator.attention import Packed
 from translator.config import TrainingSettings
 from translator.data.batches import Batch
+from translator.distributed.world import World
 from translator.errors import DeviceError
 from translator.model import Transformer
 from translator.runtime.console import warn
 from translator.runtime.device import Machine, is_out_of_memory
-from translator.runtime.world import World
 from translator.training.loss import smoothed_cross_entropy
 from translator.training.optimizer import set_learning_rate
 from translator.training.parallel import Parallel, Replicated

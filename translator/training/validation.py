@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -9,11 +10,13 @@ import torch
 from translator.config import Config, DecodingSettings
 from translator.data.batches import MARK, Budget, Marks, make_batch, split_by_budget
 from translator.data.dataset import ParallelDataset
-from translator.decoding import TransformerSteps, translate_ids
+from translator.decoding import translate_ids
+from translator.distributed.world import World
 from translator.evaluation import Score, score
+from translator.inference import TransformerStepModel
 from translator.model import Transformer
+from translator.runtime.console import say
 from translator.runtime.device import Machine
-from translator.runtime.world import World
 from translator.text import TokenizerPair
 from translator.training.loss import smoothed_cross_entropy
 
@@ -88,7 +91,7 @@ class Validator:
 
     def _translate(self, model: Transformer, indices: Sequence[int]) -> list[str]:
         target = self.tokenizers.target
-        steps = TransformerSteps(
+        steps = TransformerStepModel(
             model, bos_id=target.bos_id, eos_id=target.eos_id,
             max_length=self.config.model.max_positions - 1, machine=self.machine,
         )  # fmt: skip
@@ -97,3 +100,21 @@ class Validator:
         )
         sources = [self.dataset.source(index).tolist() for index in indices]
         return [target.decode(ids) for ids in translate_ids(steps, sources, settings)]
+
+
+def describe(result: Validation) -> dict[str, Any]:
+    """A validation as values for JSON, every score with its signature."""
+    return {
+        "loss": result.loss,
+        "nll": result.nll,
+        "scores": [{"name": s.name, "value": s.value, "signature": s.signature} for s in result.scores],
+        "samples": [dict(zip(("source", "reference", "translation"), s, strict=True)) for s in result.samples],
+    }
+
+
+def report_validation(title: str, result: Validation) -> None:
+    """Print a validation for a person."""
+    scores = ", ".join(f"{s.name} {s.value:.2f}" for s in result.scores)
+    say(f"{title}: validation loss {result.loss:.3f}, {scores}  ({result.scores[0].signature})")
+    for source, reference, translation in result.samples:
+        say(f"    source       {source}\n    reference    {reference}\n    translation  {translation}")

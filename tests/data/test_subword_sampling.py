@@ -1,0 +1,71 @@
+"""Segmentations drawn anew: they spell the same text, and depend on nothing but the seed."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from translator.data import PreparedData, prepare
+from translator.data.batches import Budget, Marks, make_batch
+from translator.data.subword_sampling import SubwordSampler
+from translator.errors import DataError
+
+INDICES = np.array([3, 17, 3, 40])
+
+
+@pytest.fixture(params=["bpe", "unigram"])
+def data(request: Any, corpus: Callable[..., str], pairs: Callable[..., Any], settings: Callable[..., Any],
+         tmp_path: Path) -> PreparedData:  # fmt: skip
+    sections = {"tokenizer": {"vocab_size": 340, "type": request.param}, "training": {"subword_sampling": 0.3}}
+    return prepare(settings(sections, train=corpus("train", pairs(0, 80))), tmp_path / "prepared")
+
+
+def sampler(data: PreparedData, longest: int = 60, budget: Budget | None = None) -> SubwordSampler:
+    return SubwordSampler(data.train, data.tokenizers, 0.3, longest, budget)
+
+
+def test_sampled_pieces_spell_the_text_and_change_with_the_seed(data: PreparedData) -> None:
+    first, again, other = (sampler(data).gather(INDICES, seed) for seed in (1, 1, 2))
+    assert all(a.tolist() == b.tolist() for a, b in zip(first, again, strict=True))
+    assert first.source_tokens.tolist() != other.source_tokens.tolist()
+    for place, index in enumerate(INDICES):
+        for tokenizer, text, tokens, offsets in zip(
+            (data.tokenizers.source, data.tokenizers.target), data.train.text(int(index)), first[::2], first[1::2],
+            strict=True,
+        ):  # fmt: skip
+            assert tokenizer.decode(tokens[offsets[place] : offsets[place + 1]].tolist()) == text
+    # The same pair twice in a batch is segmented twice.
+    offsets = first.source_offsets
+    rows = [first.source_tokens[offsets[place] : offsets[place + 1]].tolist() for place in (0, 2)]
+    assert rows[0] != rows[1]
+
+
+def test_what_would_be_too_long_keeps_its_usual_pieces(data: PreparedData) -> None:
+    usual = data.train.gather(INDICES)
+    found = sampler(data, longest=1).gather(INDICES, 1)
+    assert all(a.tolist() == b.tolist() for a, b in zip(found, usual, strict=True))
+    free = sampler(data).gather(INDICES, 1)
+    limit = len(free.target_tokens) + len(INDICES) - 1
+    bounded = sampler(data, budget=Budget(limit)).gather(INDICES, 1)
+    assert len(usual.target_tokens) < len(bounded.target_tokens) <= limit - len(INDICES)
+    assert bounded.source_tokens.tolist() == free.source_tokens.tolist()
+
+
+def test_growth_is_what_batches_gain(data: PreparedData) -> None:
+    everything = np.arange(len(data.train))
+    marks = Marks(2, 1, 2)
+    usual = make_batch(data.train, everything, marks)
+    sampled = make_batch(sampler(data).seeded(0), everything, marks)
+    source, target = sampler(data).growth()
+    assert source == pytest.approx(sampled.source.tokens.numel() / usual.source.tokens.numel())
+    assert target == pytest.approx(sampled.target_tokens / usual.target_tokens)
+    assert target > 1.02
+
+
+def test_data_without_text_cannot_be_sampled(data: PreparedData, corpus: Callable[..., str], pairs: Callable[..., Any],
+                                             settings: Callable[..., Any], tmp_path: Path) -> None:  # fmt: skip
+    bare = prepare(settings(train=corpus("bare", pairs(0, 80))), tmp_path / "bare")
+    with pytest.raises(DataError, match="holds no text"):
+        SubwordSampler(bare.train, bare.tokenizers, 0.1, 60)

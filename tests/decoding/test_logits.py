@@ -1,0 +1,35 @@
+"""The fast search for the largest logits against PyTorch's."""
+
+import math
+
+import pytest
+import torch
+
+from translator.decoding.logits import logsumexp, top_k
+
+
+@pytest.mark.parametrize("vocabulary", [5, 64, 300, 1000, 1024, 1025, 1087])
+@pytest.mark.parametrize("count", [1, 3, 6])
+def test_best_pieces_are_those_of_topk(vocabulary: int, count: int) -> None:
+    logits = torch.randn(4, 3, vocabulary, generator=torch.Generator().manual_seed(vocabulary + count))
+    logits[0, 0, vocabulary - 1] = 9.0  # behind the last whole group
+    logits[1] = -math.inf
+    logits[1, :, :count] = torch.arange(float(min(count, vocabulary)))
+    expected = logits.topk(min(count, vocabulary), dim=-1)
+    values, pieces = top_k(logits, count)
+    assert torch.equal(values, expected.values)
+    assert torch.equal(pieces, expected.indices)
+
+
+def test_numbers_that_went_wrong_are_seen() -> None:
+    logits = torch.zeros(1, 2000)
+    logits[0, 1990] = math.nan
+    values, pieces = top_k(logits, 2)
+    assert pieces[0, 0] == 1990
+    assert values[0, 0].isnan()
+
+
+def test_normaliser_is_the_logarithm_of_the_sum_of_exponentials() -> None:
+    logits = torch.randn(2, 3, 50) * 30
+    expected = logits.logsumexp(-1, keepdim=True)
+    torch.testing.assert_close(logsumexp(logits, logits.amax(-1, keepdim=True)), expected)

@@ -1,0 +1,99 @@
+"""Lines from streams: as many as were written, damaged or not."""
+
+import gzip
+import io
+import os
+from pathlib import Path
+
+import pytest
+
+from translator.errors import DataError
+from translator.text import InputLines, count_lines, decode_lines, open_input
+from translator.text.input_lines import ArrivingLines
+
+
+def test_damaged_bytes_are_replaced_and_reported(capsys: pytest.CaptureFixture[str]) -> None:
+    stream = io.BytesIO(b"\xef\xbb\xbfgood\nba\xffd\n\ngood\n\xc3")
+    assert list(decode_lines(stream, "stdin")) == ["good", "ba\ufffdd", "", "good", "\ufffd"]
+    assert capsys.readouterr().err == (
+        "warning: stdin: lines 2, 5 are not valid UTF-8; the bytes that are not became U+FFFD\n"
+    )
+
+
+def test_many_damaged_lines_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
+    list(decode_lines([b"\xff\n"] * 12, "stdin"))
+    assert "lines 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, ... (12 in all) are not" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_utf16_is_refused_by_name(encoding: str) -> None:
+    with pytest.raises(DataError, match="a.txt is UTF-16; expected UTF-8. Convert it: `iconv"):
+        list(decode_lines(io.BytesIO("\ufeffa dog".encode(encoding)), "a.txt"))
+
+
+def test_files_may_be_compressed(tmp_path: Path) -> None:
+    plain, packed, broken = tmp_path / "a", tmp_path / "b", tmp_path / "c"
+    plain.write_bytes(b"one\r\ntwo")
+    packed.write_bytes(gzip.compress(b"one\r\ntwo"))
+    broken.write_bytes(gzip.compress(b"one\r\ntwo" * 1000)[:-10])
+    for file in (plain, packed):
+        with open_input(file) as stream:
+            assert list(decode_lines(stream, "file")) == ["one\r", "two"]
+    with (
+        open_input(broken) as stream,
+        pytest.raises(DataError, match="c cannot be read after line .*truncated"),
+    ):
+        list(decode_lines(stream, "c"))
+    with pytest.raises(DataError, match="cannot read .*missing: No such file"):
+        open_input(tmp_path / "missing")
+
+
+def test_damaged_bytes_can_be_refused() -> None:
+    with pytest.raises(DataError, match="stdin, line 2, byte 3: found the byte 0xFF, which is not valid UTF-8 there"):
+        list(decode_lines(io.BytesIO(b"good\nba\xffd\n"), "stdin", refuse=True))
+
+
+def test_utf32_is_not_called_utf16() -> None:
+    with pytest.raises(DataError, match="a.txt is UTF-32"):
+        list(decode_lines(io.BytesIO("\ufeffa".encode("utf-32-le")), "a.txt"))
+
+
+@pytest.mark.parametrize("text", [b"", b"\n", b"a", b"a\n", b"a\nb", b"\r\n\x0b\n\n"])
+def test_lines_of_a_file_are_counted_as_they_are_read(tmp_path: Path, text: bytes) -> None:
+    plain, packed = tmp_path / "a", tmp_path / "b"
+    plain.write_bytes(text)
+    packed.write_bytes(gzip.compress(text))
+    expected = len(list(decode_lines(io.BytesIO(text), "text")))
+    assert [count_lines(plain), count_lines(packed)] == [expected, expected]
+    assert count_lines(tmp_path / "missing") is None
+    os.mkfifo(tmp_path / "pipe")
+    assert count_lines(tmp_path / "pipe") is None
+
+
+def test_a_pipe_tells_whether_a_line_has_arrived() -> None:
+    reading, writing = os.pipe()
+    lines = ArrivingLines(reading)
+    following = iter(lines)
+    os.write(writing, b"one\ntwo\nthr")
+    assert [next(following), lines.waits(), next(following), lines.waits()] == [b"one\n", False, b"two\n", True]
+    os.write(writing, b"ee\nfour")
+    assert [lines.waits(), next(following), lines.waits()] == [False, b"three\n", True]
+    os.close(writing)
+    assert [lines.waits(), list(following), lines.waits()] == [False, [b"four"], False]
+    os.close(reading)
+
+
+def test_a_line_longer_than_a_pipe_holds_is_read_whole() -> None:
+    reading, writing = os.pipe()
+    if os.fork() == 0:  # pragma: no cover
+        os.write(writing, b"x" * 300_000 + b"\nend")
+        os._exit(0)
+    os.close(writing)
+    assert list(ArrivingLines(reading)) == [b"x" * 300_000 + b"\n", b"end"]
+    os.close(reading)
+
+
+def test_inputs_are_read_one_after_the_other() -> None:
+    inputs = InputLines([("first", io.BytesIO(b"\xef\xbb\xbfa\nb")), ("second", io.BytesIO(b"\xef\xbb\xbfc\n"))])
+    assert list(inputs) == ["a", "b", "c"]
+    assert not inputs.waits()

@@ -1,0 +1,146 @@
+"""Checkpoints on disk: safetensors and JSON, with checksums; nothing is ever unpickled."""
+
+import contextlib
+import errno
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from translator.checkpoints.disk import explained_disk_errors
+from translator.checkpoints.run_directory import RunDirectory
+from translator.errors import CheckpointError, DamagedCheckpointError
+from translator.runtime.files import new_directory
+
+WEIGHTS = "model.safetensors"
+OPTIMIZER = "optimizer.safetensors"
+STATE = "state.json"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What was saved: weights by parameter name, the optimizer's tensors (empty in a finished model), and
+    whatever numbers the trainer wanted back."""
+
+    weights: dict[str, Tensor]
+    optimizer: dict[str, Tensor]
+    state: dict[str, Any]
+
+
+def model_tensors(model: nn.Module) -> dict[str, Tensor]:
+    """The model's weights by name; a matrix that several modules share stands once."""
+    return {name: parameter.detach() for name, parameter in model.named_parameters()}
+
+
+def load_weights(model: nn.Module, weights: dict[str, Tensor], where: str) -> None:
+    """Copy `weights` into `model`; raise `CheckpointError` naming what is missing, unknown or misshapen."""
+    parameters = dict(model.named_parameters())
+    problems = [f"{name} is missing" for name in parameters.keys() - weights.keys()]
+    problems += [f"{name} is unknown" for name in weights.keys() - parameters.keys()]
+    problems += [
+        f"{name} has shape {tuple(weights[name].shape)}, expected {tuple(parameters[name].shape)}"
+        for name in parameters.keys() & weights.keys()
+        if weights[name].shape != parameters[name].shape
+    ]
+    if problems:
+        shown = "; ".join(sorted(problems)[:3])
+        raise CheckpointError(f"{where} does not fit the settings of its run: {shown}")
+    for name, parameter in parameters.items():
+        parameter.data.copy_(weights[name])
+
+
+def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
+    """Write a checkpoint or model directory of a run, complete if it exists.
+
+    Raises `CheckpointError` that says why where the disk is full or does not let us, and leaves nothing half-written.
+    """
+    run = RunDirectory(path.parent.parent)
+    size = sum(tensor.nbytes for tensor in (*checkpoint.weights.values(), *checkpoint.optimizer.values()))
+    with explained_disk_errors(run, path, size), new_directory(path) as partial:
+        _save(checkpoint.weights, partial / WEIGHTS)
+        if checkpoint.optimizer:
+            _save(checkpoint.optimizer, partial / OPTIMIZER)
+        checksums = {file.name: _checksum(file) for file in sorted(partial.iterdir())}
+        checksums[STATE] = _checksum_of_state(checkpoint.state, checksums)
+        text = json.dumps({**checkpoint.state, "sha256": checksums}, indent=1)
+        (partial / STATE).write_text(text + "\n")
+
+
+def read_checkpoint(path: Path, with_optimizer: bool = True) -> Checkpoint:
+    """Read a checkpoint directory; raise `DamagedCheckpointError` naming a file that is missing or damaged."""
+    state, checksums = _read_state(path)
+    weights = _read(path / WEIGHTS, checksums)
+    optimizer = _read(path / OPTIMIZER, checksums) if with_optimizer and OPTIMIZER in checksums else {}
+    return Checkpoint(weights, optimizer, state)
+
+
+def verify_checkpoint(path: Path) -> None:
+    """Raise `DamagedCheckpointError` where `read_checkpoint` would; nothing is kept in memory."""
+    _, checksums = _read_state(path)
+    for name in checksums:
+        _verify(path / name, checksums)
+
+
+def _read_state(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
+    """Read what is no tensor, and the checksums of the files by name."""
+    file = path / STATE
+    with _damage_named(file):
+        try:
+            state = json.loads(file.read_text())
+            checksums = dict(state.pop("sha256"))
+        except (ValueError, KeyError, AttributeError, TypeError) as error:
+            raise DamagedCheckpointError(f"{file} is damaged ({error})") from None
+    # Without this entry it was written before the state had a checksum of its own.
+    intact = checksums.pop(STATE, None) in (None, _checksum_of_state(state, checksums))
+    if not intact or not {WEIGHTS} <= checksums.keys() <= {WEIGHTS, OPTIMIZER}:
+        raise DamagedCheckpointError(f"{file} is damaged: it is not what its checksum says")
+    return state, checksums
+
+
+def _save(tensors: dict[str, Tensor], file: Path) -> None:
+    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, file)
+    # safetensors makes files that only their owner can read; a run is there to be shared.
+    file.chmod(0o644)
+
+
+def _read(file: Path, checksums: dict[str, str]) -> dict[str, Tensor]:
+    _verify(file, checksums)
+    with _damage_named(file):
+        try:
+            return load_file(file)
+        except SafetensorError as error:
+            raise DamagedCheckpointError(f"{file} is damaged ({error})") from None
+
+
+def _verify(file: Path, checksums: dict[str, str]) -> None:
+    with _damage_named(file):
+        found = _checksum(file)
+    if found != checksums[file.name]:
+        raise DamagedCheckpointError(f"{file} is damaged: its checksum is not the one in {STATE}")
+
+
+@contextlib.contextmanager
+def _damage_named(file: Path) -> Iterator[None]:
+    """Tell a file that is gone or unreadable on the disk, which is damage, from one that we may not read at present."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EIO):
+            raise DamagedCheckpointError(f"{file} is missing or damaged ({reason})") from None
+        raise CheckpointError(f"{file} cannot be read: {reason}; see to that first, nothing need be lost") from None
+
+
+def _checksum(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _checksum_of_state(state: dict[str, Any], checksums: dict[str, str]) -> str:
+    return hashlib.sha256(json.dumps([state, checksums]).encode()).hexdigest()

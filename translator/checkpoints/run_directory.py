@@ -1,0 +1,76 @@
+"""Where things lie in a run directory, and nothing about what they mean.
+
+RUN/config.yaml                   resolved settings
+RUN/tokenizer.model               the vocabulary (or tokenizer.source.model, tokenizer.target.model)
+RUN/prepared/                     prepared data, unless `data.prepared` names another place
+RUN/checkpoints/step-00001000/    weights, optimizer and position, complete if it exists
+RUN/models/final/                 the weights that the run ended with; other names from `translator average`
+RUN/metrics.jsonl                 one line for every log point and validation
+RUN/tensorboard/                  the same for TensorBoard, if asked for
+RUN/plot.png                      a picture of them (`translator plot`)
+RUN/scores.json                   every evaluation, with signatures
+RUN/alignment.json                the head of the cross-attention that alignments come from
+RUN/exports/                      the model for other engines, made when first asked for
+
+A checkpoint or model called `damaged-...` was found so and set aside (`recovery.py`); nothing counts or deletes it.
+"""
+
+import re
+from pathlib import Path
+
+from translator.config.load import RUN_CONFIG
+from translator.errors import CheckpointError
+from translator.runtime.files import remove_directory
+
+_STEP = re.compile(r"step-(\d{8})$")
+FINAL = "final"
+DAMAGED = "damaged-"
+
+
+class RunDirectory:
+    """Names inside a run directory."""
+
+    def __init__(self, root: str | Path) -> None:
+        self.root = Path(root)
+        self.config = self.root / RUN_CONFIG
+        self.metrics = self.root / "metrics.jsonl"
+        self.tensorboard = self.root / "tensorboard"
+        self.checkpoints = self.root / "checkpoints"
+        self.models = self.root / "models"
+
+    def checkpoint(self, step: int) -> Path:
+        """The directory of the checkpoint after `step` optimizer steps."""
+        return self.checkpoints / f"step-{step:08d}"
+
+    def steps(self) -> list[int]:
+        """StepModel of the checkpoints that exist, oldest first."""
+        if not self.checkpoints.is_dir():
+            return []
+        matches = (_STEP.match(path.name) for path in self.checkpoints.iterdir())
+        return sorted(int(match[1]) for match in matches if match)
+
+    def remove_checkpoint(self, step: int) -> None:
+        """Delete a checkpoint; it stops existing under its name before its files go."""
+        remove_directory(self.checkpoint(step))
+
+    def names(self) -> list[str]:
+        """What `weights` may be asked for: the directories in `models`, and the steps of the checkpoints."""
+        places = sorted(path.name for path in self.models.glob("[!.]*")) if self.models.is_dir() else []
+        return [*(name for name in places if not name.startswith(DAMAGED)), *map(str, self.steps())]
+
+    def weights(self, name: str | None = None) -> Path:
+        """The directory of the weights called `name`: `last`, a step, or a directory in `models`.
+
+        By default `final`, or the newest checkpoint of a run that has not ended. Raises `CheckpointError`.
+        """
+        steps = self.steps()
+        if name is None:
+            name = FINAL if (self.models / FINAL).is_dir() else "last"
+        if name == "last" and steps:
+            return self.checkpoint(steps[-1])
+        if name.isdigit() and int(name) in steps:
+            return self.checkpoint(int(name))
+        if (self.models / name).is_dir():
+            return self.models / name
+        there = ", ".join(self.names()) or "nothing yet; train it first"
+        raise CheckpointError(f"{self.root} has no weights called {name!r}; expected one of: {there}")

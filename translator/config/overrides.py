@@ -1,0 +1,65 @@
+"""Settings of decoding that are replaced for one call, such as `beam_size=4`, and which go together."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from translator.config.load import load_config
+from translator.config.schema import Config, DecodingSettings
+from translator.errors import ConfigError
+
+_MACHINE = ("device", "precision", "threads", "devices")
+
+
+def read_call_settings(words: Sequence[str]) -> Config:
+    """Read `KEY=VALUE` words: settings of the section `decoding` by their bare names, and the machine's.
+
+    Raises `ConfigError` with all mistakes. Only what was stated counts; see `replace_stated`.
+    """
+    dotted, foreign = [], []
+    for word in words:
+        key = word.partition("=")[0]
+        if "." not in key and key not in _MACHINE and "=" in word:
+            word = f"decoding.{word}"
+        elif "." in key and not key.startswith("decoding."):
+            foreign.append(f"{key}: only settings of decoding, and {', '.join(_MACHINE)}, can be replaced for one call")
+            continue
+        dotted.append(word)
+    if foreign:
+        raise ConfigError(foreign)
+    return load_config(None, dotted)
+
+
+def stated_machine(call: Config) -> dict[str, Any]:
+    """Return the device, precision and threads that `call` states, as arguments of `load_bundle`."""
+    return {name: getattr(call, name) for name in _MACHINE[:3] if name in call.model_fields_set}
+
+
+def replace_stated(settings: DecodingSettings, call: Config) -> DecodingSettings:
+    """Return the run's `settings` with what `call` states in their place; see `check_decoding`."""
+    stated = call.decoding
+    replaced = settings.model_copy(update={name: getattr(stated, name) for name in stated.model_fields_set})
+    check_decoding(replaced)
+    return replaced
+
+
+def settings_from(values: Mapping[str, Any]) -> Config:
+    """Return settings of decoding, given by name as Python values, as `read_call_settings` does for words."""
+    return load_config(None, (), {"decoding": dict(values)})
+
+
+def check_decoding(settings: DecodingSettings) -> None:
+    """Raise `ConfigError` with all settings that are impossible together."""
+    problems = []
+    most = {"beam": ("beam_size", settings.beam_size), "mbr": ("mbr_samples", settings.mbr_samples)}
+    name, limit = most.get(settings.search, ("", settings.n_best))
+    if settings.n_best > limit:
+        problems.append(
+            f"decoding.n_best: {settings.n_best} translations cannot come from decoding.{name} = {limit}; raise it"
+        )
+    if settings.search == "beam" and settings.beam_size % settings.diverse_groups:
+        problems.append(
+            f"decoding.diverse_groups: {settings.diverse_groups} groups do not divide decoding.beam_size = "
+            f"{settings.beam_size}; choose a divisor"
+        )
+    if problems:
+        raise ConfigError(problems)

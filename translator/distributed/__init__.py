@@ -1,0 +1,7 @@
+"""The processes of a job: who they are, how they are started, what happens when one fails."""
+
+from translator.distributed.world import World
+
+__all__ = [
+    "World",
+]

@@ -1,0 +1,246 @@
+"""The processes of a job as torchrun started them: who this one is, and what they tell each other on the host.
+
+Sums of gradients are not here (`translator.training.parallel`); what passes here are a few numbers and small objects.
+"""
+
+import contextlib
+import datetime
+import itertools
+import os
+import sys
+import time
+import traceback
+import uuid
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NoReturn, TypeVar
+
+import torch
+import torch.distributed as dist
+
+from translator.distributed.failure_watch import Watch, process_identity
+from translator.distributed.launch import is_worker
+from translator.errors import DeviceError, TranslatorError
+from translator.runtime.console import silence
+
+Result = TypeVar("Result")
+Item = TypeVar("Item")
+
+# A process that stays away longer is a deadlock, not a slow disk; those that die are found by the watch, in seconds.
+_COLLECTIVE_TIMEOUT = datetime.timedelta(hours=2)
+_JOINING_SECONDS = 600.0
+_POLL_SECONDS = 0.05
+_present: "World | None" = None
+_LOST_PEER = ("gloo", "nccl", "connection closed", "connection reset", "broken pipe", "tcpstore")
+
+
+class World:
+    """The processes that train together, seen from one of them; by itself, a process alone."""
+
+    def __init__(self, rank: int = 0, local_rank: int = 0, size: int = 1, watch: Watch | None = None) -> None:
+        self.rank = rank
+        """Number of this process in the job."""
+        self.local_rank = local_rank
+        """Number of this process on its machine."""
+        self.size = size
+        """Processes of the job."""
+        self._watch = watch
+        self._turns = itertools.count()
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this is the process that writes and prints."""
+        return self.rank == 0
+
+    def device(self, kind: str) -> torch.device:
+        """Take this process's device of a kind, `cpu` or `cuda`, and make it the current one.
+
+        Raises `DeviceError` where there are more processes on a machine than CUDA devices.
+        """
+        if kind != "cuda":
+            return torch.device(kind)
+        count = torch.cuda.device_count()
+        if self.local_rank >= count:
+            raise DeviceError(
+                f"process {self.local_rank + 1} of this machine finds only {count} CUDA devices; start at most "
+                f"{count} processes (devices={count}) or set device=cpu"
+            )
+        torch.cuda.set_device(self.local_rank)
+        return torch.device("cuda", self.local_rank)
+
+    def sum(self, values: Sequence[float]) -> list[float]:
+        """Sum each of a few numbers over the processes, in double precision; the device is not touched."""
+        if self.size == 1:
+            return [float(value) for value in values]
+        total = torch.tensor(values, dtype=torch.float64)
+        dist.all_reduce(total)
+        return total.tolist()
+
+    def gather(self, value: Item) -> list[Item]:
+        """Collect a small object from every process, on every process, by rank."""
+        if self.size == 1:
+            return [value]
+        values: list[Any] = [None] * self.size
+        dist.all_gather_object(values, value)
+        return values
+
+    def divide(self, items: Sequence[Item], work: Callable[[Sequence[Item]], Sequence[Result]]) -> list[Result]:
+        """Do `work`, one result an item, on a share of the items in every process; all results, in order, in all."""
+        shares = self.gather(list(work(items[self.rank :: self.size])))
+        return [shares[place % self.size][place // self.size] for place in range(len(items))]
+
+    def main_first(self, work: Callable[[], Result]) -> Result:
+        """Do `work` on the main process while the others wait, hours if need be; then they do it too.
+
+        For work that leaves files behind, which the others find. All processes must call it.
+        """
+        if self._watch is None:
+            return work()
+        key = f"main_first/{next(self._turns)}"
+        if not self.is_main:
+            while not self._watch.store.check([key]):
+                time.sleep(_POLL_SECONDS)
+            return work()
+        result = work()
+        self._watch.store.set(key, "done")
+        return result
+
+    def barrier(self) -> None:
+        """Wait until every process has come here."""
+        self.sum([0.0])
+
+    def close(self) -> None:
+        """Leave the job, together with all others: torchrun ends those that stay longer than the first."""
+        if self._watch is None:
+            return
+        self._watch.leave(self.size)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            dist.destroy_process_group()
+        self._watch = None
+
+
+@contextlib.contextmanager
+def join_world() -> Iterator[World]:
+    """Join the job that the environment describes (torchrun's RANK, WORLD_SIZE, ...), or be a world of one.
+
+    If the block raises, this process says why and ends, and so do all others within seconds, silently: what is
+    printed first is the cause. A process that is killed ends the others too. `SystemExit` with 0, 130 or 143 is
+    how processes leave that have agreed to; the others must leave as well. Inside such a block, another one is the
+    same world.
+    """
+    global _present
+    if _present is not None:
+        yield _present
+        return
+    if not is_worker() or int(os.environ["WORLD_SIZE"]) == 1:
+        yield World()
+        return
+    rank = int(os.environ["RANK"])
+    if rank:
+        silence()
+    try:
+        world, watch = _join(rank)
+    except Exception as error:
+        _report(rank, error)
+        _end(1)
+    _present = world
+    try:
+        yield world
+        _present = None
+        world.close()
+    except BaseException as error:
+        if isinstance(error, SystemExit) and error.code in (None, 0, 130, 143):
+            _present = None
+            world.close()
+            raise
+        _fail(rank, watch, error)
+
+
+def _join(rank: int) -> tuple[World, Watch]:
+    size = int(os.environ["WORLD_SIZE"])
+    # The second connection is for the watch alone: no blocking call of the process group holds it up.
+    stores = [_connect(host=rank == 0), _connect(host=False)]
+    prefix = _agree_on_name(stores[0], rank, size)
+    group, own = (dist.PrefixStore(f"{prefix}/{name}", store) for name, store in zip("gw", stores, strict=True))
+    backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+    dist.init_process_group(backend, store=group, rank=rank, world_size=size, timeout=_COLLECTIVE_TIMEOUT)
+    identities: list[Any] = [None] * size
+    dist.all_gather_object(identities, process_identity())
+    watch = Watch(own, rank, {peer: identity for peer, identity in enumerate(identities) if peer != rank})
+    watch.start()
+    return World(rank, int(os.environ.get("LOCAL_RANK", rank)), size, watch), watch
+
+
+def _connect(host: bool) -> dist.TCPStore:
+    """Connect to the job's store, which lives in torchrun or, without it, in the process that shall `host` it."""
+    in_torchrun = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
+    address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+    return dist.TCPStore(address, port, is_master=host and not in_torchrun, wait_for_workers=False)
+
+
+def _agree_on_name(store: dist.Store, rank: int, size: int) -> str:
+    """Find a name that all processes of this start know, and none of an earlier one.
+
+    Torchrun starts processes again, after a failure or when machines join, with the store that they had: what is in
+    it may be left over. Each process says hello by a name of its own and believes only the answer to it. Raises
+    `DeviceError` if not all processes come.
+    """
+    hello, job = uuid.uuid4().hex, uuid.uuid4().hex
+    store.set(f"hello/{rank}", hello)
+    deadline = time.monotonic() + _JOINING_SECONDS
+    while time.monotonic() < deadline:
+        if rank == 0:
+            for peer in range(size):
+                if store.check([f"hello/{peer}"]):
+                    store.set(f"answer/{store.get(f'hello/{peer}').decode()}", job)
+        if store.check([f"answer/{hello}"]):
+            job = store.get(f"answer/{hello}").decode()
+            store.set(f"{job}/here/{rank}", "")
+            if rank or store.check([f"{job}/here/{peer}" for peer in range(size)]):
+                return job
+        time.sleep(_POLL_SECONDS)
+    raise DeviceError(
+        f"not all of the {size} processes of the job have started within {_JOINING_SECONDS:.0f} seconds; look at the "
+        f"output of the others, and whether {os.environ['MASTER_ADDR']} can be reached from all machines"
+    )
+
+
+def _fail(rank: int, watch: Watch, error: BaseException) -> NoReturn:
+    """End this process because of `error`; the first that fails says why, the others end without a word."""
+    if isinstance(error, KeyboardInterrupt):
+        watch.announce()
+        _end(130)
+    if _is_lost_peer(error):
+        # It died, and the watch knows within this time and ends us; if not, this is all there is to say.
+        time.sleep(watch.patience_seconds)
+    if watch.claim():
+        _report(rank, error)
+        watch.announce()
+    # Ended by the watch, as all others, as soon as the one that speaks has finished.
+    time.sleep(watch.patience_seconds)
+    _end(1)
+
+
+def _is_lost_peer(error: BaseException) -> bool:
+    """Whether a collective failed because another process is gone."""
+    text = str(error).lower()
+    return isinstance(error, dist.DistError) or (
+        isinstance(error, RuntimeError) and any(word in text for word in _LOST_PEER)
+    )
+
+
+def _report(rank: int, error: BaseException) -> None:
+    """Print an explained error as a sentence, any other with its traceback, in one piece."""
+    if isinstance(error, TranslatorError):
+        text = f"error: rank {rank}: {error}\n"
+    else:
+        text = f"error: rank {rank} failed:\n" + "".join(traceback.format_exception(error))
+    sys.stderr.write(text)
+
+
+def _end(code: int) -> NoReturn:
+    """Exit at once: an orderly shutdown would wait for collectives that never end."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)

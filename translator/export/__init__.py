@@ -1,5 +1,0 @@
-"""Exports: a trained model in the formats of other programs."""
-
-from translator.export.ctranslate2 import cached_ctranslate2, export_ctranslate2
-
-__all__ = ["cached_ctranslate2", "export_ctranslate2"]

@@ -1,0 +1,212 @@
+"""A Transformer for translation: the encoder at once, the decoder one position of every hypothesis at a time.
+
+It computes what the modules of `Transformer` compute, without gradients and dropout, on plain tensors: calling a module
+takes as long as one of the small products of a step. Products may be in another precision than the model's weights,
+or by other kernels; sums and normalisation are in fp32.
+
+Legend: `S` source tokens, `N` sentences, `K` hypotheses a sentence, `R` = N * K rows, `H` heads, `D` head width, `Y`
+decoder layers, `V` target vocabulary.
+"""
+
+import weakref
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple, cast
+
+import torch
+from torch import Tensor
+
+from translator.attention import Layout, MultiHeadAttention, Packed, attend
+from translator.attention.kernels import attend_dense
+from translator.inference.cache import Ancestry, DenseMemory, KeyValueCache, LayerCache, Memory, Workspace
+from translator.inference.linear import MakeLinear, PlainLinear
+from translator.model.layers import DecoderLayer, EncoderLayer, FeedForward, PostNorm
+from translator.model.transformer import Transformer
+
+_PART_TOKENS = 1024
+
+
+@dataclass
+class DecoderState:
+    """What decoding carries from step to step."""
+
+    cache: KeyValueCache
+    memory: DenseMemory
+    ancestry: Ancestry
+    length: int = 0
+
+    def select(self, sentences: Tensor | None, parents: Tensor) -> "DecoderState":
+        """Keep `sentences` `[M]` (None: all); hypothesis k of the m-th continues its hypothesis `parents[m, k]`.
+
+        There may be more or fewer hypotheses than before. Keys, values and memory are touched only when sentences
+        leave, and then the state that was is spent.
+        """
+        if sentences is not None:
+            self.cache, self.memory = self.cache.select(sentences), self.memory.select(sentences)
+        self.ancestry = self.ancestry.select(sentences, parents)
+        return self
+
+
+class InferenceModel:
+    """What `translator.decoding` needs of a Transformer, whose weights must not change afterwards."""
+
+    def __init__(self, model: Transformer, linear: MakeLinear = PlainLinear) -> None:
+        """`linear` makes the matrix products."""
+        block = _PreNormBlock if model.settings.norm == "pre" else _PostNormBlock
+        decoder = list(cast(Iterable[DecoderLayer], model.decoder_layers))
+        self._encoder = [
+            _EncoderLayer(
+                block(layer.self_residual, _SelfAttention(layer.self_attention, linear)),
+                block(layer.feed_forward_residual, _FeedForward(layer.feed_forward, linear)),
+            )
+            for layer in cast(Iterable[EncoderLayer], model.encoder_layers)
+        ]
+        self._decoder = [
+            _DecoderLayer(
+                block(layer.self_residual, _PastAttention(layer.self_attention, linear)),
+                block(layer.cross_residual, _CrossAttention(layer.cross_attention, linear, 1)),
+                block(layer.feed_forward_residual, _FeedForward(layer.feed_forward, linear)),
+            )
+            for layer in decoder
+        ]
+        self._source_embedding = model.source_embedding
+        self._encoder_norm, self._decoder_norm = model.encoder_norm, model.decoder_norm
+        self._embedding, self._scale = model.target_embedding.weight.detach(), model.target_embedding.scale
+        self._positions = cast(Tensor, model.target_embedding.positions.table).detach()
+        self._output = linear(model.output_weight, None)
+        # Memory to keys and values.
+        self._past_heads = [layer.self_attention.num_heads for layer in decoder]
+        self._memory_heads = [layer.cross_attention.num_heads for layer in decoder]
+        self._memory = [_memory_projection(layer.cross_attention, linear) for layer in decoder]
+        # Of batches that are done; as many as there are threads.
+        self._spare: list[Workspace] = []
+
+    def encode(self, source: Packed) -> Tensor:
+        """The memory `[S, d_model]` of source sentences that end with the end mark."""
+        return torch.cat([self._encode(part) for part in _parts(source)])
+
+    def _encode(self, source: Packed) -> Tensor:
+        states = self._source_embedding(source)
+        for layer in self._encoder:
+            states = layer.feed_forward(layer.attention(states, source.layout))
+        return self._encoder_norm(states)
+
+    def start(self, memory: Tensor, layout: Layout, width: int, capacity: int) -> DecoderState:
+        """Begin one hypothesis for every sentence, of at most `capacity` steps; a step may make `width` of it."""
+        try:
+            workspace = self._spare.pop()
+        except IndexError:
+            workspace = Workspace()
+        dense = DenseMemory.of(memory, layout, self._memory, self._memory_heads, workspace)
+        cache = KeyValueCache.beside(dense, self._past_heads, capacity, width, workspace)
+        state = DecoderState(cache, dense, Ancestry.empty(dense.grids[0], layout.num_sentences))
+        weakref.finalize(state, self._spare.append, workspace).atexit = False
+        return state
+
+    def step(self, tokens: Tensor, state: DecoderState) -> Tensor:
+        """Decoder output `[N, K, d_model]` for the next tokens `[N, K]`; `state` moves on by one position."""
+        states = torch.embedding(self._embedding, tokens.flatten())
+        states = torch.add(self._positions[state.length], states, alpha=self._scale)  # [R, d_model]
+        state.length += 1
+        caches = state.cache.append(state.ancestry)
+        for layer, cache, memory in zip(self._decoder, caches, state.memory.layers, strict=True):
+            states = layer.past(states, cache, state.ancestry.bias)
+            states = layer.cross(states, memory, state.memory.bias)
+            states = layer.feed_forward(states)
+        return self._decoder_norm(states).view(*tokens.shape, -1)
+
+    def logits(self, states: Tensor) -> Tensor:
+        """Unnormalised log-probabilities `[N, K, V]` of decoder output `[N, K, d_model]`."""
+        return self._output(states.flatten(0, 1)).view(*states.shape[:2], -1)
+
+
+def _parts(source: Packed) -> Iterator[Packed]:
+    """On the CPU about 1,024 tokens at a time, which stay in its cache; neighbours in length attend with fewer pads."""
+    if source.tokens.is_cuda:
+        yield source
+        return
+    offsets, first = source.layout.offsets.tolist(), 0
+    for row in range(1, len(offsets)):
+        if row + 1 == len(offsets) or offsets[row + 1] - offsets[first] > _PART_TOKENS:
+            yield source.sentences(slice(first, row))
+            first = row
+
+
+def _memory_projection(module: MultiHeadAttention, linear: MakeLinear) -> Callable[[Tensor], Tensor]:
+    queries = module.num_heads * module.head_dim
+    return linear(module.input_weight[queries:], module.input_bias[queries:])
+
+
+class _FeedForward:
+    def __init__(self, module: FeedForward, linear: MakeLinear) -> None:
+        self.inner, self.outer = (linear(part.weight, part.bias) for part in (module.inner, module.outer))
+        self.activation = module.activation
+
+    def __call__(self, states: Tensor) -> Tensor:
+        return self.outer(self.activation(self.inner(states)))
+
+
+class _Attention:
+    def __init__(self, module: MultiHeadAttention, linear: MakeLinear, parts: int = 3) -> None:
+        """Projects states to `parts` of (queries, keys, values)."""
+        rows = parts * module.num_heads * module.head_dim
+        self.project = linear(module.input_weight[:rows], module.input_bias[:rows])
+        self.output = linear(module.output.weight, module.output.bias)
+        self.split = (parts, module.num_heads, module.head_dim)
+
+
+class _SelfAttention(_Attention):
+    """Within packed sentences."""
+
+    def __call__(self, states: Tensor, layout: Layout) -> Tensor:
+        query, key, value = self.project(states).view(-1, *self.split).unbind(1)
+        return self.output(attend(query, key, value, layout, layout).flatten(1))
+
+
+class _PastAttention(_Attention):
+    """From hypotheses to their pasts, which they are added to."""
+
+    def __call__(self, states: Tensor, cache: LayerCache, bias: Tensor) -> Tensor:
+        projected = self.project(states).view(len(bias), -1, *self.split).permute(2, 0, 3, 1, 4)  # [3, N, H, K, D]
+        cache.put(projected[1:])
+        heads = attend_dense(projected[0], cache.key, cache.value, bias)  # [N, H, K, D]
+        return self.output(heads.transpose(1, 2).reshape(len(states), -1))
+
+
+class _CrossAttention(_Attention):
+    """From hypotheses to the memory: those of a sentence are so many queries on one memory."""
+
+    def __call__(self, states: Tensor, memory: Memory, bias: Tensor | None) -> Tensor:
+        query = self.project(states).view(len(memory.key), -1, *self.split[1:]).transpose(1, 2)  # [N, H, K, D]
+        heads = attend_dense(query, *memory, bias)
+        return self.output(heads.transpose(1, 2).reshape(len(states), -1))
+
+
+class _PostNormBlock:
+    """See `PostNorm`."""
+
+    def __init__(self, module: PostNorm, block: Callable[..., Tensor]) -> None:
+        norm = module.norm
+        self.norm = norm.normalized_shape, norm.weight.detach(), norm.bias.detach(), norm.eps
+        self.block = block
+
+    def __call__(self, states: Tensor, *context: Any) -> Tensor:
+        return torch.layer_norm(states + self.block(states, *context), *self.norm)
+
+
+class _PreNormBlock(_PostNormBlock):
+    """See `PreNorm`."""
+
+    def __call__(self, states: Tensor, *context: Any) -> Tensor:
+        return states + self.block(torch.layer_norm(states, *self.norm), *context)
+
+
+class _EncoderLayer(NamedTuple):
+    attention: _PostNormBlock
+    feed_forward: _PostNormBlock
+
+
+class _DecoderLayer(NamedTuple):
+    past: _PostNormBlock
+    cross: _PostNormBlock
+    feed_forward: _PostNormBlock

@@ -1,0 +1,1 @@
+"""Other systems' models: one folder for each system."""

@@ -1,0 +1,188 @@
+"""Lines of a stream that somebody pipes through a command: never fewer and never more than were written.
+
+Unlike a corpus (`lines`), it is read leniently: what is not UTF-8 is replaced and reported, never lost.
+"""
+
+import gzip
+import os
+import select
+import stat
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from translator.errors import DataError
+from translator.runtime.console import warn
+from translator.text.corpus_lines import BLOCK_BYTES, GZIP_MAGIC, UTF8_MARK, foreign_encoding
+
+FIRST_BLOCK = 64
+"""Lines of the first block: few, so that the first translations appear soon."""
+LARGEST_BLOCK = 4096
+"""Lines that are sorted by length together at most; they bound the memory."""
+
+
+def blocks_of(
+    lines: Iterable[str], size: int | None = None, waits: Callable[[], bool] | None = None
+) -> Iterator[list[str]]:
+    """Group lines, `size` at a time; by default blocks begin small and double.
+
+    A block also ends where `waits` tells that the next line has yet to come.
+    """
+    count, block = size or FIRST_BLOCK, list[str]()
+    for line in lines:
+        block.append(line)
+        if len(block) == count or (waits is not None and waits()):
+            if len(block) == count and not size:
+                count = min(2 * count, LARGEST_BLOCK)
+            yield block
+            block = []
+    if block:
+        yield block
+
+
+# Lines that are written one after the other come together; somebody who waits for a translation does not notice.
+_LINGER_SECONDS = 0.05
+
+
+def open_input(path: Path) -> BinaryIO:
+    """Open a file of text, plain or gzip'd (told by content); raise `DataError` where it cannot be read."""
+    try:
+        file = path.open("rb")
+        packed = file.peek(2)[:2] == GZIP_MAGIC  # a pipe cannot go back
+        return cast(BinaryIO, gzip.open(file)) if packed else file
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror or error}") from None
+
+
+def count_lines(path: Path) -> int | None:
+    """Count the lines of a regular file, plain or gzip'd; None where only reading it up can tell, as with a pipe."""
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            return None
+        with open_input(path) as file:
+            count, last = 0, b"\n"
+            while block := file.read(BLOCK_BYTES):
+                count, last = count + block.count(b"\n"), block[-1:]
+    except (OSError, EOFError, DataError):
+        # What is wrong is said when the file is read for its lines.
+        return None
+    return count + (last != b"\n")
+
+
+class ArrivingLines:
+    """The lines of a pipe or terminal, which also tells whether the next one has arrived."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._lines: list[bytes] = []  # complete ones, the next last
+        self._rest: list[bytes] = []
+        self._ended = False
+
+    def __iter__(self) -> Iterator[bytes]:
+        while self._lines or self._read():
+            yield self._lines.pop()
+
+    def waits(self) -> bool:
+        """Tell whether nothing more has come for the twentieth part of a second."""
+        while not self._lines and not self._ended:
+            if not select.select([self._descriptor], [], [], _LINGER_SECONDS)[0]:
+                return True
+            self._read_once()
+        return False
+
+    def _read(self) -> bool:
+        while not self._lines and not self._ended:
+            self._read_once()
+        return bool(self._lines)
+
+    def _read_once(self) -> None:
+        data = os.read(self._descriptor, BLOCK_BYTES)
+        self._ended = not data
+        self._rest.append(data)
+        if b"\n" in data or not data:
+            *lines, rest = b"".join(self._rest).split(b"\n")
+            lines = [line + b"\n" for line in lines]
+            # The last line may lack its line feed.
+            self._lines = [*lines, *([rest] if rest and not data else [])][::-1]
+            self._rest = [rest]
+
+
+class InputLines:
+    """The lines of several inputs, one after the other, as text without line feeds."""
+
+    def __init__(self, inputs: Sequence[tuple[str, BinaryIO]], *, refuse: bool = False) -> None:
+        """`inputs` are streams under the names that messages give them; `refuse` is that of `decode_lines`."""
+        self._inputs, self._refuse = inputs, refuse
+        self._arriving: ArrivingLines | None = None
+
+    def __iter__(self) -> Iterator[str]:
+        for name, stream in self._inputs:
+            self._arriving = _arriving(stream)
+            yield from decode_lines(self._arriving or stream, name, refuse=self._refuse)
+            self._arriving = None
+
+    def waits(self) -> bool:
+        """Tell whether the next line has yet to be written by somebody, so that it is time to answer."""
+        return self._arriving is not None and self._arriving.waits()
+
+
+def _arriving(stream: BinaryIO) -> ArrivingLines | None:
+    """Return the lines of stdin where that is a pipe or terminal; None for a file, whose lines are all there."""
+    if os.name != "posix" or stream is not sys.stdin.buffer:
+        # What was opened by name has been peeked into, and its descriptor stands behind that.
+        return None
+    try:
+        descriptor = stream.fileno()
+        return None if stat.S_ISREG(os.fstat(descriptor).st_mode) else ArrivingLines(descriptor)
+    except OSError:
+        return None
+
+
+def decode_lines(stream: Iterable[bytes], name: str, *, refuse: bool = False) -> Iterator[str]:
+    """Yield the lines of `stream` (bytes up to a line feed, which the last may lack) as text without it.
+
+    A byte order mark at the beginning is dropped. Bytes that are not UTF-8 become U+FFFD, with one warning at
+    the end that names their lines; with `refuse` they raise `DataError`, as UTF-16 and a damaged gzip file always
+    do. `name` is what messages call the stream.
+    """
+    damaged: list[int] = []
+    for number, data in enumerate(_intact(stream, name), start=1):
+        if number == 1:
+            encoding = foreign_encoding(data)
+            if encoding is not None:
+                raise DataError(f"{name} is {encoding}; expected UTF-8. Convert it: `iconv -f {encoding} -t UTF-8`")
+            data = data.removeprefix(UTF8_MARK)
+        try:
+            line = data.decode("utf-8")
+        except UnicodeDecodeError as error:
+            if refuse:
+                raise DataError(
+                    f"{name}, line {number:,}, byte {error.start + 1:,}: found the byte 0x{data[error.start]:02X}, "
+                    "which is not valid UTF-8 there; mend the line, or set decoding.invalid_utf8=replace"
+                ) from None
+            damaged.append(number)
+            line = data.decode("utf-8", errors="replace")
+        yield line.removesuffix("\n")
+    if damaged:
+        warn(f"{name}: {describe_lines(damaged)} not valid UTF-8; the bytes that are not became U+FFFD")
+
+
+def describe_lines(numbers: list[int], shown: int = 10) -> str:
+    """Name lines for a message: `line 3 is`, `lines 3, 8 are` or `lines 3, 8, ... (120 in all) are`."""
+    if len(numbers) == 1:
+        return f"line {numbers[0]} is"
+    names = ", ".join(map(str, numbers[:shown]))
+    more = f", ... ({len(numbers):,} in all)" if len(numbers) > shown else ""
+    return f"lines {names}{more} are"
+
+
+def _intact(stream: Iterable[bytes], name: str) -> Iterator[bytes]:
+    number = 0
+    try:
+        for number, data in enumerate(stream, start=1):  # noqa: B007
+            yield data
+    except (OSError, EOFError) as error:
+        raise DataError(
+            f"{name} cannot be read after line {number:,}: {error}. The file is damaged or truncated"
+        ) from None

@@ -1,0 +1,86 @@
+"""A tokenizer as a file of its own, outside of any run: what `translator tokenizer` works with."""
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
+from pathlib import Path
+
+from translator.config import Config, load_config
+from translator.errors import ConfigError, DataError, TokenizerError
+from translator.runtime.files import write_bytes
+from translator.text.corpus_lines import read_lines
+from translator.text.open_corpus import is_corpus, open_corpus
+from translator.text.tokenizer import Tokenizer, load_tokenizers
+from translator.text.tokenizer_training import train_tokenizer
+
+_COLUMNS = ("data.source_language", "data.target_language")
+
+
+def read_tokenizer_settings(words: Sequence[str]) -> Config:
+    """Read `KEY=VALUE` words: bare names of the section `tokenizer`, and the columns of tables.
+
+    Raises `ConfigError` with all mistakes.
+    """
+    dotted, problems = [], []
+    for word in words:
+        key, equals, _ = word.partition("=")
+        name = key.removeprefix("tokenizer.")
+        if name in ("model", "joint"):
+            problems.append(
+                f"{key}: one model is trained here, on all text that is given; call the command for each "
+                "side to have two"
+            )
+        elif "." in name and key not in _COLUMNS:
+            problems.append(f"{key}: only settings of tokenizer, {' and '.join(_COLUMNS)} count here")
+        else:
+            dotted.append(word if "." in key or not equals else f"tokenizer.{word}")
+    if problems:
+        raise ConfigError(problems)
+    return load_config(None, dotted)
+
+
+def train_model_file(corpora: Sequence[str], config: Config, output: Path) -> Tokenizer:
+    """Train on the lines of text files and both sides of corpora, in order, and write the model file.
+
+    Raises `DataError` for damaged input, `TokenizerError` where the text does not suffice or `output` cannot
+    be written.
+    """
+    if output.is_dir():
+        raise TokenizerError(f"{output} is a directory; expected a file name such as {output / 'tokenizer.model'}")
+    sources = [_open_text(spec, config) for spec in corpora]
+    tokenizer = train_tokenizer(lambda: (line for source in sources for line in source()), config.tokenizer)
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        write_bytes(output, tokenizer.model)
+    except OSError as error:
+        raise TokenizerError(f"cannot write {output}: {error.strerror or error}") from None
+    return tokenizer
+
+
+def find_tokenizer(path: Path, side: str | None = None) -> Tokenizer:
+    """Load a model file, or the tokenizer of a run or of prepared data; `side` chooses where there are two.
+
+    Raises `TokenizerError` where there is none, or two and no `side`.
+    """
+    if not path.is_dir():
+        return Tokenizer.load(path)
+    tokenizers = load_tokenizers(path)
+    if side is None and not tokenizers.joint:
+        raise TokenizerError(f"{path} has a tokenizer for each side; say --side source or --side target")
+    return tokenizers.target if side == "target" else tokenizers.source
+
+
+def parse_ids(line: str, vocab_size: int, where: str) -> list[int]:
+    """Read piece ids separated by spaces; raise `DataError` at `where` for what is none."""
+    ids = []
+    for word in line.split():
+        if not (word.isascii() and word.isdigit()) or int(word) >= vocab_size:
+            raise DataError(f"{where}: found {word[:40]!r}, expected piece ids from 0 to {vocab_size - 1}")
+        ids.append(int(word))
+    return ids
+
+
+def _open_text(spec: str, config: Config) -> Callable[[], Iterator[str]]:
+    if not is_corpus(spec):
+        return lambda: read_lines(spec)
+    corpus = open_corpus(spec, config.data.source_language, config.data.target_language)
+    return lambda: chain.from_iterable(corpus.pairs())

@@ -1,0 +1,158 @@
+"""The head of the cross-attention that alignments come from: stated, or learned and kept with the run."""
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from translator.config import Head
+from translator.errors import ConfigError
+from translator.runtime.console import say
+from translator.runtime.files import write_text
+from translator.translation.word_alignment import AlignmentHead, Pair, most_looked_at
+
+if TYPE_CHECKING:
+    from translator.checkpoints import Bundle
+
+ALIGNMENT = "alignment.json"
+ENOUGH_PAIRS = 100
+"""A head that was learned from fewer pairs than this is not kept."""
+_SHUFFLES = 4
+
+
+def alignment_head(bundle: "Bundle", setting: str, sample: Sequence[Pair] | None = None) -> AlignmentHead:
+    """Return the head that `setting` (`decoding.alignment`) asks for: `LAYER.HEAD`, or `auto` for a learned one.
+
+    A learned head is read from the run directory, where training leaves it, if it is that of these weights. Otherwise
+    it is learned from `sample`, such as sources and their translations, and kept there if that can be. Raises
+    `ConfigError` for a head that the model does not have, and where there is nothing to learn from.
+    """
+    if setting != "auto":
+        return _stated_head(bundle, setting)
+    if (stored := read_alignment_head(bundle)) is not None:
+        return stored
+    if not sample:
+        raise ConfigError(
+            [f"decoding.alignment: {bundle.directory} has learned no head yet; translate something, or set LAYER.HEAD"]
+        )
+    learned = learn_alignment_head(bundle, *zip(*sample, strict=True))
+    place = keep_alignment_head(bundle, learned) if learned.pairs >= ENOUGH_PAIRS else None
+    say(
+        f"alignments come from head {learned.layer}.{learned.head}, learned from {learned.pairs:,} translations "
+        f"({f'kept in {place}' if place else 'not kept'})"
+    )
+    return learned
+
+
+def learn_alignment_head(
+    bundle: "Bundle", sources: Sequence[Sequence[int]], targets: Sequence[Sequence[int]]
+) -> AlignmentHead:
+    """Choose the head with the best of `alignment_scores`; a few hundred pairs are enough."""
+    scores, pairs = alignment_scores(bundle, sources, targets)
+    if not scores:
+        return AlignmentHead(1, 1, 0.0)
+    best = max(scores, key=lambda head: scores[head])
+    return AlignmentHead(best.layer, best.head, round(scores[best], 6), pairs)
+
+
+def alignment_scores(
+    bundle: "Bundle", sources: Sequence[Sequence[int]], targets: Sequence[Sequence[int]]
+) -> tuple[dict[Head, float], int]:
+    """Return how much information the links of every cross-attention head carry about the target, 0 to 1.
+
+    Words that translate each other occur together more often than by chance (Church and Hanks 1990): the score is the
+    mutual information of the two pieces that a link joins, as a share of the target pieces' entropy. As any sample has
+    some by chance, what the same links carry after they were shuffled within each sentence is subtracted (compare
+    Vinh et al. 2010). That also leaves nothing to a head that looks at a fixed place, which would otherwise seem to
+    know much: what the sentence is about.
+
+    Returns with it the number of pairs that were used; no scores where no pair has pieces on both sides.
+    """
+    longest = bundle.config.model.max_positions - 1
+    pairs = [pair for pair in zip(sources, targets, strict=True) if max(map(len, pair)) <= longest]
+    layers = range(1, bundle.config.model.decoder_layers + 1)
+    linked: list[list[NDArray[Any]]] = [[] for _ in layers]
+    known, sentences = [], []
+    for indices, places in most_looked_at(bundle, pairs, layers):
+        for row, index in enumerate(indices):
+            source, target = (np.asarray(side) for side in pairs[index])
+            known.append(target)
+            sentences.append(np.full(len(target), index))
+            for parts, by_head in zip(linked, places, strict=True):
+                parts.append(source[by_head[row, :, : len(target)].numpy()])  # [H, target pieces]
+    if not known:
+        return {}, 0
+    target, sentence = np.concatenate(known), np.concatenate(sentences)  # [P]
+    return {
+        Head("cross", layer, number): _information(own, target, sentence)
+        for layer, parts in zip(layers, linked, strict=True)
+        for number, own in enumerate(np.concatenate(parts, axis=-1), start=1)
+    }, len(known)
+
+
+def keep_alignment_head(bundle: "Bundle", head: AlignmentHead) -> Path | None:
+    """Write a learned head into the run directory, with the weights that it belongs to; None where we may not."""
+    path = bundle.directory / ALIGNMENT
+    try:
+        write_text(path, json.dumps({**asdict(head), "weights": bundle.weights, "step": bundle.step}) + "\n")
+    except OSError:
+        return None
+    return path
+
+
+def read_alignment_head(bundle: "Bundle") -> AlignmentHead | None:
+    """Return the head that is kept for these weights; None where there is none, or none that makes sense."""
+    try:
+        stored = json.loads((bundle.directory / ALIGNMENT).read_text())
+        weights, step = stored.pop("weights"), stored.pop("step")
+        head = AlignmentHead(**stored)
+        known = (weights, step) == (bundle.weights, bundle.step) and not _missing(bundle, head)
+    except (OSError, ValueError, KeyError, AttributeError, TypeError):
+        return None
+    return head if known else None
+
+
+def _stated_head(bundle: "Bundle", setting: str) -> AlignmentHead:
+    numbers = re.fullmatch(r"(?:cross\.)?(\d+)\.(\d+)", setting)
+    head = AlignmentHead(int(numbers[1]), int(numbers[2])) if numbers else None
+    if head is None or _missing(bundle, head):
+        counts = bundle.config.model.heads("cross")
+        heads = f"1 to {counts[0]}" if len(set(counts)) == 1 else f"1 to {', '.join(map(str, counts))} by layer"
+        raise ConfigError(
+            [
+                f"decoding.alignment: found {setting!r}, expected `auto` or LAYER.HEAD with a layer from 1 to "
+                f"{len(counts)} and a head from {heads}, such as 1.1"
+            ]
+        )
+    return head
+
+
+def _missing(bundle: "Bundle", head: AlignmentHead) -> bool:
+    counts = bundle.config.model.heads("cross")
+    return not (1 <= head.layer <= len(counts) and 1 <= head.head <= counts[head.layer - 1])
+
+
+def _information(linked: NDArray[Any], target: NDArray[Any], sentence: NDArray[Any]) -> float:
+    """Return the information about `target` that `linked` carries beyond its sentences', as a share; ids `[P]` each."""
+    entropy = _mutual_information(target, target)
+    random = np.random.default_rng(1)
+    chance = 0.0
+    for _ in range(_SHUFFLES):
+        order = np.lexsort((random.random(len(linked)), sentence))
+        chance += _mutual_information(linked[order], target) / _SHUFFLES
+    return float((_mutual_information(linked, target) - chance) / entropy) if entropy > 0.0 else 0.0
+
+
+def _mutual_information(left: NDArray[Any], right: NDArray[Any]) -> float:
+    """Return the plug-in estimate, in nats, from the pieces that occur together, ids `[P]` each."""
+    (_, left, left_counts), (_, right, right_counts) = (
+        np.unique(ids, return_inverse=True, return_counts=True) for ids in (left, right)
+    )
+    both, counts = np.unique(left * len(right_counts) + right, return_counts=True)
+    alone = left_counts[both // len(right_counts)] * right_counts[both % len(right_counts)]
+    return float((counts * np.log(counts * len(left) / alone)).sum() / len(left))

@@ -1,0 +1,103 @@
+"""What comes back for a line: its translations in text, with what is known of them."""
+
+import json
+import math
+from dataclasses import dataclass
+
+from translator.translation.word_alignment import pharaoh
+
+
+@dataclass(frozen=True)
+class Translation:
+    """One translation of a line."""
+
+    text: str
+    log_probability: float = math.nan
+    """Sum over the pieces and the end mark, in nats; NaN where it was not asked for."""
+    score: float = math.nan
+    """What translations are ranked by, as in `Hypothesis`; with minimum Bayes risk the expected likeness, 0 to 100."""
+    pieces: tuple[str, ...] = ()
+    """As written in the vocabulary, U+2581 beginning a word; empty where they were not asked for."""
+    alignment: tuple[tuple[int, int], ...] = ()
+    """Linked words (source, target), counted from 0; empty where they were not asked for."""
+
+
+@dataclass(frozen=True)
+class TranslatedLine:
+    """A line and its translations, best first; none where the rules or wrong numbers leave nothing."""
+
+    source: str
+    """The line as it was read, without its line feed."""
+    translations: tuple[Translation, ...]
+    warnings: tuple[str, ...] = ()
+    """What was done to the line that its reader should know."""
+    seconds: float = 0.0
+    """From the beginning of the lines that were translated together to their end."""
+
+    @property
+    def text(self) -> str:
+        """The best translation as a line of text: without line feeds, and ending with `\\r` if the source does."""
+        best = self.translations[0].text if self.translations else ""
+        # A model that spells in bytes can write any character, the one that ends a line included.
+        best = best.replace("\n", " ")
+        return best + "\r" if self.source.endswith("\r") else best
+
+
+FORMATS = ("text", "tsv", "jsonl")
+
+
+_DIGITS = 6
+
+
+def format_translations(line: TranslatedLine, number: int, form: str) -> str:
+    """Write line `number` (from 1) without a line feed at the end.
+
+    `text` is the best translation alone. `tsv` is a row for each translation (one without text where there is none):
+    number of the line, rank from 1, score, log-probability, text with spaces for tabs; unknown numbers are empty.
+    `jsonl` is an object a line: source, hypotheses (text, score, log_probability, pieces, alignment), seconds and
+    warnings.
+    """
+    if form == "text":
+        return line.text
+    if form == "tsv":
+        ranked = line.translations or (Translation(""),)
+        return "\n".join("\t".join(_columns(number, rank, own)) for rank, own in enumerate(ranked, start=1))
+    hypotheses = [
+        {
+            "text": own.text,
+            "score": rounded(own.score),
+            "log_probability": rounded(own.log_probability),
+            "pieces": own.pieces,
+            "alignment": pharaoh(own.alignment),
+        }
+        for own in line.translations
+    ]
+    whole = {
+        "source": line.source,
+        "hypotheses": hypotheses,
+        "seconds": round(line.seconds, 3),
+        "warnings": line.warnings,
+    }
+    # A lone surrogate has no UTF-8 form, but an escape.
+    text = json.dumps(whole, ensure_ascii=False)
+    return text if text.isascii() or _is_encodable(text) else json.dumps(whole)
+
+
+def rounded(value: float) -> float | None:
+    """Round a figure for people; None for one that is not finite, which JSON has no word for."""
+    # Adding nothing makes 0 of -0.
+    return round(value, _DIGITS) + 0.0 if math.isfinite(value) else None
+
+
+def _columns(number: int, rank: int, own: Translation) -> list[str]:
+    figures = ["" if value is None else str(value) for value in map(rounded, (own.score, own.log_probability))]
+    text = own.text.replace("\t", " ").replace("\r", " ").replace("\n", " ")
+    return [str(number), str(rank), *figures, text]
+
+
+def _is_encodable(text: str) -> bool:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True

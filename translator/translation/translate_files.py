@@ -1,0 +1,115 @@
+"""Files of lines in, a stream or a file of translations out: what `translator translate` does."""
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from translator.config import DecodingSettings
+from translator.decoding.distributed import SharedEngine
+from translator.distributed.world import World
+from translator.errors import ConfigError, TranslatorError
+from translator.runtime.console import progress, say
+from translator.text import InputLines, count_lines
+from translator.text.input_lines import blocks_of
+from translator.translation.result import format_translations
+from translator.translation.resumable_output import Output, open_output
+from translator.translation.translator import Translator
+
+
+def translate_inputs(
+    translator: Translator,
+    inputs: Sequence[tuple[str, BinaryIO]],
+    settings: DecodingSettings,
+    *,
+    output: Path | None = None,
+    form: str = "text",
+    to: str | None = None,
+    world: World | None = None,
+) -> None:
+    """Translate the lines of `inputs` (names and streams), in order, to a file or, by default, to stdout.
+
+    The output appears as it is ready; that of a file goes on where an earlier call with the same arguments was
+    interrupted. `form` is one of `FORMATS`. All processes of a `world` must call it; the main one alone reads and
+    writes. Raises `ConfigError` for what cannot be done before any work, and `TranslatorError` if, against all
+    expectation, not as many lines were translated as were read.
+    """
+    if form == "text" and settings.n_best > 1:
+        raise ConfigError(
+            [
+                f"decoding.n_best: text has one translation a line, found {settings.n_best}; choose --format tsv or "
+                "jsonl, or n_best=1"
+            ]
+        )
+    world = world or World()
+    shared = SharedEngine(world, translator.engine_for(settings)) if world.size > 1 else None
+    if shared is not None and not world.is_main:
+        shared.serve()
+        return
+    source = _Counted(InputLines(inputs, refuse=settings.invalid_utf8 == "refuse"))
+    lines = iter(source)
+    with _opened(output, lines, _made_with(translator, settings, form, to)) as destination:
+        if destination.lines:
+            say(f"going on with {output} behind its first {destination.lines:,} lines")
+        with _bar(inputs, output, destination.lines) as on_progress:
+            translated = translator.translate_blocks(
+                blocks_of(lines, waits=source.waits), settings, to=to, engine=shared,
+                with_scores=form != "text", with_alignment=form == "jsonl", on_progress=on_progress,
+            )  # fmt: skip
+            for line in translated:
+                destination.write(line.source, format_translations(line, destination.lines + 1, form))
+                if destination.lines == source.count:
+                    # All that was read is answered; who writes the next line may be waiting for it.
+                    destination.flush()
+        if destination.lines != source.count:
+            raise TranslatorError(
+                f"{source.count:,} lines were read, but {destination.lines:,} translated; the program is at fault"
+            )
+    if shared is not None:
+        shared.close()
+
+
+class _Counted:
+    """Lines, and how many of them were read."""
+
+    def __init__(self, lines: InputLines) -> None:
+        self.count = 0
+        self.waits = lines.waits
+        self._lines = lines
+
+    def __iter__(self) -> Iterator[str]:
+        for line in self._lines:
+            self.count += 1
+            yield line
+
+
+@contextlib.contextmanager
+def _opened(output: Path | None, lines: Iterator[str], made_with: dict[str, Any]) -> Iterator[Output]:
+    if output is None:
+        yield Output(sys.stdout.buffer)
+        return
+    with open_output(output, made_with) as file:
+        file.resume(lines)
+        yield file
+
+
+@contextlib.contextmanager
+def _bar(
+    inputs: Sequence[tuple[str, BinaryIO]], output: Path | None, done: int
+) -> Iterator[Callable[[int], None] | None]:
+    """Show progress, with the time left where the inputs are files; not on the screen where translations appear."""
+    if output is None and sys.stdout.isatty():
+        yield None
+        return
+    counts = [count_lines(Path(name)) for name, _ in inputs]
+    total = sum(count for count in counts if count is not None) if None not in counts else None
+    with progress(description="translating", unit="line", total=total, initial=done) as bar:
+        yield bar.update
+
+
+def _made_with(translator: Translator, settings: DecodingSettings, form: str, to: str | None) -> dict[str, Any]:
+    """Return all that decides what translations a line gets."""
+    runs = [f"{bundle.directory.resolve()} ({bundle.weights}, step {bundle.step})" for bundle in translator.bundles]
+    machine = {"engine": translator.engine, "machine": translator.bundle.machine.precision}
+    return {"runs": runs, **machine, "format": form, "to": to, **settings.model_dump(mode="json")}
