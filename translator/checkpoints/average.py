@@ -13,7 +13,7 @@ from translator.errors import CheckpointError
 
 
 def best_steps(run: RunDirectory, metric: str) -> list[int]:
-    """StepModel of the checkpoints that exist and were validated, best by `metric` (`bleu` or `loss`) first."""
+    """Steps of the checkpoints that exist and were validated, best by `metric` (`bleu` or `loss`) first."""
     steps = run.steps()
     if not steps:
         return []
@@ -22,7 +22,7 @@ def best_steps(run: RunDirectory, metric: str) -> list[int]:
 
 
 def steps_by_merit(history: Sequence[Mapping[str, Any]], metric: str) -> list[int]:
-    """StepModel of the validations in `history`, best by `metric` first; of equals, the earlier."""
+    """Steps of the validations in `history`, best by `metric` first; of equals, the earlier."""
     return [int(entry["step"]) for entry in sorted(history, key=lambda entry: -merit(entry, metric))]
 
 

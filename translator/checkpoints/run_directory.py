@@ -43,7 +43,7 @@ class RunDirectory:
         return self.checkpoints / f"step-{step:08d}"
 
     def steps(self) -> list[int]:
-        """StepModel of the checkpoints that exist, oldest first."""
+        """Steps of the checkpoints that exist, oldest first."""
         if not self.checkpoints.is_dir():
             return []
         matches = (_STEP.match(path.name) for path in self.checkpoints.iterdir())

@@ -199,9 +199,9 @@ class TrainingSettings(Settings):
     `warmup_steps` and not from `learning_rate`; `warmup_stable_decay` stays at the peak and falls to zero over
     `decay_steps`, or over the last fifth of the run where that is 0."""
     warmup_steps: Annotated[Count, Field(ge=0)] = 4000
-    """StepModel over which the learning rate rises linearly."""
+    """Steps over which the learning rate rises linearly."""
     decay_steps: Annotated[Count, Field(ge=0)] = 0
-    """StepModel before `max_steps` over which the learning rate is brought down to zero, whatever the schedule."""
+    """Steps before `max_steps` over which the learning rate is brought down to zero, whatever the schedule."""
     adam_betas: tuple[Fraction, Fraction] = (0.9, 0.98)
     """Decay of Adam's running averages."""
     adam_epsilon: PositiveFloat = 1e-9
@@ -244,12 +244,12 @@ class TrainingSettings(Settings):
     average_best: PositiveCount = 1
     """Best checkpoints whose weights are averaged at the end; 1 does not average. What validates best is kept."""
     max_skipped: PositiveCount = 10
-    """StepModel in a row with a gradient that is not finite after which training goes back to the last checkpoint,
+    """Steps in a row with a gradient that is not finite after which training goes back to the last checkpoint,
     with half the learning rate and other batches. (Every such step is skipped.)"""
     max_rollbacks: Annotated[Count, Field(ge=0)] = 3
     """How often it goes back before it gives up."""
     log_every: PositiveCount = 50
-    """StepModel between two lines of metrics."""
+    """Steps between two lines of metrics."""
     tensorboard: bool = False
     """Write the metrics for TensorBoard too, to RUN/tensorboard."""
     sharded: bool = False

@@ -1,4 +1,4 @@
-"""StepModel of a Transformer as CUDA graphs: recorded once for each shape, and then replayed with a single launch.
+"""Steps of a Transformer as CUDA graphs: recorded once for each shape, and then replayed with a single launch.
 
 A decoding step is hundreds of small kernels, each of which the host would start by itself, at every step anew.
 """
@@ -29,7 +29,7 @@ Record = Callable[[Callable[[], None]], Replay]
 MakeRecord = Callable[[], Record | None]
 
 _PATIENCE = 3
-"""StepModel of a shape before it is recorded: what comes once is not worth it. They also warm the kernels up."""
+"""Steps of a shape before it is recorded: what comes once is not worth it. They also warm the kernels up."""
 _MOST_GRAPHS = 128
 """Recordings kept for one set of tensors."""
 

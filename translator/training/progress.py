@@ -30,7 +30,7 @@ class Progress:
     rollbacks: int = 0
     """How often training went back to a checkpoint."""
     skipped: int = 0
-    """StepModel whose gradient was not finite, over the whole run."""
+    """Steps whose gradient was not finite, over the whole run."""
     skipped_in_a_row: int = 0
     """Of these, the ones that the last step ends."""
 
@@ -50,7 +50,7 @@ class Progress:
         return self.epoch // every.amount > epochs_before // every.amount
 
     def best_steps(self, metric: str) -> list[int]:
-        """StepModel of the validations, best first; of equals, the earlier."""
+        """Steps of the validations, best first; of equals, the earlier."""
         return steps_by_merit(self.history, metric)
 
     def stale_validations(self, metric: str) -> int:
