@@ -19,7 +19,7 @@ _FIGURES = (
 )
 
 Points = tuple[list[float], list[float]]
-"""StepModel, and a value at each."""
+"""Steps, and a value at each."""
 
 
 @dataclass(frozen=True)
