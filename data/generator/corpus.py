@@ -1,15 +1,14 @@
-"""Write the English-German sample corpus: training, validation and test sets and word alignments."""
+"""The files of the sample corpus: training, validation and test sets, and the word alignment of the test set."""
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from sample_corpus.choice import Dice
-from sample_corpus.grammar import Pair
-from sample_corpus.lexicon import FUNCTION_WORDS
-from sample_corpus.patterns import sentence
+from .choice import Dice
+from .grammar import Pair
+from .lexicon import FUNCTION_WORDS
+from .patterns import sentence
 
 SEED = 20240
 TRAIN_PAIRS = 30_000
@@ -36,7 +35,7 @@ def generate(count: int, dice: Dice) -> list[Pair]:
 
 
 def write_corpus(output: Path, seed: int = SEED, train_pairs: int = TRAIN_PAIRS) -> None:
-    """Generate the corpus and write its files to a folder, which is created if needed."""
+    """Generate the corpus and write its files into `output`, which is created if needed."""
     output.mkdir(parents=True, exist_ok=True)
     pairs = generate(train_pairs + VALID_PAIRS + TEST_PAIRS, Dice(seed))
     start = 0
@@ -63,17 +62,3 @@ def _pharaoh(links: Sequence[tuple[int, int]]) -> str:
 
 def _write_lines(path: Path, lines: list[str]) -> None:
     path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8", newline="\n")
-
-
-def main() -> None:
-    """Run the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
-    parser.add_argument("--output", type=Path, default=Path("data"), help="folder to write to")
-    parser.add_argument("--seed", type=int, default=SEED, help="random seed")
-    parser.add_argument("--pairs", type=int, default=TRAIN_PAIRS, help="number of training pairs")
-    arguments = parser.parse_args()
-    write_corpus(arguments.output, arguments.seed, arguments.pairs)
-
-
-if __name__ == "__main__":
-    main()
