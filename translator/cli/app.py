@@ -1,23 +1,39 @@
-"""The `translator` program: which commands there are, and what becomes of an error.
+"""The `translator` program: its commands, and how it ends after an error.
 
 Commands import what they need in their bodies, so that `--help` loads no torch.
 """
 
 import os
 import sys
+from typing import Annotated
 
 import typer
 
+from translator import __version__
 from translator.errors import TranslatorError
 
 app = typer.Typer(
     name="translator",
     help="Train translation models from parallel text, translate, and score.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"translator {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    pass
 
 
 def _register() -> None:
@@ -53,7 +69,11 @@ def _register() -> None:
 
 
 def main() -> None:
-    """Run the program; explained errors exit with 1, wrong usage with 2, a closed pipe quietly."""
+    """Run the program.
+
+    Exit codes: 1 after an error that the message explains, 2 for wrong usage, 130 after Ctrl-C, 141 (without a message)
+    if the reader of a pipe has closed it.
+    """
     _register()
     try:
         app()
@@ -61,7 +81,7 @@ def main() -> None:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
     except BrokenPipeError:
-        # The reader has gone (`| head`); stop the interpreter from complaining at exit.
+        # The reader is gone (`| head`); without this the interpreter complains when it flushes stdout at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
     except KeyboardInterrupt:
