@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 PACKAGE = Path(__file__).parents[1] / "translator"
 
 LAYERS = [
@@ -80,6 +82,20 @@ HEAVY = {"torch", "datasets", "pyarrow", "sentencepiece", "sacrebleu", "numpy", 
 
 def test_importing_the_package_imports_nothing_heavy() -> None:
     assert not HEAVY & modules_after("import translator")
+
+
+def test_the_front_door_has_what_it_names() -> None:
+    import translator
+    from translator.config import load_config
+    from translator.evaluation import evaluate
+    from translator.training import train
+    from translator.translation import Translator
+
+    assert translator.Translator is Translator
+    assert (translator.train, translator.load_config, translator.evaluate) == (train, load_config, evaluate)
+    assert set(translator.__all__) <= set(dir(translator))
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        translator.nothing  # noqa: B018
 
 
 def test_help_imports_nothing_heavy() -> None:

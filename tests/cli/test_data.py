@@ -91,7 +91,7 @@ def test_the_report_as_json(text: Path, call_program: Program) -> None:
         (["prepare", "nowhere.yaml"], 1, "cannot read nowhere.yaml"),
         (["report", "mine"], 1, "mine is neither a run (it has no config.yaml) nor prepared data"),
         (["report", "run=nowhere"], 1, "nowhere/prepared is not prepared data: it has no manifest.json;"),
-        (["report", "mine", "seed=1"], 2, "settings are not replaced in what is prepared already"),
+        (["report", "mine", "seed=1"], 2, "settings cannot be replaced in data that is already prepared"),
     ],
 )  # fmt: skip
 def test_mistakes_are_explained(text: Path, call_program: Program, words: list[str], code: int, message: str) -> None:

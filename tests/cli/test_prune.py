@@ -17,7 +17,7 @@ FILES = ("--source", "{0}/text", "--reference", "{0}/text")
         (("--heads", "1"), 2, "give --source FILE and --reference FILE"),
         (("--loss-budget", "0.1", "--source", "{0}/text"), 2, "give --source FILE and --reference FILE"),
         (("--heads", "1", "--kind", "self", *FILES), 2, "expected encoder, decoder, cross"),
-        (("--heads", "cross.1.1", "--kind", "cross"), 2, "--kind is for heads that are chosen"),
+        (("--heads", "cross.1.1", "--kind", "cross"), 2, "--kind limits which heads are chosen"),
         (("--heads", "4", *FILES), 1, "found 4, expected at most 3 of these 6: one stays in every layer"),
         (("--heads", "cross.1"), 1, "found 'cross.1', expected KIND.LAYER.HEAD"),
         (("--heads", "cross.1.1,cross.1.2"), 1, "nothing would be left of cross.1"),
@@ -42,7 +42,7 @@ def test_what_was_done_is_said(tiny_run: Path, tmp_path: Path, call_program: Pro
     assert (code, out) == (0, f"{output}\n"), errors
     assert "removed 2 heads: cross.1.1, encoder.1.2" in errors
     assert "left: encoder 1; decoder 2; cross 1" in errors
-    assert "loss on 2 pairs, nats a target token: " in errors
+    assert "loss on 2 pairs, nats per target token: " in errors
 
 
 def test_an_output_that_is_taken_is_refused_before_heads_are_measured(

@@ -215,12 +215,10 @@ def test_the_best_checkpoints_are_averaged_where_that_validates_best(settings_fi
     assert code == 1 and "raise keep_best" in errors
 
 
-def test_config_and_doctor_print_what_they_know(settings_file: Path, call_program: Call) -> None:
+def test_config_prints_the_settings_of_a_file_and_all_settings(settings_file: Path, call_program: Call) -> None:
     code, out, _ = call_program("config", "show", settings_file, "seed=9")
     assert code == 0 and "seed: 9" in out and "d_ff: 32" in out and "label_smoothing: 0.1" in out
     code, out, _ = call_program("config", "schema")
     assert code == 0 and "training.max_steps" in out
     code, out, _ = call_program("config", "schema", "--json")
     assert code == 0 and json.loads(out)["properties"]["training"]
-    code, out, _ = call_program("doctor")
-    assert code == 0 and "auto chooses" in out and "torch" in out

@@ -12,14 +12,6 @@ import typer
 from translator import __version__
 from translator.errors import TranslatorError
 
-app = typer.Typer(
-    name="translator",
-    help="Train translation models from parallel text, translate, and score.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-)
-
 
 def _print_version(wanted: bool) -> None:
     if wanted:
@@ -27,16 +19,16 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def _options(
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    pass
+    """Hold the options of `translator` itself; the help is that of the app."""
 
 
-def _register() -> None:
+def make_app() -> typer.Typer:
+    """Build the program with all its commands."""
     from translator.cli import (
         attention,
         average,
@@ -53,6 +45,14 @@ def _register() -> None:
         translate,
     )
 
+    app = typer.Typer(
+        name="translator",
+        help="Train translation models from parallel text, translate, and score.",
+        no_args_is_help=True,
+        callback=_options,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+    )
     app.command()(train.train)
     app.command()(translate.translate)
     app.command()(score.score)
@@ -66,6 +66,7 @@ def _register() -> None:
     app.add_typer(tokenizer.app, name="tokenizer", help="Train and apply a SentencePiece tokenizer.")
     app.add_typer(data.app, name="data", help="Prepare parallel text and report on it.")
     app.add_typer(config.app, name="config", help="Show the settings of a run, or all there are.")
+    return app
 
 
 def main() -> None:
@@ -74,7 +75,7 @@ def main() -> None:
     Exit codes: 1 after an error that the message explains, 2 for wrong usage, 130 after Ctrl-C, 141 (without a message)
     if the reader of a pipe has closed it.
     """
-    _register()
+    app = make_app()
     try:
         app()
     except TranslatorError as error:

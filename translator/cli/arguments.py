@@ -1,4 +1,4 @@
-"""The forms that commands share: settings, a run with its weights, and `[FILE ...]` for lines of text."""
+"""Arguments and options that several commands have: settings, a run and its weights, and files of lines."""
 
 import sys
 from collections.abc import Sequence
@@ -10,28 +10,28 @@ import typer
 
 SettingsWords = Annotated[
     list[str] | None,
-    typer.Argument(metavar="CONFIG.yaml KEY=VALUE", help="Settings file, and settings that replace."),
+    typer.Argument(metavar="CONFIG.yaml KEY=VALUE", help="Settings file, and settings that replace those in it."),
 ]
-Run = Annotated[Path, typer.Argument(metavar="RUN", help="Run directory that `translator train` made.")]
+Run = Annotated[Path, typer.Argument(metavar="RUN", help="Run directory, as `translator train` makes it.")]
 CallSettings = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Setting of decoding for this call, such as beam_size=4."),
+    typer.Option("--set", metavar="KEY=VALUE", help="Decoding setting for this call, such as beam_size=4; repeatable."),
 ]
 Weights = Annotated[
     str | None,
-    typer.Option(metavar="NAME", help="final (the default), last, a step, or a name in RUN/models."),
+    typer.Option(metavar="NAME", help="Weights to use: final (the default), last, a step, or a name in RUN/models."),
 ]
 TogetherWith = Annotated[
-    list[Path] | None, typer.Option("--with", metavar="RUN", help="Another run of an ensemble; repeatable.")
+    list[Path] | None, typer.Option("--with", metavar="RUN", help="Another run to form an ensemble with; repeatable.")
 ]
 To = Annotated[
     str | None,
-    typer.Option(metavar="LANGUAGE", help="Language to translate into, for a run with data.language_tags."),
+    typer.Option(metavar="LANGUAGE", help="Language to translate into, if the run has data.language_tags."),
 ]
 
 
 class Form(StrEnum):
-    """What a line of output holds."""
+    """What a line of output contains."""
 
     text = "text"
     tsv = "tsv"
@@ -51,7 +51,7 @@ EngineName = Annotated[
 
 
 def split_arguments(arguments: Sequence[str] | None) -> tuple[Path | None, list[str]]:
-    """Separate a leading settings file from the `KEY=VALUE` words; anything else is wrong usage."""
+    """Separate a leading settings file from `KEY=VALUE` arguments; raise `BadParameter` for anything else."""
     words = list(arguments or [])
     path = Path(words.pop(0)) if words and "=" not in words[0] else None
     for word in words:
@@ -61,7 +61,7 @@ def split_arguments(arguments: Sequence[str] | None) -> tuple[Path | None, list[
 
 
 def open_inputs(files: Sequence[Path] | None) -> list[tuple[str, BinaryIO]]:
-    """Open files of lines under the names that messages give them; `-`, or no file at all, is stdin."""
+    """Open files of lines; return each with its name for messages. `-`, or no file at all, is stdin."""
     from translator.text import open_input
 
     return [

@@ -1,4 +1,4 @@
-"""`translator average`: the mean of checkpoints' weights, under a name of its own."""
+"""`translator average`: the mean of the weights of several checkpoints, stored under a name."""
 
 from typing import Annotated
 
@@ -9,10 +9,16 @@ from translator.cli.arguments import Run
 
 def average(
     run: Run,
-    last: Annotated[int, typer.Option(min=1, help="Average so many of the newest checkpoints.")] = 5,
-    best: Annotated[int | None, typer.Option(min=1, help="Average so many of the best checkpoints instead.")] = None,
-    step: Annotated[list[int] | None, typer.Option(help="Average these steps instead; repeat the option.")] = None,
-    name: Annotated[str, typer.Option(help="Name of the weights, for --weights of later commands.")] = "average",
+    last: Annotated[int, typer.Option(min=1, metavar="N", help="How many of the newest checkpoints to average.")] = 5,
+    best: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="How many of the best checkpoints to average instead.")
+    ] = None,
+    step: Annotated[
+        list[int] | None, typer.Option(metavar="STEP", help="Average this step instead; repeatable.")
+    ] = None,
+    name: Annotated[
+        str, typer.Option(metavar="NAME", help="Name of the result, for --weights of later commands.")
+    ] = "average",
 ) -> None:
     """Average checkpoints of a run and store the weights in RUN/models/NAME."""
     from translator.checkpoints import RunDirectory, average_checkpoints, best_steps, write_checkpoint

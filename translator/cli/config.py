@@ -1,4 +1,4 @@
-"""`translator config`: the settings of a run, and the schema of all settings."""
+"""`translator config`: the settings of a run, and the list of all settings."""
 
 from typing import Annotated
 
@@ -31,7 +31,7 @@ def show(
 
 @app.command()
 def schema(
-    as_json: Annotated[bool, typer.Option("--json", help="A JSON Schema, for editors.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON Schema, for editors.")] = False,
 ) -> None:
     """Print every setting with its type, default and meaning."""
     import json

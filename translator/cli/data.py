@@ -13,7 +13,10 @@ app = typer.Typer(no_args_is_help=True)
 def prepare(
     arguments: SettingsWords = None,
 ) -> None:
-    """Check, clean and encode the corpora, as `train` does first; print the directory of the result."""
+    """Check, clean and encode the corpora.
+
+    `train` does this first. Prints the directory of the result.
+    """
     from translator.config import load_config, prepared_directory
 
     path, overrides = split_arguments(arguments)
@@ -30,12 +33,15 @@ def report(
         list[str] | None,
         typer.Argument(
             metavar="DIRECTORY|CONFIG.yaml KEY=VALUE",
-            help="A run or prepared data; or the arguments of `data prepare`.",
+            help="A run or prepared data, or the arguments of `data prepare`.",
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="The same figures as JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the same figures as JSON.")] = False,
 ) -> None:
-    """Print counts, what cleaning dropped, lengths, unknown pieces, and the preset that suits."""
+    """Print figures about the training data.
+
+    Counts, what cleaning dropped, lengths, unknown pieces, and the preset that suits the size.
+    """
     import json
 
     from translator.config import load_config, prepared_directory
@@ -44,7 +50,7 @@ def report(
     path, overrides = split_arguments(arguments)
     if path is not None and path.is_dir():
         if overrides:
-            raise typer.BadParameter("settings are not replaced in what is prepared already; leave them out")
+            raise typer.BadParameter("settings cannot be replaced in data that is already prepared; leave them out")
         directory = find_prepared(path)
     else:
         directory = prepared_directory(load_config(path, overrides))

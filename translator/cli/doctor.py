@@ -1,11 +1,28 @@
 """`translator doctor`: what this machine has, for choosing settings and for bug reports."""
 
+import json
+from enum import StrEnum
+from typing import Annotated
+
 import typer
 
 
-def doctor() -> None:
-    """Print versions, devices and what will be chosen on this machine."""
+class Form(StrEnum):
+    """How the facts are printed."""
+
+    text = "text"
+    json = "json"
+
+
+def doctor(
+    form: Annotated[Form, typer.Option("--format", help="text: a line for each fact; json: one object.")] = Form.text,
+) -> None:
+    """Print versions, devices and what `auto` chooses on this machine."""
     from translator.runtime.doctor import diagnose
 
-    for name, value in diagnose().items():
-        typer.echo(f"{name + ':':<16}{value}")
+    facts = diagnose()
+    if form is Form.json:
+        typer.echo(json.dumps(facts, indent=2, ensure_ascii=False))
+    else:
+        for name, value in facts.items():
+            typer.echo(f"{name + ':':<16}{value}")

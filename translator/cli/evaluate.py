@@ -1,4 +1,4 @@
-"""`translator evaluate`: scores with their signatures."""
+"""`translator evaluate`: BLEU, chrF2 and TER with their signatures."""
 
 from pathlib import Path
 from typing import Annotated
@@ -16,14 +16,15 @@ def evaluate(
         str | None, typer.Option(metavar="NAME", help="One of sacreBLEU's test sets instead, such as wmt14.")
     ] = None,
     language_pair: Annotated[
-        str | None, typer.Option(metavar="PAIR", help="Of the test set, such as en-de; by default the run's.")
+        str | None,
+        typer.Option(metavar="PAIR", help="Language pair of the test set, such as en-de; by default that of the run."),
     ] = None,
     tokenize: Annotated[
         str | None,
         typer.Option(
             metavar="NAME",
             help="BLEU's tokenizer: 13a, none, zh, ja-mecab, ko-mecab, char, intl or flores200; "
-            "by default the one for the target language.",
+            "by default the one that suits the target language.",
         ),
     ] = None,
     lowercase: Annotated[bool, typer.Option("--lowercase", help="Ignore case in all scores.")] = False,
@@ -46,7 +47,7 @@ def evaluate(
         tested = open_test_set(source, reference)
     elif test_set and not source and not reference:
         if language_pair is None and data.language_tags:
-            raise typer.BadParameter(f"{run} has several language pairs; say which with --language-pair")
+            raise typer.BadParameter(f"{run} has several language pairs; name one with --language-pair")
         tested = named_test_set(test_set, language_pair or f"{data.source_language}-{data.target_language}")
     else:
         raise typer.BadParameter("expected --source FILE and --reference FILE, or --test-set NAME")
@@ -69,4 +70,4 @@ def evaluate(
     for score in evaluation.scores:
         print(score)
     hypotheses = record_evaluation(translator, tested, evaluation)
-    say(f"the scores are kept in {run / 'scores.json'}, the translations in {hypotheses}")
+    say(f"wrote the scores to {run / 'scores.json'} and the translations to {hypotheses}")

@@ -1,4 +1,4 @@
-"""`translator heads`: what every head looks at and what it is worth."""
+"""`translator heads`: what every head attends to and how much it matters."""
 
 from pathlib import Path
 from typing import Annotated
@@ -14,20 +14,25 @@ def heads(
     reference: Annotated[Path, typer.Option(metavar="FILE", help="Its translation, line by line.")],
     alignment: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Known word alignment (Pharaoh, 0-0 1-2), to say how often a head is right."),
+        typer.Option(
+            metavar="FILE", help="Known word alignment (Pharaoh, 0-0 1-2), to count how often a head is right."
+        ),
     ] = None,
     bleu: Annotated[
-        bool, typer.Option("--bleu", help="Translate once with each head masked, too (--set beam_size=1 is quicker).")
+        bool, typer.Option("--bleu", help="Also translate with each head masked (quicker with --set beam_size=1).")
     ] = False,
     output: Annotated[
         list[Path] | None,
-        typer.Option(metavar="FILE", help="Write .json, or a picture (.png, .svg or .pdf), too; repeatable."),
+        typer.Option(metavar="FILE", help="Also write a file: .json, or a picture (.png, .svg or .pdf); repeatable."),
     ] = None,
     to: To = None,
     settings: CallSettings = None,
     weights: Weights = None,
 ) -> None:
-    """Print for every head how sure it is, where it looks, which head is most alike, and what it costs to mask it."""
+    """Print what every head attends to and how much it matters.
+
+    For each head: how sure it is, where it looks, which other head is most similar, and the loss when it is masked.
+    """
     from translator.config import read_call_settings, replace_stated, stated_machine
     from translator.inspection.gold import read_links
     from translator.inspection.head_pictures import check_report, write_report

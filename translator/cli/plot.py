@@ -1,4 +1,4 @@
-"""`translator plot`: a picture of how training went."""
+"""`translator plot`: the training curves as a picture."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,13 +7,20 @@ import typer
 
 
 def plot(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN ...", help="Run directories, laid over each other.")],
+    runs: Annotated[
+        list[Path], typer.Argument(metavar="RUN ...", help="Run directories; several are drawn over each other.")
+    ],
     output: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Ends in .png, .svg or .pdf; by default plot.png in the (first) run."),
+        typer.Option(
+            metavar="FILE", help="Picture to write (.png, .svg or .pdf); by default plot.png in the first run."
+        ),
     ] = None,
 ) -> None:
-    """Draw losses, scores, learning rate, speed and gradient norm by step, and print where the picture is."""
+    """Draw the training curves.
+
+    Losses, scores, learning rate, speed and gradient norm by step. Prints the path of the picture.
+    """
     from translator.training.plot import plot_runs
 
     typer.echo(plot_runs(runs, output or runs[0] / "plot.png"))

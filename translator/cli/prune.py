@@ -14,17 +14,22 @@ def prune(
     heads: Annotated[
         str | None,
         typer.Option(
-            metavar="N|NAMES", help="How many to remove (those that matter least), or which: cross.1.2,encoder.3.1."
+            metavar="N|NAMES",
+            help="How many heads to remove (those that matter least), or which: cross.1.2,encoder.3.1.",
         ),
     ] = None,
     loss_budget: Annotated[
         float | None,
-        typer.Option(metavar="NATS", min=0.0, help="Remove as many as the loss may rise for, in nats a target token."),
+        typer.Option(
+            metavar="NATS",
+            min=0.0,
+            help="Remove heads until the loss has risen by this much, in nats per target token.",
+        ),
     ] = None,
     kind: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="KIND", help="Choose among encoder, decoder (masked self-attention) or cross; repeatable."
+            metavar="KIND", help="Only remove heads of encoder, decoder (masked self-attention) or cross; repeatable."
         ),
     ] = None,
     source: Annotated[Path | None, typer.Option(metavar="FILE", help="Source text to measure heads on.")] = None,
@@ -33,7 +38,10 @@ def prune(
     settings: CallSettings = None,
     weights: Weights = None,
 ) -> None:
-    """Remove attention heads from the weights: a smaller and faster run that every command takes, training included."""
+    """Remove attention heads from the weights.
+
+    The result is a smaller, faster run that every command accepts, `train` included.
+    """
     from translator.checkpoints import load_bundle
     from translator.config import KINDS, parse_head, read_call_settings, stated_machine
     from translator.inspection.pairs import read_pairs
@@ -48,9 +56,11 @@ def prune(
         raise typer.BadParameter(f"--kind: found {wrong[0]!r}, expected {', '.join(KINDS)}")
     named = heads is not None and not heads.strip().isdigit()
     if named and kind:
-        raise typer.BadParameter("--kind is for heads that are chosen by measuring; leave it out, or give a number")
+        raise typer.BadParameter(
+            "--kind limits which heads are chosen by measuring; leave it out, or give a number of heads"
+        )
     if (source is None) != (reference is None) or (source is None and not named):
-        raise typer.BadParameter("to measure what heads are worth, give --source FILE and --reference FILE")
+        raise typer.BadParameter("to measure how much heads matter, give --source FILE and --reference FILE")
     machine = stated_machine(read_call_settings(settings or []))
     check_output(output)
     bundle = load_bundle(run, weights=weights, **machine)
@@ -73,6 +83,6 @@ def prune(
         from translator.inspection.importance import loss_of
 
         losses = loss_of(bundle, pairs), loss_of(after, pairs)
-        say(f"loss on {len(pairs):,} pairs, nats a target token: {losses[0]:.4f} before, {losses[1]:.4f} after")
+        say(f"loss on {len(pairs):,} pairs, nats per target token: {losses[0]:.4f} before, {losses[1]:.4f} after")
     say(f"to train it further: translator train {output}/config.yaml training.max_steps=...")
     typer.echo(output)

@@ -1,4 +1,4 @@
-"""`translator score`: how probable a model finds given translations."""
+"""`translator score`: the log-probabilities that a model gives to existing translations."""
 
 import sys
 from pathlib import Path
@@ -11,7 +11,7 @@ from translator.cli.arguments import CallSettings, Form, Run, To, TogetherWith, 
 
 def score(
     run: Run,
-    source: Annotated[Path, typer.Option(metavar="FILE", help="Source text; - is stdin.")],
+    source: Annotated[Path, typer.Option(metavar="FILE", help="Source text, one sentence per line; - is stdin.")],
     target: Annotated[Path, typer.Option(metavar="FILE", help="Its translation, line by line; - is stdin.")],
     form: Annotated[
         Form,
@@ -26,7 +26,10 @@ def score(
     settings: CallSettings = None,
     weights: Weights = None,
 ) -> None:
-    """Print the log-probability (in nats, end mark included) of every translation: as many lines as in the files."""
+    """Print the log-probability of given translations.
+
+    One line for each pair; in nats, with the end of sentence included.
+    """
     from translator.checkpoints import load_bundle
     from translator.config import read_call_settings, replace_stated, stated_machine
     from translator.runtime.console import progress, say

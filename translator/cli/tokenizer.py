@@ -1,4 +1,4 @@
-"""`translator tokenizer`: a SentencePiece model of one's own, and lines to pieces and back."""
+"""`translator tokenizer`: train a SentencePiece model, and turn lines into pieces and back."""
 
 import sys
 from collections.abc import Iterator
@@ -12,18 +12,18 @@ app = typer.Typer(no_args_is_help=True)
 
 
 class Side(StrEnum):
-    """Which of two tokenizers."""
+    """Which tokenizer, if source and target have one each."""
 
     SOURCE = "source"
     TARGET = "target"
 
 
-Model = Annotated[Path, typer.Argument(metavar="MODEL", help="Model file, or a run or prepared data that holds one.")]
-Files = Annotated[list[Path] | None, typer.Argument(metavar="FILE", help="Lines; by default stdin (also `-`).")]
-Ids = Annotated[bool, typer.Option("--ids", help="Piece ids instead of pieces.")]
-OfSide = Annotated[
-    Side | None, typer.Option(help="Which tokenizer, where MODEL is a directory with one for each side.")
+Model = Annotated[
+    Path, typer.Argument(metavar="MODEL", help="Model file, or a run or prepared data that contains one.")
 ]
+Files = Annotated[list[Path] | None, typer.Argument(metavar="FILE", help="Lines; by default stdin (also `-`).")]
+Ids = Annotated[bool, typer.Option("--ids", help="Use piece ids instead of pieces.")]
+OfSide = Annotated[Side | None, typer.Option(help="Which tokenizer, if MODEL is a directory with one for each side.")]
 
 
 @app.command()
@@ -35,10 +35,10 @@ def train(
     output: Annotated[Path, typer.Option(metavar="FILE", help="Model file to write, for tokenizer.model=FILE.")],
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Setting of tokenizer, such as vocab_size=16k."),
+        typer.Option("--set", metavar="KEY=VALUE", help="Tokenizer setting, such as vocab_size=16k; repeatable."),
     ] = None,
 ) -> None:
-    """Train one SentencePiece model on all the text given and print where it is."""
+    """Train one SentencePiece model on all the text given; print its path."""
     from translator.text import read_tokenizer_settings, train_model_file
 
     train_model_file(corpora, read_tokenizer_settings(settings or []), output)

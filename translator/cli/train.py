@@ -1,19 +1,17 @@
-"""`translator train`: from corpora to a model, or on from where the run stopped."""
+"""`translator train`: from corpora to a model, or from where an earlier call of the command stopped."""
 
 import sys
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 import typer
 
 from translator.cli.arguments import SettingsWords, split_arguments
 
-if TYPE_CHECKING:
-    from translator.config import Config
-
 
 def train(arguments: SettingsWords = None) -> None:
-    """Train a model; what is missing (tokenizer, prepared data) is made first, an unfinished run is resumed."""
+    """Train a model, or resume an unfinished run.
+
+    What is missing (tokenizer, prepared data) is made first. Prints the run directory.
+    """
     from translator.config import load_config
     from translator.distributed.launch import is_worker, launch
 
@@ -22,19 +20,20 @@ def train(arguments: SettingsWords = None) -> None:
         config = load_config(path, overrides)
         if config.devices > 1:
             raise typer.Exit(launch(config.devices, config.device, ["-m", "translator", *sys.argv[1:]]))
-        typer.echo(_train(config))
+
+        from translator.training import train as train_model
+
+        typer.echo(train_model(config).directory)
         return
 
     from translator.distributed.world import join_world
 
-    # Mistakes in the settings, too, are said by one process for all.
+    # The settings are read inside, so that one process reports their mistakes for all.
     with join_world() as world:
-        directory = _train(load_config(path, overrides))
+        config = load_config(path, overrides)
+
+        from translator.training import train as train_model
+
+        directory = train_model(config).directory
         if world.is_main:
             typer.echo(directory)
-
-
-def _train(config: "Config") -> Path:
-    from translator.training import train
-
-    return train(config).directory

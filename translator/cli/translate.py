@@ -1,8 +1,8 @@
-"""`translator translate`: lines in, lines out."""
+"""`translator translate`: lines in, as many translated lines out."""
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -18,9 +18,6 @@ from translator.cli.arguments import (
     open_inputs,
 )
 
-if TYPE_CHECKING:
-    from translator.distributed.world import World
-
 
 def translate(
     run: Run,
@@ -33,7 +30,8 @@ def translate(
             "--output",
             "-o",
             metavar="FILE",
-            help="File instead of stdout; complete if it exists. The same command goes on with an interrupted one.",
+            help="Write a file instead of stdout. It appears when it is complete; the same command resumes after an "
+            "interruption.",
         ),
     ] = None,
     form: Annotated[
@@ -59,20 +57,16 @@ def translate(
     if call.devices > 1 and not is_worker():
         raise typer.Exit(launch(call.devices, call.device, ["-m", "translator", *sys.argv[1:]]))
 
+    import torch
+
     from translator.distributed.world import join_world
 
     with join_world() as world:
         inputs = open_inputs(files) if world.is_main else []
-        _take_device(world, call.device)
+        if world.size > 1 and call.device != "cpu" and torch.cuda.is_available():
+            world.device("cuda")  # Each process of the job computes on a GPU of its own.
         translator = Translator.load(
             run, together_with=together_with or [], engine=engine.value, weights=weights, **stated_machine(call)
         )
         replaced = replace_stated(translator.settings, call)
         translate_inputs(translator, inputs, replaced, output=output, form=form.value, to=to, world=world)
-
-
-def _take_device(world: "World", device: str) -> None:
-    import torch
-
-    if world.size > 1 and device != "cpu" and torch.cuda.is_available():
-        world.device("cuda")
