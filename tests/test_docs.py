@@ -154,7 +154,7 @@ def test_settings_on_pages_exist(page: Path) -> None:
 def test_files_and_names_on_pages_exist(page: Path) -> None:
     """`room/file.py: Name.method` is a file of the package that defines this name."""
     ours = {entry.name for folder in (ROOT, ROOT / "translator") for entry in folder.iterdir()}
-    for path, name in re.findall(r"`((?:\w+/)+\w+\.\w+)(?:: ([\w.]+))?`", page.read_text()):
+    for path, name in re.findall(r"`((?:[a-z_0-9]+/)+[a-z_0-9]+\.[a-z]+)(?:: ([\w.]+))?`", page.read_text()):
         found = [base / path for base in (ROOT / "translator", ROOT, page.parent) if (base / path).is_file()]
         assert found or path.split("/")[0] not in ours, f"there is no file {path}"
         for part in name.split(".") if name else ():
