@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
+from typer.main import get_command
 
-from translator.cli import app as program
+from translator.cli.app import make_app
 from translator.config import load_config, read_call_settings
 from translator.config.explain import setting_names
 from translator.text import read_tokenizer_settings
@@ -77,8 +77,7 @@ def translator_words(command: list[str]) -> list[str] | None:
 
 @pytest.fixture(scope="module")
 def root_command() -> Any:
-    program._register()
-    return typer.main.get_command(program.app)
+    return get_command(make_app())
 
 
 def check_translator(root: Any, words: list[str]) -> None:
