@@ -26,11 +26,11 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from scripts.machine import machine_facts
 
+ROOT = Path(__file__).parents[1]
 LIBRARY = "300000"
 """What libgomp does where nothing is set: about 100,000 looks take a millisecond or more."""
 ENGINES = ("native", "ctranslate2")
@@ -192,9 +192,7 @@ def main() -> None:
         translate_forever(options.run, options.translate_with, options.figures)
     facts = machine_facts(os.cpu_count() or 1, ["torch", "ctranslate2"])
     chosen = {
-        name: kinds
-        for name, kinds in scenes().items()
-        if not options.scenes or name.startswith(tuple(options.scenes))
+        name: kinds for name, kinds in scenes().items() if not options.scenes or name.startswith(tuple(options.scenes))
     }
     found: dict[tuple[str, str], list[list[float]]] = {}
     with tempfile.TemporaryDirectory(prefix="company-data-") as scratch:

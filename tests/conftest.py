@@ -10,6 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+# Before torch: it sets how the threads of OpenMP wait, which torch reads when it is loaded.
+import translator  # noqa: F401
+
+# isort: split
 import pytest
 import torch
 from torch import Tensor

@@ -1,17 +1,22 @@
 """Train, run and look inside encoder-decoder Transformers for translation.
 
 The names below are the front door; the rooms have the rest. Importing this package imports neither torch nor any other
-heavy library: a name imports its room when it is first used.
+heavy library: a name imports its room when it is first used. It does set how threads of OpenMP wait, in the environment
+(`runtime/openmp.py`), which every way in passes: the command, `python -m translator`, workers and Python.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+from translator.runtime.openmp import wait_asleep
 
 if TYPE_CHECKING:  # So that type checkers and editors know the names that `__getattr__` finds.
     from translator.config import load_config
     from translator.evaluation import evaluate
     from translator.training import train
     from translator.translation import Translator
+
+wait_asleep()
 
 __version__ = "0.1.0"
 __all__ = ["Translator", "__version__", "evaluate", "load_config", "train"]
