@@ -167,7 +167,6 @@ def aims(found: Found) -> list[str]:
     floors: list[tuple[str, str, str, str, float]] = [
         ("native, beam, against Hugging Face", "ours", "hf", BEAM, 4.0),
         ("native, beam, against Hugging Face as it comes", "ours", "hf-plain", BEAM, 4.0),
-        ("native int8, beam, against Hugging Face as it comes", "ours-int8", "hf-plain", BEAM, 4.0),
         ("native, beam, against CTranslate2 float32", "ours", "ct2", BEAM, 0.8),
         ("native, latency, against Hugging Face", "ours", "hf", LATENCY, 2.5),
         ("native, latency, against Hugging Face as it comes", "ours", "hf-plain", LATENCY, 2.5),

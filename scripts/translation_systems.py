@@ -173,7 +173,6 @@ def _our_choices(threads: int) -> dict[str, list[Any]]:
 
 SYSTEMS = {
     "ours": Entry("translator", lambda task, own: Ours(task, own, "native", "none"), _our_choices),
-    "ours-int8": Entry("translator int8", lambda task, own: Ours(task, own, "native", "int8"), _our_choices),
     "ours-ct2": Entry(
         "translator, engine CTranslate2", lambda task, own: Ours(task, own, "ctranslate2", "none"), _our_choices
     ),

@@ -314,7 +314,8 @@ class DecodingSettings(Settings):
     alignment: str = "auto"
     """The cross-attention head that alignments come from, `LAYER.HEAD` counted from 1; `auto` is learned."""
     quantize: Literal["none", "int8"] = "none"
-    """Weights of the matrix products in 8 bits: faster on the CPU, and translations may differ in a few words."""
+    """Weights of the matrix products in 8 bits, by CTranslate2: faster on the CPU, and translations may differ in a few
+    words."""
     batch_tokens: PositiveCount = 8192
     """Source tokens of a batch, times the beam, that are decoded together."""
 

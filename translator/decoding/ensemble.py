@@ -51,10 +51,14 @@ class EnsembleStepModel:
 def join_step_models(bundles: Sequence["Bundle"], quantize: str = "none") -> StepModel:
     """Return the step function of a loaded run, or of several, whose models may differ in shape.
 
-    Raises `ConfigError` where they cannot translate together, or not with `quantize` `int8`.
+    Raises `ConfigError` if they cannot translate together, and for any `quantize` but `none`.
     """
+    if quantize != "none":
+        raise ConfigError(
+            [f"quantize: the native engine has no {quantize} products; use engine=ctranslate2, or set quantize=none"]
+        )
     check_ensemble(bundles)
-    members = [choose_step_model(bundle, quantize) for bundle in bundles]
+    members = [choose_step_model(bundle) for bundle in bundles]
     return members[0] if len(members) == 1 else EnsembleStepModel(members)
 
 

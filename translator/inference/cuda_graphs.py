@@ -182,6 +182,6 @@ class GraphedStepModel(TransformerStepModel):
             torch.cuda.synchronize(self.device)
 
 
-def choose_step_model(bundle: "Bundle", quantize: str = "none") -> TransformerStepModel:
+def choose_step_model(bundle: "Bundle") -> TransformerStepModel:
     """Return the faster step function of a loaded run: replayed on CUDA, growing elsewhere."""
-    return (GraphedStepModel if bundle.machine.device.type == "cuda" else TransformerStepModel).of(bundle, quantize)
+    return (GraphedStepModel if bundle.machine.device.type == "cuda" else TransformerStepModel).of(bundle)

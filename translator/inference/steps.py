@@ -31,8 +31,7 @@ class TransformerStepModel:
     """`StepModel` over a Transformer: the memory is projected once, keys and values are cached.
 
     The caller puts the model into evaluation mode, and does not change it after the first search. `machine` says in
-    which precision to compute, by default fp32; `quantize` is `none`, or `int8` for matrices in 8 bits. Raises
-    `ConfigError` where those cannot be had.
+    which precision to compute, by default fp32.
     """
 
     def __init__(
@@ -43,14 +42,13 @@ class TransformerStepModel:
         eos_id: int = 2,
         max_length: int | None = None,
         machine: Machine | None = None,
-        quantize: str = "none",
     ) -> None:
         self.model = model
         self.machine = machine or Machine(next(model.parameters()).device, "fp32")
         self.bos_id = bos_id
         self.eos_id = eos_id
         self.max_length = max_length
-        self._linear = choose_linear(self.machine, quantize)
+        self._linear = choose_linear(self.machine)
         self._lock = Lock()
 
     @cached_property
@@ -60,7 +58,7 @@ class TransformerStepModel:
         return InferenceModel(self.model, self._linear)
 
     @classmethod
-    def of(cls, bundle: "Bundle", quantize: str = "none") -> "TransformerStepModel":
+    def of(cls, bundle: "Bundle") -> "TransformerStepModel":
         """The step function of a loaded run, with its marks and its limit."""
         target = bundle.tokenizers.target
         # The decoder's input is the begin mark and the pieces.
@@ -71,7 +69,6 @@ class TransformerStepModel:
             eos_id=target.eos_id,
             max_length=longest,
             machine=bundle.machine,
-            quantize=quantize,
         )
 
     @property
