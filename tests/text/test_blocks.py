@@ -1,4 +1,4 @@
-"""How lines are grouped."""
+"""Lines are grouped into blocks that keep their order."""
 
 from collections.abc import Iterator
 
@@ -9,7 +9,7 @@ from translator.text.input_lines import FIRST_BLOCK, LARGEST_BLOCK, blocks_of
 
 
 @given(st.lists(st.text(max_size=3), max_size=30), st.integers(1, 7))
-def test_blocks_hold_all_lines_in_order(lines: list[str], size: int) -> None:
+def test_blocks_contain_all_lines_in_order(lines: list[str], size: int) -> None:
     blocks = list(blocks_of(lines, size))
     assert [line for block in blocks for line in block] == lines
     assert all(len(block) == size for block in blocks[:-1])
@@ -22,7 +22,7 @@ def test_blocks_begin_small_and_double_up_to_a_limit() -> None:
     assert max(sizes) == LARGEST_BLOCK
 
 
-def test_a_block_ends_where_the_next_line_has_yet_to_come() -> None:
+def test_a_block_ends_if_the_next_line_has_not_arrived() -> None:
     """Whoever waits for an answer before writing the next line gets it."""
     answered: list[str] = []
 

@@ -1,4 +1,4 @@
-"""Opening parallel corpora of every kind, and every message for one that is not what it should be."""
+"""Opening parallel corpora of every kind, and the message for every mistake."""
 
 import gzip
 import json
@@ -48,7 +48,7 @@ def test_two_files_by_a_pattern_or_by_name(tmp_path: Path, ending: str) -> None:
     assert list(backwards.pairs()) == [pair[::-1] for pair in PAIRS]
 
 
-def test_a_pattern_may_hold_the_languages_anywhere(tmp_path: Path) -> None:
+def test_a_pattern_may_contain_the_languages_anywhere(tmp_path: Path) -> None:
     write(tmp_path / "en" / "a.txt", "one\n")
     write(tmp_path / "de" / "a.txt", "eins")
     corpus = open_corpus(f"{tmp_path}/{{en,de}}/a.txt")
@@ -110,7 +110,7 @@ def test_a_set_of_the_hub_from_a_local_directory(tmp_path: Path, monkeypatch: py
         open_corpus(f"hub:{tmp_path}/set:nosuch", "en", "de")
 
 
-def test_unequal_counts_name_both_and_the_place(tmp_path: Path) -> None:
+def test_unequal_counts_name_both_and_the_line(tmp_path: Path) -> None:
     long = [f"{'word ' * (1 + number * 7 % 13)}{number}" for number in range(200)]
     write_pair(tmp_path / "train", [(line, line.replace("word", "Wort")) for line in long])
     target = tmp_path / "train.de"
@@ -123,7 +123,7 @@ def test_unequal_counts_name_both_and_the_place(tmp_path: Path) -> None:
     assert "line 121 is the first that looks shifted" in message
 
 
-def test_the_first_shifted_line_is_only_named_where_it_is_clear() -> None:
+def test_the_first_shifted_line_is_only_named_if_it_is_clear() -> None:
     random = [("x" * (number * 37 % 41), "y" * (number * 23 % 43)) for number in range(60)]
     assert first_shifted_line((s for s, _ in random), [*(t for _, t in random), "z"]) is None
     assert first_shifted_line(["a"], ["a", "b"]) is None
@@ -138,7 +138,7 @@ def test_the_first_shifted_line_is_only_named_where_it_is_clear() -> None:
         ("a.txt", "x", NONE, r"cannot tell what kind of corpus .*a.txt is; expected a pattern"),
         ("a.parquet.gz", "x", NONE, r"cannot tell what kind of corpus"),
         ("a.parquet", "x", NONE, r"a.parquet: not a readable Parquet file"),
-        ("a.tsv", "en\tfr\nx\ty\n", EN_DE, r"line 1: the head line has no column `de`; found `en`, `fr`"),
+        ("a.tsv", "en\tfr\nx\ty\n", EN_DE, r"line 1: the header line has no column `de`; found `en`, `fr`"),
         ("a.tsv", "x\ty\nz\n", NONE, r"a.tsv, line 2: found 1 column, expected at least 2"),
         ("a.csv", 'x,y\nz,"open\n', NONE, r"a.csv, line 2: not valid CSV"),
         ("a.jsonl", '{"en": "x", "fr": "y"}\n', EN_DE, r"line 1: there is no column `de`; found `en`, `fr`"),
@@ -167,7 +167,7 @@ def test_damage_inside_a_table_is_named(tmp_path: Path, kind: str) -> None:
         list(open_corpus(f"{tmp_path}/a.{kind}").pairs())
 
 
-def test_files_that_are_not_there_or_not_two(tmp_path: Path) -> None:
+def test_missing_files_and_a_file_given_twice(tmp_path: Path) -> None:
     write(tmp_path / "a.en", "x\n")
     with pytest.raises(DataError, match=r"there is no file .*a.de; expected a pattern such as train.\{en,de\}"):
         open_corpus(f"{tmp_path}/a.{{en,de}}")
@@ -180,7 +180,7 @@ def test_files_that_are_not_there_or_not_two(tmp_path: Path) -> None:
         open_corpus(f"{tmp_path}/a.{{en,de}}")
 
 
-def test_the_fingerprint_follows_the_content_not_the_place(tmp_path: Path) -> None:
+def test_the_fingerprint_follows_the_content_not_the_directory(tmp_path: Path) -> None:
     prints = []
     for directory, pairs in (("one", PAIRS), ("two", PAIRS), ("three", PAIRS[:2])):
         (tmp_path / directory).mkdir()

@@ -1,4 +1,4 @@
-"""Reading lines strictly: only a line feed ends a line, and damage is named with file and line."""
+"""Lines of corpora are read strictly: only a line feed ends a line, and damage is named with file and line."""
 
 import gzip
 from pathlib import Path
@@ -24,7 +24,7 @@ line_text = st.text(st.characters(blacklist_categories=["Cs"], blacklist_charact
     packed=st.booleans(),
     block=st.sampled_from([1, 2, 3, 7, 1 << 20]),
 )
-def test_lines_are_what_stands_between_line_feeds(
+def test_lines_are_what_is_between_line_feeds(
     tmp_path: Path, lines: list[str], ends: bool, packed: bool, block: int
 ) -> None:
     text = "\n".join(lines) + ("\n" if ends and lines else "")

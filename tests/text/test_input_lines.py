@@ -1,4 +1,4 @@
-"""Lines from streams: as many as were written, damaged or not."""
+"""Lines of input: as many as were written, damaged or not."""
 
 import gzip
 import io
@@ -16,7 +16,7 @@ def test_damaged_bytes_are_replaced_and_reported(capsys: pytest.CaptureFixture[s
     stream = io.BytesIO(b"\xef\xbb\xbfgood\nba\xffd\n\ngood\n\xc3")
     assert list(decode_lines(stream, "stdin")) == ["good", "ba\ufffdd", "", "good", "\ufffd"]
     assert capsys.readouterr().err == (
-        "warning: stdin: lines 2, 5 are not valid UTF-8; the bytes that are not became U+FFFD\n"
+        "warning: stdin: lines 2, 5 are not valid UTF-8; the invalid bytes became U+FFFD\n"
     )
 
 

@@ -1,4 +1,4 @@
-"""Segmentations drawn at random: with the probabilities of the papers, and the same in every process."""
+"""Random segmentations: with the probabilities of the papers, and the same in every process."""
 
 import itertools
 import math
@@ -35,7 +35,7 @@ def tokenizer(request: pytest.FixtureRequest) -> Tokenizer:
 
 
 def segmentations(word: str, scores: dict[str, float]) -> Iterator[tuple[tuple[str, ...], float]]:
-    """All ways to spell a word in pieces, with their scores."""
+    """Yield all segmentations of a word with their scores."""
     if not word:
         yield (), 0.0
     for end in range(1, len(word) + 1):
@@ -63,7 +63,7 @@ def test_every_process_draws_the_same(tokenizer: Tokenizer, tmp_path: Path) -> N
         assert result.stdout.strip() == str(expected)
 
 
-def test_without_chance_the_pieces_are_those_of_sentencepiece(tokenizer: Tokenizer) -> None:
+def test_without_randomness_the_pieces_are_those_of_sentencepiece(tokenizer: Tokenizer) -> None:
     segmenter = Segmenter(tokenizer._processor)
     for line in LINES:
         normal = tokenizer._processor.normalize(line)
@@ -72,7 +72,7 @@ def test_without_chance_the_pieces_are_those_of_sentencepiece(tokenizer: Tokeniz
         assert found == tokenizer.encode([line])[0]
 
 
-def test_words_differ_from_place_to_place(tokenizer: Tokenizer) -> None:
+def test_occurrences_of_a_word_differ(tokenizer: Tokenizer) -> None:
     assert len({tuple(pieces) for pieces in tokenizer.sample(["Hundes"] * 50, 0.2, 1)}) >= 3
 
 

@@ -1,4 +1,4 @@
-"""Language tags: pieces of the vocabulary that no text becomes."""
+"""Language tags: pieces of the vocabulary that no text is encoded as."""
 
 import io
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from translator.config import TokenizerSettings
 from translator.errors import ConfigError
 from translator.text import Tokenizer, TokenizerPair, choose_tag, tag_symbol, train_tokenizers, with_tag
 
-# The corpus itself is full of what looks like tags.
+# The corpus itself is full of text that looks like tags.
 TEXT = "the dog cat house <2de> garden runs <2fr> sleeps sees a small <2de><2en> old red man"
 WORDS = TEXT.split()
 LANGUAGES = ["de", "fr", "pt-BR"]
@@ -42,13 +42,13 @@ def test_every_language_has_a_tag_in_the_vocabulary(tokenizer: Tokenizer) -> Non
     assert (tokenizer.unk_id, tokenizer.bos_id, tokenizer.eos_id) == (0, 1, 2)
 
 
-def test_without_languages_there_are_no_tags_whatever_the_corpus_holds(tmp_path: Path) -> None:
+def test_without_languages_there_are_no_tags_whatever_the_corpus_contains(tmp_path: Path) -> None:
     tokenizer = train(tmp_path, []).source
     assert tokenizer.tags == {}
     assert tokenizer.decode(tokenizer.encode(["<2de> dog"])[0]) == "<2de> dog"
 
 
-def test_a_piece_that_text_can_become_is_no_tag() -> None:
+def test_a_piece_that_text_is_encoded_as_is_no_tag() -> None:
     import sentencepiece
 
     model = io.BytesIO()
@@ -79,25 +79,25 @@ def test_a_tag_in_a_text_is_text(tmp_path_factory: pytest.TempPathFactory, words
 _CACHE: list[Tokenizer] = []
 
 
-def test_tags_are_left_out_of_the_text_that_is_decoded(tokenizer: Tokenizer) -> None:
+def test_tags_are_left_out_of_decoded_text(tokenizer: Tokenizer) -> None:
     (ids,) = tokenizer.encode(["the dog"])
     assert tokenizer.decode([tokenizer.tags["fr"], *ids]) == "the dog"
 
 
-def test_of_two_tokenizers_that_of_the_source_has_the_tags(tmp_path: Path) -> None:
+def test_of_two_tokenizers_the_source_tokenizer_has_the_tags(tmp_path: Path) -> None:
     tagged = train(tmp_path / "tagged", LANGUAGES, joint=False, vocab_size=320)
     plain = train(tmp_path / "plain", [], joint=False, vocab_size=320)
     assert (list(tagged.source.tags), tagged.target.tags) == (LANGUAGES, {})
     assert tagged.target.model == plain.target.model
 
 
-def test_a_tag_goes_before_what_has_pieces() -> None:
+def test_a_tag_goes_before_sources_that_have_pieces() -> None:
     assert with_tag([[7, 8], [], [9]], 3) == [[3, 7, 8], [], [3, 9]]
     assert with_tag([[7, 8], []], None) == [[7, 8], []]
     assert tag_symbol("pt-BR") == "<2pt-BR>"
 
 
-def test_the_language_is_chosen_where_there_is_a_choice(tokenizer: Tokenizer) -> None:
+def test_the_language_must_be_chosen_if_there_are_several(tokenizer: Tokenizer) -> None:
     assert choose_tag(tokenizer, True, "fr", "runs/many") == tokenizer.tags["fr"]
     assert choose_tag(tokenizer, False, None, "runs/one") is None
     for tagged, to, expected in (

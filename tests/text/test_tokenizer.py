@@ -1,4 +1,4 @@
-"""The tokenizer: text comes back, control symbols are text, training never aborts and is repeatable."""
+"""The tokenizer: text survives, control symbols are text, training never aborts and is reproducible."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -43,7 +43,7 @@ def tokenizer(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
     return train(tmp_path_factory.mktemp("tokenizer"), type=request.param).source
 
 
-def test_text_comes_back(tokenizer: Tokenizer) -> None:
+def test_text_is_restored(tokenizer: Tokenizer) -> None:
     for text in ("the dog runs.", "der Hund läuft.", "zyx ß ñ 漢字 🙂 'quoted'", "1,000.50 <b>"):
         (ids,) = tokenizer.encode([text])
         assert tokenizer.decode(ids) == text
@@ -57,7 +57,7 @@ def test_any_text_becomes_pieces_that_are_no_control_symbols(text: str) -> None:
     tokenizer = _tokenizer_without_normalization()
     (ids,) = tokenizer.encode([text])
     assert not {tokenizer.unk_id, tokenizer.bos_id, tokenizer.eos_id} & set(ids)
-    # Runs of spaces are what SentencePiece does not keep, nor U+2581, in which it writes them.
+    # SentencePiece keeps neither runs of spaces nor U+2581, with which it writes them.
     expected = text.replace("\u2581", " ").replace("\n", " ")
     assert tokenizer.decode(ids).replace(" ", "") == expected.replace(" ", "")
 
@@ -84,19 +84,19 @@ def test_what_looks_like_a_control_symbol_is_text(tokenizer: Tokenizer) -> None:
 
 
 def test_a_corpus_full_of_control_symbols_trains_none(tmp_path: Path) -> None:
-    lines = [f"{mark} the dog {mark}{mark}" for mark in LOOKALIKES] * 20
+    lines = [f"{symbol} the dog {symbol}{symbol}" for symbol in LOOKALIKES] * 20
     tokenizer = train_tokenizer(lambda: lines, TokenizerSettings(vocab_size=340))
     for text in LOOKALIKES:
         assert not {0, 1, 2} & set(tokenizer.encode([text])[0])
         assert tokenizer.decode(tokenizer.encode([text])[0]) == text
 
 
-def test_ids_of_the_marks(tokenizer: Tokenizer) -> None:
+def test_ids_of_the_special_tokens(tokenizer: Tokenizer) -> None:
     assert (tokenizer.unk_id, tokenizer.bos_id, tokenizer.eos_id) == (0, 1, 2)
     assert sum(tokenizer.is_byte(piece) for piece in range(tokenizer.vocab_size)) == 256
 
 
-def test_end_marks_are_left_out_of_the_text(tokenizer: Tokenizer) -> None:
+def test_special_tokens_are_left_out_of_the_text(tokenizer: Tokenizer) -> None:
     (ids,) = tokenizer.encode(["the dog"])
     assert tokenizer.decode([1, *ids, 2, 2]) == "the dog"
     assert tokenizer.decode_pieces(["<s>", *tokenizer.encode_pieces("the dog"), "</s>"]) == "the dog"
@@ -111,7 +111,7 @@ def test_no_line_feed_comes_out(tokenizer: Tokenizer) -> None:
 
 
 @pytest.mark.parametrize("piece", [-1, 340, 10**9])
-def test_a_piece_that_there_is_not(tokenizer: Tokenizer, piece: int) -> None:
+def test_an_id_outside_the_vocabulary_is_refused(tokenizer: Tokenizer, piece: int) -> None:
     with pytest.raises(TokenizerError, match=f"there is no piece {piece}; expected 0 to {tokenizer.vocab_size - 1}"):
         tokenizer.decode([5, piece])
 
@@ -135,7 +135,7 @@ def test_a_vocabulary_too_large_is_lowered_with_a_message(
 
 @pytest.mark.parametrize("kind", ["bpe", "unigram"])
 def test_a_vocabulary_too_small_for_the_characters_is_an_error(kind: str) -> None:
-    lines = ["".join(chr(0x4E00 + 20 * line + place) for place in range(20)) for line in range(40)]
+    lines = ["".join(chr(0x4E00 + 20 * line + offset) for offset in range(20)) for line in range(40)]
     with pytest.raises(TokenizerError, match=r"tokenizer.vocab_size is 320, but the characters of the text"):
         train_tokenizer(lambda: lines, TokenizerSettings.model_validate({"vocab_size": 320, "type": kind}))
 
@@ -176,8 +176,8 @@ def test_one_tokenizer_for_each_side(tmp_path: Path) -> None:
     assert (loaded.joint, loaded.source.model, loaded.target.model) == (
         False, trained.source.model, trained.target.model,
     )  # fmt: skip
-    for place, side in enumerate((loaded.source, loaded.target)):
-        alone = train_tokenizer(lambda place=place: [pair[place] for pair in pairs()], SMALL)
+    for index, side in enumerate((loaded.source, loaded.target)):
+        alone = train_tokenizer(lambda index=index: [pair[index] for pair in pairs()], SMALL)
         assert side.model == alone.model
 
 
@@ -198,7 +198,7 @@ def test_normalization(tmp_path: Path, normalization: str) -> None:
     assert tokenizer.decode(tokenizer.encode(["ﬁle １"])[0]) == expected
 
 
-def test_models_that_are_none(tmp_path: Path) -> None:
+def test_files_that_are_not_models_are_refused(tmp_path: Path) -> None:
     (tmp_path / "damaged").write_bytes(b"\x0a\x05hello")
     (tmp_path / "empty").write_bytes(b"")
     for name in ("damaged", "empty"):
@@ -210,7 +210,7 @@ def test_models_that_are_none(tmp_path: Path) -> None:
         load_tokenizers(tmp_path)
 
 
-def test_a_model_without_end_marks_is_refused(tmp_path: Path) -> None:
+def test_a_model_without_an_end_of_sentence_is_refused(tmp_path: Path) -> None:
     import sentencepiece
 
     sentencepiece.SentencePieceTrainer.train(
@@ -220,5 +220,5 @@ def test_a_model_without_end_marks_is_refused(tmp_path: Path) -> None:
         eos_id=-1,
         minloglevel=3,
     )
-    with pytest.raises(TokenizerError, match="has no begin or end mark"):
+    with pytest.raises(TokenizerError, match="has no start or end of sentence"):
         Tokenizer.load(tmp_path / "foreign.model")

@@ -13,26 +13,26 @@ Pair = tuple[str, str]
 Languages = tuple[str | None, str | None]
 
 KNOWN_COLUMNS = (("source", "target"), ("src", "tgt"), ("src", "trg"))
-"""Names of the two sides that are no languages."""
+"""Column names of the two sides that are not language codes."""
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """Pairs of sentences that can be read again and again, in bounded memory."""
+    """Pairs of sentences that can be read repeatedly, in bounded host memory."""
 
     name: str
     """What messages call it."""
     files: list[Path]
-    """The files behind it, source first; none for a hub set."""
+    """Its files, source first; empty for a hub set."""
     languages: Languages
-    """Languages or column names, where they are known."""
+    """Language codes or column names; None if unknown."""
     read: Callable[[], Iterator[Pair]]
-    """Opens the corpus at its beginning."""
+    """Start reading at the beginning of the corpus."""
     revision: str = ""
-    """What identifies the content where there are no files."""
+    """Identifies the content of a corpus without files."""
 
     def pairs(self) -> Iterator[Pair]:
-        """Yield (source, target); raise `DataError` with file and line for whatever is wrong.
+        """Yield (source, target); raise `DataError` with file and line for damaged input.
 
         A line feed inside a field of a table becomes a space, because a segment is one line everywhere else.
         """
@@ -49,7 +49,7 @@ class Corpus:
 
 
 def hash_file(file: Path) -> str:
-    """Return the hex SHA-256 of a file; raise `DataError` where it cannot be read."""
+    """Return the hex SHA-256 of a file; raise `DataError` if it cannot be read."""
     try:
         with file.open("rb") as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
@@ -58,13 +58,13 @@ def hash_file(file: Path) -> str:
 
 
 def flat_record(record: dict[str, Any]) -> dict[str, Any]:
-    """Return the record, or what stands under `translation`, where the hub's sets put both sides."""
+    """Return the record, or its field `translation`, in which sets on the hub keep both sides."""
     inner = record.get("translation")
     return inner if isinstance(inner, dict) else record
 
 
 def record_pair(record: dict[str, Any], columns: Languages, where: str) -> Pair:
-    """Take both sides out of a record; a null is a blank side."""
+    """Return both sides of a record; null becomes an empty side."""
     fields = flat_record(record)
     sides = []
     for column in columns:
@@ -78,7 +78,7 @@ def record_pair(record: dict[str, Any], columns: Languages, where: str) -> Pair:
 
 
 def choose_columns(names: list[str], wanted: Languages, where: str) -> tuple[str, str]:
-    """Settle which two columns are source and target; raise `DataError` where that is open."""
+    """Decide which two columns are source and target; raise `DataError` if that is ambiguous."""
     if wanted[0] is not None and wanted[1] is not None:
         for name in (wanted[0], wanted[1]):
             if name not in names:
@@ -99,12 +99,12 @@ def choose_columns(names: list[str], wanted: Languages, where: str) -> tuple[str
 
 
 def one_line(text: str) -> str:
-    """Put a space for every line feed."""
+    """Replace every line feed with a space."""
     return text.replace("\n", " ") if "\n" in text else text
 
 
 def _without_surrogates(text: str, where: str) -> str:
-    # JSON can escape half a surrogate pair, which no UTF-8 text can hold.
+    # JSON can escape half a surrogate pair, which no UTF-8 text can contain.
     try:
         text.encode("utf-8")
     except UnicodeEncodeError as error:

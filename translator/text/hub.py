@@ -25,7 +25,7 @@ def open_hub_set(address: str, wanted: Languages, default_split: str) -> Corpus:
     try:
         dataset = datasets.load_dataset(name, configuration, split=split)
     except Exception as error:
-        # `datasets` raises almost every kind of exception for what a user or a network can do.
+        # `datasets` raises almost every kind of exception for mistakes of the user and failures of the network.
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise DataError(
             f"cannot load hub:{address} (split {split}): {reason}. Check the name, the split and the "
@@ -39,8 +39,8 @@ def open_hub_set(address: str, wanted: Languages, default_split: str) -> Corpus:
     dataset = dataset.select_columns(["translation"] if nested else list(columns))
 
     def pairs() -> Iterator[Pair]:
-        for number, record in enumerate(dataset, start=1):
-            yield record_pair(record, columns, f"{where}, row {number:,}")
+        for row, record in enumerate(dataset, start=1):
+            yield record_pair(record, columns, f"{where}, row {row:,}")
 
-    # The fingerprint of `datasets` stands for files, builder and split, whatever name they were asked by.
+    # The fingerprint of `datasets` covers files, builder and split, whatever name the set was requested by.
     return Corpus(where, [], columns, pairs, revision=f"{dataset._fingerprint} {len(dataset)}")

@@ -1,6 +1,6 @@
-"""Lines of a stream that somebody pipes through a command: never fewer and never more than were written.
+"""Lines of input that a user gives a command: exactly as many as were written.
 
-Unlike a corpus (`lines`), it is read leniently: what is not UTF-8 is replaced and reported, never lost.
+Unlike a corpus (`corpus_lines`), input is read leniently: what is not UTF-8 is replaced and reported, never lost.
 """
 
 import gzip
@@ -14,12 +14,12 @@ from typing import BinaryIO, cast
 
 from translator.errors import DataError
 from translator.runtime.console import warn
-from translator.text.corpus_lines import BLOCK_BYTES, GZIP_MAGIC, UTF8_MARK, foreign_encoding
+from translator.text.corpus_lines import BLOCK_BYTES, GZIP_MAGIC, UTF8_BOM, foreign_encoding
 
 FIRST_BLOCK = 64
-"""Lines of the first block: few, so that the first translations appear soon."""
+"""Lines in the first block: few, so that the first translations appear soon."""
 LARGEST_BLOCK = 4096
-"""Lines that are sorted by length together at most; they bound the memory."""
+"""Most lines in a block. Its lines are sorted by length together, and it bounds the host memory."""
 
 
 def blocks_of(
@@ -27,7 +27,7 @@ def blocks_of(
 ) -> Iterator[list[str]]:
     """Group lines, `size` at a time; by default blocks begin small and double.
 
-    A block also ends where `waits` tells that the next line has yet to come.
+    A block also ends if `waits` says that the next line has not arrived yet.
     """
     count, block = size or FIRST_BLOCK, list[str]()
     for line in lines:
@@ -41,22 +41,22 @@ def blocks_of(
         yield block
 
 
-# Lines that are written one after the other come together; somebody who waits for a translation does not notice.
+# Lines written in quick succession are grouped; a person who waits for a translation does not notice the delay.
 _LINGER_SECONDS = 0.05
 
 
 def open_input(path: Path) -> BinaryIO:
-    """Open a file of text, plain or gzip'd (told by content); raise `DataError` where it cannot be read."""
+    """Open a file of text, plain or gzip-compressed (recognised by content); raise `DataError` if it cannot be read."""
     try:
         file = path.open("rb")
-        packed = file.peek(2)[:2] == GZIP_MAGIC  # a pipe cannot go back
+        packed = file.peek(2)[:2] == GZIP_MAGIC  # a pipe cannot seek back
         return cast(BinaryIO, gzip.open(file)) if packed else file
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}") from None
 
 
 def count_lines(path: Path) -> int | None:
-    """Count the lines of a regular file, plain or gzip'd; None where only reading it up can tell, as with a pipe."""
+    """Count the lines of a regular file, plain or gzip-compressed; None if it can be read only once, such as a pipe."""
     try:
         if not stat.S_ISREG(path.stat().st_mode):
             return None
@@ -65,17 +65,17 @@ def count_lines(path: Path) -> int | None:
             while block := file.read(BLOCK_BYTES):
                 count, last = count + block.count(b"\n"), block[-1:]
     except (OSError, EOFError, DataError):
-        # What is wrong is said when the file is read for its lines.
+        # The error is reported when the lines are read to be translated.
         return None
     return count + (last != b"\n")
 
 
 class ArrivingLines:
-    """The lines of a pipe or terminal, which also tells whether the next one has arrived."""
+    """The lines of a pipe or terminal, and whether the next one has arrived."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
-        self._lines: list[bytes] = []  # complete ones, the next last
+        self._lines: list[bytes] = []  # complete lines in reverse order
         self._rest: list[bytes] = []
         self._ended = False
 
@@ -84,7 +84,7 @@ class ArrivingLines:
             yield self._lines.pop()
 
     def waits(self) -> bool:
-        """Tell whether nothing more has come for the twentieth part of a second."""
+        """Return whether no further line has arrived within a twentieth of a second."""
         while not self._lines and not self._ended:
             if not select.select([self._descriptor], [], [], _LINGER_SECONDS)[0]:
                 return True
@@ -103,7 +103,7 @@ class ArrivingLines:
         if b"\n" in data or not data:
             *lines, rest = b"".join(self._rest).split(b"\n")
             lines = [line + b"\n" for line in lines]
-            # The last line may lack its line feed.
+            # The last line may have no line feed.
             self._lines = [*lines, *([rest] if rest and not data else [])][::-1]
             self._rest = [rest]
 
@@ -112,7 +112,7 @@ class InputLines:
     """The lines of several inputs, one after the other, as text without line feeds."""
 
     def __init__(self, inputs: Sequence[tuple[str, BinaryIO]], *, refuse: bool = False) -> None:
-        """`inputs` are streams under the names that messages give them; `refuse` is that of `decode_lines`."""
+        """`inputs` are streams with the names that messages use; `refuse` is as in `decode_lines`."""
         self._inputs, self._refuse = inputs, refuse
         self._arriving: ArrivingLines | None = None
 
@@ -123,14 +123,14 @@ class InputLines:
             self._arriving = None
 
     def waits(self) -> bool:
-        """Tell whether the next line has yet to be written by somebody, so that it is time to answer."""
+        """Return whether the next line has not been written yet, so that it is time to answer those that were."""
         return self._arriving is not None and self._arriving.waits()
 
 
 def _arriving(stream: BinaryIO) -> ArrivingLines | None:
-    """Return the lines of stdin where that is a pipe or terminal; None for a file, whose lines are all there."""
+    """Return the lines of stdin if it is a pipe or terminal; None for a file, all of whose lines are available."""
     if os.name != "posix" or stream is not sys.stdin.buffer:
-        # What was opened by name has been peeked into, and its descriptor stands behind that.
+        # A file opened by name was peeked into, so its descriptor is already past bytes that have not been read.
         return None
     try:
         descriptor = stream.fileno()
@@ -140,11 +140,11 @@ def _arriving(stream: BinaryIO) -> ArrivingLines | None:
 
 
 def decode_lines(stream: Iterable[bytes], name: str, *, refuse: bool = False) -> Iterator[str]:
-    """Yield the lines of `stream` (bytes up to a line feed, which the last may lack) as text without it.
+    """Yield the lines of `stream` as text without line feeds.
 
-    A byte order mark at the beginning is dropped. Bytes that are not UTF-8 become U+FFFD, with one warning at
-    the end that names their lines; with `refuse` they raise `DataError`, as UTF-16 and a damaged gzip file always
-    do. `name` is what messages call the stream.
+    An item of `stream` is bytes up to and including a line feed, which the last one may lack. A byte order mark at the
+    beginning is dropped. Bytes that are not UTF-8 become U+FFFD, with one warning at the end that names their lines;
+    with `refuse` they raise `DataError`, as UTF-16 and a damaged gzip file always do. Messages call the stream `name`.
     """
     damaged: list[int] = []
     for number, data in enumerate(_intact(stream, name), start=1):
@@ -152,20 +152,20 @@ def decode_lines(stream: Iterable[bytes], name: str, *, refuse: bool = False) ->
             encoding = foreign_encoding(data)
             if encoding is not None:
                 raise DataError(f"{name} is {encoding}; expected UTF-8. Convert it: `iconv -f {encoding} -t UTF-8`")
-            data = data.removeprefix(UTF8_MARK)
+            data = data.removeprefix(UTF8_BOM)
         try:
             line = data.decode("utf-8")
         except UnicodeDecodeError as error:
             if refuse:
                 raise DataError(
                     f"{name}, line {number:,}, byte {error.start + 1:,}: found the byte 0x{data[error.start]:02X}, "
-                    "which is not valid UTF-8 there; mend the line, or set decoding.invalid_utf8=replace"
+                    "which is not valid UTF-8 there; fix the line, or set decoding.invalid_utf8=replace"
                 ) from None
             damaged.append(number)
             line = data.decode("utf-8", errors="replace")
         yield line.removesuffix("\n")
     if damaged:
-        warn(f"{name}: {describe_lines(damaged)} not valid UTF-8; the bytes that are not became U+FFFD")
+        warn(f"{name}: {describe_lines(damaged)} not valid UTF-8; the invalid bytes became U+FFFD")
 
 
 def describe_lines(numbers: list[int], shown: int = 10) -> str:

@@ -1,4 +1,4 @@
-"""Finding where two files that should be parallel come apart, by the lengths of their lines alone."""
+"""Finding the line at which two files that should be parallel go out of step, from line lengths alone."""
 
 from array import array
 from collections.abc import Iterable
@@ -10,11 +10,12 @@ _MIN_LINES = 4
 
 
 def first_shifted_line(source: Iterable[str], target: Iterable[str]) -> int | None:
-    """Return the 1-based line from which the side with more lines runs ahead, or None where that is unclear.
+    """Return the 1-based line from which the sides are shifted against each other, or None if that is unclear.
 
-    Lengths of translations go together. With a cost |log of the length ratio| per line, the place of the
-    break is the split that makes the cost of unshifted lines before it and of shifted lines after it least.
-    All lines that one side has too many are taken to stand in one place. Memory: 8 bytes a line.
+    The lengths of a sentence and its translation are correlated (Gale and Church 1993). With |log of the length ratio|
+    as the cost of a line, the break is where the cost of the unshifted lines before it plus the cost of the shifted
+    lines after it is least. All surplus lines of the longer side are assumed to be in one block. Host memory: 8 bytes
+    a line.
     """
     left, right = (_log_lengths(lines) for lines in (source, target))
     longer, shorter = (left, right) if len(left) > len(right) else (right, left)
@@ -24,7 +25,7 @@ def first_shifted_line(source: Iterable[str], target: Iterable[str]) -> int | No
         return None
     together = np.abs(longer[:count] - shorter)
     shifted = np.abs(longer[shift:] - shorter)
-    # cost[k]: lines before k stand together, lines from k on are shifted.
+    # cost[k]: lines before k belong together, lines from k on are shifted.
     cost = np.concatenate([[0.0], np.cumsum(together)]) + np.concatenate([np.cumsum(shifted[::-1])[::-1], [0.0]])
     best = int(np.argmin(cost))
     if count - best < _MIN_LINES:

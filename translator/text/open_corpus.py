@@ -25,8 +25,6 @@ from translator.text.corpus_lines import read_lines
 from translator.text.line_shift import first_shifted_line
 
 _TABLES = (".tsv", ".csv", ".jsonl", ".parquet")
-
-
 _EXPECTED = (
     "expected a pattern such as train.{en,de}, a list of two files, one .tsv, .csv, .jsonl or .parquet file, "
     "or hub:NAME[:SPLIT]"
@@ -34,7 +32,7 @@ _EXPECTED = (
 
 
 def is_corpus(spec: str) -> bool:
-    """Tell whether `spec` by itself names both sides of a corpus, rather than a file of plain text."""
+    """Return whether `spec` alone names both sides of a corpus, rather than a file of plain text."""
     return bool(spec.startswith("hub:") or split_pattern(spec) or _table_kind(Path(spec)) in _TABLES)
 
 
@@ -46,8 +44,8 @@ def open_corpus(
 ) -> Corpus:
     """Open a corpus as the settings `data.train`, `data.valid` and `data.test` name it (see `DataSettings`).
 
-    Files must exist and columns be there, or `DataError` is raised; the content is not read through. Two
-    files whose endings are the given languages in the other order are exchanged.
+    Raises `DataError` if a file or a column is missing; the rest of the content is not read yet. Two files whose
+    extensions are the given languages in the opposite order are swapped.
     """
     wanted = (source_language, target_language)
     if (source_language is None) != (target_language is None):
@@ -90,9 +88,9 @@ def _read_text_pair(source: Path, target: Path) -> Iterator[Pair]:
         return
     counts = [sum(1 for _ in read_lines(file)) for file in (source, target)]
     shifted = first_shifted_line(read_lines(source), read_lines(target))
-    place = f"; line {shifted:,} is the first that looks shifted" if shifted else ""
+    where = f"; line {shifted:,} is the first that looks shifted" if shifted else ""
     raise DataError(
-        f"corpus {source} has {counts[0]:,} lines but {target} has {counts[1]:,}{place}. "
+        f"corpus {source} has {counts[0]:,} lines but {target} has {counts[1]:,}{where}. "
         "Line i of both files must belong together; only a line feed ends a line"
     )
 
@@ -123,28 +121,28 @@ def _open_table(file: Path, wanted: Languages) -> Corpus:
 
 
 def _open_rows(file: Path, wanted: Languages, read: Callable[[Path], Iterator[tuple[int, list[str]]]]) -> Corpus:
-    """Open a table with or without a head line; without one, the first two columns are source and target."""
-    _, head = next(read(file), (0, []))
-    names = [cell.strip() for cell in head]
+    """Open a table with or without a header line; without one, the first two columns are source and target."""
+    _, header = next(read(file), (0, []))
+    names = [cell.strip() for cell in header]
     candidates = [wanted] if wanted != (None, None) else list(KNOWN_COLUMNS)
     columns = next((pair for pair in candidates if all(name in names for name in pair)), None)
-    half = [name for name in wanted if name in names]
-    if columns is None and half:
-        missing = wanted[1] if half[0] == wanted[0] else wanted[0]
-        raise DataError(f"{file}, line 1: the head line has no column `{missing}`; found {quoted_names(names)}")
-    places = (0, 1) if columns is None else (names.index(str(columns[0])), names.index(str(columns[1])))
+    present = [name for name in wanted if name in names]
+    if columns is None and present:
+        missing = wanted[1] if present[0] == wanted[0] else wanted[0]
+        raise DataError(f"{file}, line 1: the header line has no column `{missing}`; found {quoted_names(names)}")
+    indices = (0, 1) if columns is None else (names.index(str(columns[0])), names.index(str(columns[1])))
 
     def pairs() -> Iterator[Pair]:
         rows = read(file)
         if columns is not None:
             next(rows)
         for number, cells in rows:
-            if len(cells) <= max(places):
+            if len(cells) <= max(indices):
                 raise DataError(
                     f"{file}, line {number:,}: found {len(cells)} column{'s' * (len(cells) != 1)}, expected "
-                    f"at least {max(places) + 1}"
+                    f"at least {max(indices) + 1}"
                 )
-            yield one_line(cells[places[0]]), one_line(cells[places[1]])
+            yield one_line(cells[indices[0]]), one_line(cells[indices[1]])
 
     languages = wanted if wanted != (None, None) else columns or (None, None)
     return Corpus(str(file), [file], languages, pairs)

@@ -27,14 +27,14 @@ def open_parquet(file: Path, wanted: Languages) -> Corpus:
     columns = choose_columns(names, wanted, str(file))
 
     def pairs() -> Iterator[Pair]:
-        number = 0
+        row = 0
         try:
             for batch in opened().iter_batches(_BATCH_ROWS, columns=["translation"] if nested else list(columns)):
                 for record in batch.to_pylist():
-                    number += 1
-                    yield record_pair(record, columns, f"{file}, row {number:,}")
+                    row += 1
+                    yield record_pair(record, columns, f"{file}, row {row:,}")
         except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
-            raise DataError(f"{file}, after row {number:,}: damaged Parquet data ({_first_line(error)})") from None
+            raise DataError(f"{file}, after row {row:,}: damaged Parquet data ({_first_line(error)})") from None
 
     return Corpus(str(file), [file], columns, pairs)
 

@@ -1,7 +1,7 @@
-"""Pieces of words chosen at random: BPE-dropout, and sampling from a unigram model.
+"""Segmenting words at random: BPE-dropout, and sampling from a unigram model.
 
-SentencePiece samples too, but since version 0.2.2 its generator is salted in every process: no seed repeats it, and a
-resumed training would read other pieces. Here a draw depends on nothing but the word, the model and the seed.
+SentencePiece can sample too, but since version 0.2.2 its generator is salted in every process: no seed reproduces it,
+and a resumed training would get different pieces. Here a draw depends only on the word, the model and the seed.
 """
 
 import heapq
@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
-# Every word has so many segmentations, each drawn by itself; text takes one of them wherever the word stands. They are
-# remembered, so that a word is segmented much more often than it takes time.
+# Segmentations that are drawn for each word, independently; each occurrence of the word takes one of them. They are
+# cached, so that most occurrences cost no segmentation.
 VARIANTS = 64
-_REMEMBERED = 1 << 18
-# How much less likely than the rarest piece SentencePiece takes a character without a piece to be, as logarithm.
+_CACHE_SIZE = 1 << 18
+# A character without a piece has the log-probability of the rarest piece minus this, as in SentencePiece.
 _UNKNOWN_PENALTY = 10.0
 _SPACE = "\u2581"
 
@@ -38,12 +38,12 @@ class Segmenter:
         self._longest = max(map(len, self._scores), default=1)
         self._unknown_score = min(self._scores.values(), default=0.0) - _UNKNOWN_PENALTY
         self._is_unigram = _has_candidates(processor)
-        self._segment = lru_cache(_REMEMBERED)(self._segment_anew)
+        self._segment = lru_cache(_CACHE_SIZE)(self._segment_uncached)
 
     def sample(self, texts: Sequence[str], strength: float, seed: int) -> list[list[int]]:
-        """Return randomly chosen piece ids of each text, a pure function of model and arguments.
+        """Return piece ids of each text, segmented at random: a pure function of model and arguments.
 
-        `strength` is the probability with which a merge of `bpe` is left out (Provilkov et al. 2020), or the exponent
+        `strength` is the probability with which a merge of `bpe` is dropped (Provilkov et al. 2020), or the exponent
         of the probability of a unigram segmentation (Kudo 2018).
         """
         rows = [_words(text) for text in self._processor.normalize(list(texts))]
@@ -51,13 +51,13 @@ class Segmenter:
         drawn = []
         for words, usual in zip(rows, self._processor.encode(list(texts), num_threads=1), strict=True):
             chosen = [self._segment(word, strength, next(variants)) for word in words]
-            # A model may do what we do not, such as pieces across words; such text keeps its usual pieces.
+            # A model may do what this class does not, such as pieces across words; such a text keeps its usual pieces.
             same = usual == [piece for word in words for piece in self._segment(word, None, 0)]
             drawn.append([piece for word in chosen for piece in word] if same else usual)
         return drawn
 
-    def _segment_anew(self, word: str, strength: float | None, variant: int) -> Pieces:
-        """Draw the pieces of a word; the most likely ones where `strength` is None."""
+    def _segment_uncached(self, word: str, strength: float | None, variant: int) -> Pieces:
+        """Draw the pieces of a word; the most probable ones if `strength` is None."""
         draw = random.Random(f"{word} {variant}")
         if self._is_unigram:
             parts = self._sample(word, strength, draw)
@@ -66,14 +66,14 @@ class Segmenter:
         return tuple(piece for part in parts for piece in self._pieces(part))
 
     def _pieces(self, part: str) -> list[int]:
-        """The id of a part that is a piece; else of its bytes."""
+        """Return the id of a part if it is a piece, else the ids of its bytes, or of the unknown piece."""
         if part in self._ids:
             return [self._ids[part]]
         spelt = [self._processor.piece_to_id(f"<0x{byte:02X}>") for byte in part.encode()]
         return spelt if all(map(self._processor.is_byte, spelt)) else [self._processor.unk_id()]
 
     def _merge(self, word: str, is_dropped: Callable[[], bool]) -> list[str]:
-        """Merge neighbours, best first and from the left, but for merges that are dropped when their turn comes."""
+        """Merge neighbours, best score first, then leftmost, except merges that `is_dropped` rejects."""
         parts = list(word)
         before, after = list(range(-1, len(word) - 1)), list(range(1, len(word) + 1))
         agenda: list[tuple[float, int, int, str]] = []
@@ -84,11 +84,11 @@ class Segmenter:
                 if merged in self._scores:
                     heapq.heappush(agenda, (-self._scores[merged], left, right, merged))
 
-        for place in range(len(word) - 1):
-            propose(place, place + 1)
+        for left in range(len(word) - 1):
+            propose(left, left + 1)
         while agenda:
             _, left, right, merged = heapq.heappop(agenda)
-            # Either of them may have gone into another merge meanwhile.
+            # Either part may have been merged with another one meanwhile.
             is_stale = not parts[left] or not parts[right] or parts[left] + parts[right] != merged
             if is_stale or is_dropped():
                 continue
@@ -101,7 +101,10 @@ class Segmenter:
         return [part for part in parts if part]
 
     def _sample(self, word: str, strength: float | None, draw: random.Random) -> list[str]:
-        """Draw a segmentation with its probability to the power of `strength`: sums forward, choices backward."""
+        """Draw a segmentation with a probability proportional to its own to the power of `strength`.
+
+        Sums run forward over the word, choices backward. The most probable segmentation if `strength` is None.
+        """
         reach = [0.0]
         choices: list[tuple[list[int], list[float]]] = [([], [])]
         for end in range(1, len(word) + 1):
@@ -128,13 +131,13 @@ class Segmenter:
 
 
 def _words(text: str) -> list[str]:
-    """Split normalised text before its marks of spaces; joined, the words are the text."""
+    """Split normalised text before every U+2581; concatenated, the words are the text."""
     first, *others = text.split(_SPACE)
     return [*([first] if first else []), *(_SPACE + word for word in others)]
 
 
 def _has_candidates(processor: Any) -> bool:
-    """Whether the model ranks whole segmentations, as a unigram model does."""
+    """Return whether the model ranks whole segmentations, as a unigram model does."""
     try:
         return bool(processor.nbest_encode("a", nbest_size=2))
     except RuntimeError:

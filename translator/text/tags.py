@@ -1,24 +1,21 @@
 """Language tags: the first source piece of a many-to-many model says which language to translate into."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from translator.errors import ConfigError
-
-if TYPE_CHECKING:
-    from translator.text.tokenizer import Tokenizer
+from translator.text.tokenizer import Tokenizer
 
 
 def tag_symbol(language: str) -> str:
-    """The tag as it stands in the vocabulary, such as `<2de>`."""
+    """Return the tag of a language as it is written in the vocabulary, such as `<2de>`."""
     return f"<2{language}>"
 
 
-def choose_tag(tokenizer: "Tokenizer", tagged: bool, to: str | None, model: str) -> int | None:
+def choose_tag(tokenizer: Tokenizer, tagged: bool, to: str | None, model: str) -> int | None:
     """Return the id of the tag for the language `to`; None for a model without tags.
 
     `tagged` is the setting `data.language_tags` of the run, and `model` its name in messages. Raises
-    `ConfigError` for a language that is missing, unknown, or not to be chosen.
+    `ConfigError` if the language is missing or unknown, or if one is given for a model without tags.
     """
     if not tagged:
         if to is not None:

@@ -23,10 +23,10 @@ _LINES_FOR_THREADS = 256
 
 
 class Tokenizer:
-    """Text to piece ids and back. Ids of the end marks are attributes; there is no padding piece."""
+    """Text to piece ids and back. The ids of the special tokens are attributes; there is no padding piece."""
 
     def __init__(self, model: bytes, name: str = "tokenizer") -> None:
-        """Read a serialised SentencePiece model; `TokenizerError` where it is none or lacks end marks."""
+        """Read a serialised SentencePiece model; raise `TokenizerError` if it is none or lacks `<s>` or `</s>`."""
         import sentencepiece
 
         sentencepiece.set_min_log_level(2)
@@ -46,17 +46,19 @@ class Tokenizer:
         self.bos_id: int = processor.bos_id()
         self.eos_id: int = processor.eos_id()
         if min(self.bos_id, self.eos_id) < 0:
-            raise TokenizerError(f"{name} has no begin or end mark (<s>, </s>); train it with --bos_id and --eos_id")
+            raise TokenizerError(
+                f"{name} has no start or end of sentence (<s>, </s>); train it with --bos_id and --eos_id"
+            )
 
     @cached_property
     def tags(self) -> dict[str, int]:
-        """Ids of the language tags (`<2de>`) by language. They are control symbols: no text becomes one."""
+        """Ids of the language tags (`<2de>`) by language. They are control symbols: no text is encoded as one."""
         matches = ((piece, _TAG.fullmatch(self._processor.id_to_piece(piece))) for piece in range(self.vocab_size))
         return {match[1]: piece for piece, match in matches if match and self._processor.is_control(piece)}
 
     @classmethod
     def load(cls, path: str | Path) -> "Tokenizer":
-        """Load a model file; raise `TokenizerError` where it is missing or damaged."""
+        """Load a model file; raise `TokenizerError` if it is missing or damaged."""
         try:
             model = Path(path).read_bytes()
         except OSError as error:
@@ -64,16 +66,17 @@ class Tokenizer:
         return cls(model, str(path))
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
-        """Return the piece ids of each text, without end marks.
+        """Return the piece ids of each text, without special tokens.
 
-        Text that looks like a control symbol (`</s>`, `<2de>`, `<0x41>`) is text. Normalisation makes one
-        space of several and drops those at the ends, so a blank text has no pieces.
+        Text that looks like a control symbol (`</s>`, `<2de>`, `<0x41>`) is text. Normalisation
+        collapses spaces and strips both ends, so a blank text has no pieces.
         """
         threads = (os.cpu_count() or 1) if len(texts) >= _LINES_FOR_THREADS else 1
-        return self._processor.encode(list(texts), num_threads=threads)
+        ids: list[list[int]] = self._processor.encode(list(texts), num_threads=threads)
+        return ids
 
     def sample(self, texts: Sequence[str], strength: float, seed: int) -> list[list[int]]:
-        """Return randomly chosen piece ids of each text, a pure function of the arguments (`Segmenter.sample`)."""
+        """Return piece ids of each text, segmented at random: a pure function of the arguments (`Segmenter.sample`)."""
         return self._segmenter.sample(texts, strength, seed)
 
     @cached_property
@@ -81,32 +84,37 @@ class Tokenizer:
         return Segmenter(self._processor)
 
     def decode(self, ids: Sequence[int]) -> str:
-        """Return the text of piece ids, without end marks; a line feed (spelt in bytes) becomes a space."""
+        """Return the text of piece ids, without special tokens; a line feed (spelt in bytes) becomes a space."""
         kept = [int(piece) for piece in ids]
         if wrong := [piece for piece in kept if not 0 <= piece < self.vocab_size]:
             raise TokenizerError(f"there is no piece {wrong[0]}; expected 0 to {self.vocab_size - 1}")
-        return self._processor.decode(kept).replace("\n", " ")
+        return self._text(kept)
 
     def encode_pieces(self, text: str) -> list[str]:
-        """Return the pieces of a text; a character without any (byte fallback off) stands for itself."""
-        return self._processor.encode(text, out_type=str)
+        """Return the pieces of a text; a character without any (byte fallback off) is kept as it is."""
+        pieces: list[str] = self._processor.encode(text, out_type=str)
+        return pieces
 
     def decode_pieces(self, pieces: Sequence[str]) -> str:
-        """Return the text of pieces, the inverse of `encode_pieces`; end marks are left out."""
-        return self._processor.decode(list(pieces)).replace("\n", " ")
+        """Return the text of pieces, the inverse of `encode_pieces`; special tokens are left out."""
+        return self._text(list(pieces))
+
+    def _text(self, pieces: list[int] | list[str]) -> str:
+        text: str = self._processor.decode(pieces)
+        return text.replace("\n", " ")
 
     def pieces(self, ids: Sequence[int]) -> list[str]:
         """Return the pieces as written in the vocabulary (U+2581 begins a word), for people to look at."""
         return [self._processor.id_to_piece(int(piece)) for piece in ids]
 
     def is_byte(self, piece: int) -> bool:
-        """Tell whether a piece id stands for one byte of a character without a piece of its own."""
-        return self._processor.is_byte(int(piece))
+        """Return whether a piece id is one byte of a character that has no piece of its own."""
+        return bool(self._processor.is_byte(int(piece)))
 
 
 @dataclass(frozen=True)
 class TokenizerPair:
-    """The tokenizers of both sides; one and the same object where they share a vocabulary."""
+    """The tokenizers of both sides; the same object if they share a vocabulary."""
 
     source: Tokenizer
     target: Tokenizer
@@ -114,19 +122,19 @@ class TokenizerPair:
 
 
 def tokenizer_files(joint: bool) -> list[str]:
-    """Name the model files that a directory holds."""
+    """Name the model files of a directory."""
     return [JOINT_MODEL] if joint else [SOURCE_MODEL, TARGET_MODEL]
 
 
 def load_tokenizers(directory: str | Path) -> TokenizerPair:
-    """Load the tokenizer or the two tokenizers of a directory; raise `TokenizerError` where there is none."""
-    place = Path(directory)
-    if (place / JOINT_MODEL).exists():
-        joint = Tokenizer.load(place / JOINT_MODEL)
+    """Load the tokenizer or the two tokenizers of a directory; raise `TokenizerError` if there is none."""
+    path = Path(directory)
+    if (path / JOINT_MODEL).exists():
+        joint = Tokenizer.load(path / JOINT_MODEL)
         return TokenizerPair(joint, joint, True)
-    if not (place / SOURCE_MODEL).exists() and not (place / TARGET_MODEL).exists():
-        raise TokenizerError(f"{place} has no tokenizer; expected {JOINT_MODEL}, or {SOURCE_MODEL} and {TARGET_MODEL}")
-    return TokenizerPair(Tokenizer.load(place / SOURCE_MODEL), Tokenizer.load(place / TARGET_MODEL), False)
+    if not (path / SOURCE_MODEL).exists() and not (path / TARGET_MODEL).exists():
+        raise TokenizerError(f"{path} has no tokenizer; expected {JOINT_MODEL}, or {SOURCE_MODEL} and {TARGET_MODEL}")
+    return TokenizerPair(Tokenizer.load(path / SOURCE_MODEL), Tokenizer.load(path / TARGET_MODEL), False)
 
 
 def save_tokenizers(tokenizers: TokenizerPair, directory: Path) -> None:
@@ -136,7 +144,7 @@ def save_tokenizers(tokenizers: TokenizerPair, directory: Path) -> None:
 
 
 def copy_tokenizers(from_directory: str | Path, to_directory: str | Path) -> None:
-    """Copy the model files of a directory into another, byte for byte; each is complete or not there."""
+    """Copy the model files of a directory into another, byte for byte; each appears complete or not at all."""
     joint = load_tokenizers(from_directory).joint
     for name in tokenizer_files(joint):
         write_bytes(Path(to_directory) / name, (Path(from_directory) / name).read_bytes())

@@ -1,4 +1,4 @@
-"""A tokenizer as a file of its own, outside of any run: what `translator tokenizer` works with."""
+"""A tokenizer in a file of its own, outside any run: what `translator tokenizer` works with."""
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
@@ -41,7 +41,7 @@ def read_tokenizer_settings(words: Sequence[str]) -> Config:
 def train_model_file(corpora: Sequence[str], config: Config, output: Path) -> Tokenizer:
     """Train on the lines of text files and both sides of corpora, in order, and write the model file.
 
-    Raises `DataError` for damaged input, `TokenizerError` where the text does not suffice or `output` cannot
+    Raises `DataError` for damaged input, `TokenizerError` if there is too little text or `output` cannot
     be written.
     """
     if output.is_dir():
@@ -57,9 +57,9 @@ def train_model_file(corpora: Sequence[str], config: Config, output: Path) -> To
 
 
 def find_tokenizer(path: Path, side: str | None = None) -> Tokenizer:
-    """Load a model file, or the tokenizer of a run or of prepared data; `side` chooses where there are two.
+    """Load a model file, or the tokenizer of a run or of prepared data; `side` chooses if there are two.
 
-    Raises `TokenizerError` where there is none, or two and no `side`.
+    Raises `TokenizerError` if there is none, or if there are two and no `side` is given.
     """
     if not path.is_dir():
         return Tokenizer.load(path)
@@ -70,7 +70,7 @@ def find_tokenizer(path: Path, side: str | None = None) -> Tokenizer:
 
 
 def parse_ids(line: str, vocab_size: int, where: str) -> list[int]:
-    """Read piece ids separated by spaces; raise `DataError` at `where` for what is none."""
+    """Read piece ids separated by spaces; raise `DataError`, which names `where`, for anything else."""
     ids = []
     for word in line.split():
         if not (word.isascii() and word.isdigit()) or int(word) >= vocab_size:

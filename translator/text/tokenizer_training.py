@@ -19,13 +19,13 @@ SAMPLE_SEED = 1
 
 Pairs = Callable[[], Iterable[tuple[str, str]]]
 
-# For a byte of its sample SentencePiece holds about 5 bytes for BPE (word counts), 30 for unigram (a suffix
-# array).
+# SentencePiece needs about 5 bytes of host memory for a byte of its sample with BPE (word counts), and 30 with unigram
+# (a suffix array).
 _SAMPLE_BYTES = {"bpe": 64 << 20, "unigram": 16 << 20}
 _LONGEST_SLICE = 4000
-# Inside SentencePiece U+2581 stands for the space and U+2585 for the unknown; it skips lines with the latter.
+# Inside SentencePiece U+2581 is the space and U+2585 the unknown character; it skips lines with the latter.
 _RESERVED = str.maketrans({"\0": " ", "\n": " ", "\r": " ", "\t": " ", "\u2581": " ", "\u2585": " "})
-# Unigram results depend on the number of threads in the last bits, so it is not the machine's.
+# The last bits of unigram scores depend on the number of threads, so it is fixed and not the machine's.
 _THREADS = 2
 
 
@@ -37,7 +37,7 @@ def train_tokenizers(
     The vocabulary of the source side gets a tag, `<2de>`, for each of the target `languages`. Reads the corpus
     twice for each model (to measure it, then to sample it evenly, at most `sample_size` lines and a bounded
     number of bytes). A vocabulary too large for the text is lowered, with a message.
-    Raises `TokenizerError` where there is no text or the vocabulary cannot hold its characters.
+    Raises `TokenizerError` if there is no text or the vocabulary is too small for its characters.
     """
 
     def both() -> Iterator[str]:
@@ -72,7 +72,7 @@ def train_tokenizer(
         say(f"{name}: training on {wanted:,} of {count:,} lines, drawn evenly")
 
     def sample() -> Iterator[str]:
-        return _slices(_draw(_filled(lines()), count, wanted, seed))
+        return _slices(_draw(_not_blank(lines()), count, wanted, seed))
 
     vocab_size = settings.vocab_size
     tags = [tag_symbol(language) for language in languages]
@@ -102,7 +102,7 @@ def _run_sentencepiece(
     import sentencepiece
 
     writer = io.BytesIO()
-    # Of its two kinds, BPE knows no soft limit.
+    # Only unigram training supports a soft limit.
     limit: Any = {"hard_vocab_limit": False} if settings.type == "unigram" else {}
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=sample,
@@ -118,7 +118,7 @@ def _run_sentencepiece(
         pad_id=-1,
         control_symbols=control_symbols,
         num_threads=_THREADS,
-        # In bytes; ours are shorter, but normalisation can make them longer.
+        # In bytes; our lines are shorter, but normalisation can lengthen them.
         max_sentence_length=1 << 20,
         shuffle_input_sentence=False,
         self_test_sample_size=0,
@@ -139,36 +139,36 @@ def _explained(error: RuntimeError, settings: TokenizerSettings, name: str) -> T
     return TokenizerError(f"the {name} cannot be trained: {reason}")
 
 
-def _filled(lines: Iterable[str]) -> Iterator[str]:
+def _not_blank(lines: Iterable[str]) -> Iterator[str]:
     return (line for line in lines if line and not line.isspace())
 
 
 def _measure(lines: Iterable[str]) -> tuple[int, int]:
     """Return the number of lines that are not blank and their size in bytes."""
     count = size = 0
-    for line in _filled(lines):
+    for line in _not_blank(lines):
         count += 1
         size += len(line) if line.isascii() else len(line.encode())
     return count, size
 
 
 def _draw(lines: Iterable[str], count: int, wanted: int, seed: int) -> Iterator[str]:
-    """Yield `wanted` of `count` lines in order: one at random from each of `wanted` equal stretches."""
+    """Yield `wanted` of `count` lines in order: one at random from each of `wanted` equal segments."""
     if wanted >= count:
         yield from lines
         return
     generator = random.Random(seed)
-    edges = (stretch * count // wanted for stretch in range(wanted + 1))
+    edges = (segment * count // wanted for segment in range(wanted + 1))
     chosen = (generator.randrange(start, end) for start, end in pairwise(edges))
     next_chosen = next(chosen)
-    for place, line in enumerate(lines):
-        if place == next_chosen:
+    for index, line in enumerate(lines):
+        if index == next_chosen:
             yield line
             next_chosen = next(chosen, -1)
 
 
 def _slices(lines: Iterable[str]) -> Iterator[str]:
-    """Clear SentencePiece's own symbols away and cut what is too long for it, at a space if there is one."""
+    """Replace SentencePiece's own symbols with spaces; cut lines that are too long for it, at a space if possible."""
     for line in lines:
         rest = line.translate(_RESERVED)
         while len(rest) > _LONGEST_SLICE:
