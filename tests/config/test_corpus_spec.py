@@ -1,4 +1,4 @@
-"""Lists of corpora in the settings: how they are written, and what cannot stand together."""
+"""Lists of corpora in the settings: how they are written, and which contradict each other."""
 
 from pathlib import Path
 
@@ -112,7 +112,7 @@ def test_settings_of_corpora_that_cannot_stand_together(preset: str) -> None:
     )
     assert found == [
         "data.train: entry 2 has no weight while another has one; give one to all or to none",
-        "data.temperature: 5 has no effect beside weights; keep one of the two",
+        "data.temperature: 5 has no effect together with weights; keep one of the two",
         "data.valid, entry 1, weight: only training corpora have one; leave it out",
         "data.valid, entry 2: target_language is not set while the other language is; set both or neither",
     ]
@@ -120,7 +120,7 @@ def test_settings_of_corpora_that_cannot_stand_together(preset: str) -> None:
 
 def test_settings_made_in_python_are_checked_too() -> None:
     config = Config.model_validate({"data": {"train": ENTRIES, "temperature": 2.0}})
-    with pytest.raises(ConfigError, match="has no effect beside weights"):
+    with pytest.raises(ConfigError, match="has no effect together with weights"):
         complete_config(config)
 
 

@@ -60,7 +60,7 @@ def test_what_differs_is_refused_with_its_name(base: Path) -> None:
         f"tokenizer.vocab_size: found 9000, {run} 500; leave it out",
         f"model.d_model: found 64, {run} 32; leave it out",
         f"model.norm: found 'pre', {run} 'post'; leave it out",
-        "data.max_length: 5000 pieces and the end mark do not fit into model.max_positions = 1024",
+        "data.max_length: 5000 pieces and the end of sentence do not fit into model.max_positions = 1024",
     ]
 
 

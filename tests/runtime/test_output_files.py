@@ -27,15 +27,15 @@ def test_places_that_take_no_file_are_refused(tmp_path: Path, monkeypatch: pytes
     (tmp_path / "file").touch()
     for path, reason in (
         (tmp_path / "directory.png", "it is a directory"),
-        (tmp_path / "file" / "a.png", "is no directory"),
-        (tmp_path / "file" / "b" / "a.png", "is no directory"),
+        (tmp_path / "file" / "a.png", "is not a directory"),
+        (tmp_path / "file" / "b" / "a.png", "is not a directory"),
     ):
-        with pytest.raises(TranslatorError, match=rf"cannot be written \(.*{reason}.*\); choose another place"):
+        with pytest.raises(TranslatorError, match=rf"cannot be written \(.*{reason}.*\); choose another path"):
             check_output(path, (".png",))
         with pytest.raises(TranslatorError, match="cannot be written"):
             write_output(path, b"content")
     monkeypatch.setattr(os, "access", lambda path, mode: False)
-    with pytest.raises(TranslatorError, match=f"no right to write in {tmp_path}"):
+    with pytest.raises(TranslatorError, match=f"no permission to write in {tmp_path}"):
         check_output(tmp_path / "new" / "a.png", (".png",))
 
 

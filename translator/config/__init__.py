@@ -1,4 +1,4 @@
-"""What a run is: typed settings, how they are read, and presets by corpus size."""
+"""The settings of a run: their types, how they are read and checked, and presets by corpus size."""
 
 from translator.config.corpus_spec import entries_of, named_languages
 from translator.config.fine_tuning import Start, parse_start
@@ -13,11 +13,11 @@ from translator.config.schema import (
     CorpusEntry,
     DataSettings,
     DecodingSettings,
-    Duration,
     ModelSettings,
     TokenizerSettings,
     TrainingSettings,
 )
+from translator.config.units import Duration
 
 __all__ = [
     "KINDS",

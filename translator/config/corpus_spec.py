@@ -1,4 +1,4 @@
-"""What the settings say about corpora, without opening them: entries, languages, and settings that do not agree."""
+"""What the settings say about corpora, without opening them: entries, languages, and contradictions."""
 
 import re
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ _LANGUAGE = re.compile(r"[a-z]{2,3}([-_][A-Za-z]+)*")
 
 
 def entries_of(corpora: Corpora | None) -> list[CorpusEntry]:
-    """The corpora of a setting, one or several, as entries; none where it is not set."""
+    """Return the corpora of a setting, one or several, as entries; an empty list if it is not set."""
     if corpora is None:
         return []
     if isinstance(corpora, str) or isinstance(corpora[0], str):
@@ -20,18 +20,18 @@ def entries_of(corpora: Corpora | None) -> list[CorpusEntry]:
 
 
 def is_list_of_entries(corpora: Corpora | None) -> bool:
-    """Whether a setting is written as a list of entries."""
+    """Tell whether a setting is written as a list of entries."""
     return isinstance(corpora, list) and isinstance(corpora[0], CorpusEntry)
 
 
 def split_pattern(path: str) -> tuple[str, str, str, str] | None:
-    """Split `corpus/train.{en,de}.gz` into what stands before, both languages, and what stands behind."""
+    """Split `corpus/train.{en,de}.gz` into the text before the braces, both languages, and the text after them."""
     match = _PATTERN.match(path)
     return (match[1], match[2], match[3], match[4]) if match else None
 
 
 def named_languages(path: str | Sequence[str]) -> tuple[str, str] | None:
-    """The languages in a pattern, or in the endings of two files; None where the path says nothing."""
+    """Return the languages in a pattern or in the endings of two files; None if there are none."""
     if isinstance(path, str):
         parts = split_pattern(path)
         return (parts[1].strip(), parts[2].strip()) if parts else None
@@ -41,14 +41,16 @@ def named_languages(path: str | Sequence[str]) -> tuple[str, str] | None:
 
 
 def corpus_mistakes(data: DataSettings) -> list[str]:
-    """Find settings of corpora that cannot stand together."""
+    """Return a sentence for every contradiction among the settings of corpora."""
     problems = []
     weighted = [entry.weight is not None for entry in entries_of(data.train)]
     if any(weighted) and not all(weighted):
-        place = weighted.index(False) + 1
-        problems.append(f"data.train: entry {place} has no weight while another has one; give one to all or to none")
+        index = weighted.index(False) + 1
+        problems.append(f"data.train: entry {index} has no weight while another has one; give one to all or to none")
     if any(weighted) and data.temperature != 1.0:
-        problems.append(f"data.temperature: {data.temperature:g} has no effect beside weights; keep one of the two")
+        problems.append(
+            f"data.temperature: {data.temperature:g} has no effect together with weights; keep one of the two"
+        )
     for name in ("train", "valid", "test"):
         for number, entry in enumerate(entries_of(getattr(data, name)), start=1):
             where = f"data.{name}, entry {number}"

@@ -1,4 +1,4 @@
-"""Mistakes in settings in a sentence each: the name of the setting, what was expected, what was found, the nearest."""
+"""Mistakes in settings, a sentence each: which setting, what was expected, what was found, the nearest name."""
 
 import difflib
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from translator.config.schema import Config, CorpusEntry
 
 
 def explain(item: Any) -> str:
-    """Say which setting pydantic's mistake is about, what was expected and what was found."""
+    """Turn an error of pydantic into a sentence: the setting, what was expected and what was found."""
     if item["type"] == "extra_forbidden":
         return _explain_unknown(list(item["loc"]))
     name = _name_of(item["loc"])
@@ -35,7 +35,7 @@ def _kind_of_corpora(location: Sequence[str | int]) -> str | None:
 
 
 def _name_of(location: Sequence[str | int]) -> str:
-    """Write a place as people do: `model.dropout`, or `data.train, entry 2, weight` (counted from 1)."""
+    """Write a location as people do: `model.dropout`, or `data.train, entry 2, weight` (counted from 1)."""
     known = _all_names()
     parts = [part for part in location if isinstance(part, str) and part in known]
     entry = next((part for part in location if isinstance(part, int)), None)
@@ -45,18 +45,17 @@ def _name_of(location: Sequence[str | int]) -> str:
     return ", ".join([".".join(parts[:2]), f"entry {entry + 1}", *map(str, inside)])
 
 
-def _explain_unknown(place: list[str | int]) -> str:
-    if "entries" in place:
-        near = difflib.get_close_matches(str(place[-1]), CorpusEntry.model_fields, n=1, cutoff=0.6)
+def _explain_unknown(location: list[str | int]) -> str:
+    if "entries" in location:
+        near = difflib.get_close_matches(str(location[-1]), CorpusEntry.model_fields, n=1, cutoff=0.6)
         hint = f"did you mean {near[0]}?" if near else f"expected {', '.join(CorpusEntry.model_fields)}"
-        return f"{_name_of(place)}: there is no such setting; {hint}"
-    location = [str(part) for part in place]
-    name = ".".join(location)
-    siblings = _names_of(Config, location[:-1])
-    near = difflib.get_close_matches(location[-1], siblings, n=1, cutoff=0.6)
-    nearest = [".".join([*location[:-1], near[0]])] if near else []
+        return f"{_name_of(location)}: there is no such setting; {hint}"
+    *sections, last = [str(part) for part in location]
+    name = ".".join([*sections, last])
+    near = difflib.get_close_matches(last, _names_of(Config, sections), n=1, cutoff=0.6)
+    nearest = [".".join([*sections, near[0]])] if near else []
     if not nearest:
-        nearest = [full for full in setting_names() if full.rpartition(".")[2] == location[-1]]
+        nearest = [full for full in setting_names() if full.rpartition(".")[2] == last]
     if not nearest:
         nearest = difflib.get_close_matches(name, setting_names(), n=1, cutoff=0.6)
     hint = f"did you mean {nearest[0]}?" if nearest else "see `translator config schema`"

@@ -1,4 +1,4 @@
-"""Fine-tuning: which run another one starts from, and what it takes over from there."""
+"""Fine-tuning: which run a new one starts from, and which settings it takes from there."""
 
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,11 +12,11 @@ class Start(NamedTuple):
     run: Path
     """The run directory."""
     weights: str | None
-    """The name of its weights; None for those that a command takes by default."""
+    """The name of its weights; None for those that commands use by default."""
 
 
 def parse_start(start_from: str) -> Start:
-    """Read `RUN` or `RUN:NAME`; a directory whose own name has a colon is a run."""
+    """Read `RUN` or `RUN:NAME`; if a directory of that whole name exists, colon included, it is the run."""
     run, colon, name = start_from.rpartition(":")
     if not colon or not run or not name or Path(start_from).is_dir():
         return Start(Path(start_from), None)
@@ -24,10 +24,9 @@ def parse_start(start_from: str) -> Start:
 
 
 def adopt_settings(config: Config, base: Config, problems: list[str]) -> Config:
-    """Return `config` with the tokenizer, preset and model settings of the run that it starts from.
+    """Return `config` with the tokenizer, preset and model settings of `base`, the run that it starts from.
 
-    Only dropout (every model setting with that word) may be stated otherwise; anything else that is, is added to
-    `problems`.
+    Only dropout (every model setting with that word) may differ; any other difference is added to `problems`.
     """
     stated = config.model_dump(exclude_unset=True)
     if stated.get("preset", "auto") not in ("auto", base.preset):

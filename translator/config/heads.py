@@ -6,7 +6,7 @@ from typing import NamedTuple
 from translator.errors import ConfigError
 
 KINDS = ("encoder", "decoder", "cross")
-"""Encoder self-attention, masked decoder self-attention, and cross-attention from the decoder to the memory."""
+"""Encoder self-attention, masked decoder self-attention, and cross-attention from the decoder to the encoder output."""
 
 
 class Head(NamedTuple):

@@ -19,6 +19,7 @@ from translator.config.fine_tuning import adopt_settings, parse_start
 from translator.config.presets import resolve_preset
 from translator.config.schema import Config, CorpusEntry
 from translator.errors import CheckpointError, ConfigError
+from translator.runtime.files import write_text
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 _NULLS = {"", "null", "~", "none", "None"}
@@ -28,11 +29,11 @@ RUN_CONFIG = "config.yaml"
 def load_config(
     path: str | Path | None = None, overrides: Sequence[str] = (), values: Mapping[str, Any] | None = None
 ) -> Config:
-    """Read settings from a YAML file (or Python `values` in its place) and dotted `KEY=VALUE` replacements.
+    """Read settings from a YAML file, dotted `KEY=VALUE` replacements and Python `values`, the last taking precedence.
 
-    A preset that is named is applied; `preset: auto` waits until the number of pairs is known
-    (`resolve_preset`). What a run that is started from decides is taken from it. Raises `ConfigError` with all
-    mistakes, each with its name and what was expected.
+    A named preset is applied; `preset: auto` waits until the number of pairs is known (`resolve_preset`). If
+    `start_from` is set, its run decides tokenizer, preset and model. Raises `ConfigError` with all mistakes, each with
+    the name of the setting and what was expected.
     """
     problems: list[str] = []
     values = {**_read_values(path, overrides, problems), **(values or {})}
@@ -44,10 +45,9 @@ def load_config(
 
 
 def complete_config(config: Config) -> Config:
-    """Fill in what the run that `start_from` names decides, then the preset unless it is `auto`.
+    """Fill in what the run named by `start_from` decides, then the preset unless it is `auto`.
 
-    Settings that are complete stay as they are. Raises `ConfigError` with all settings that are impossible
-    together.
+    Complete settings stay as they are. Raises `ConfigError` with all settings that contradict each other.
     """
     problems = _start_mistakes(config.start_from)
     if config.start_from is not None and not problems:
@@ -64,30 +64,24 @@ def complete_config(config: Config) -> Config:
 
 
 def dump_config(config: Config) -> str:
-    """All settings as YAML that `load_config` reads back unchanged."""
-    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    """Return all settings as YAML, which `load_config` reads back unchanged."""
+    return str(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True))
 
 
 def write_config(config: Config, path: Path) -> None:
-    """Write all settings, resolved, as `dump_config` gives them; never a part of them."""
-    # As `runtime.files` does it, which may not be imported here.
-    partial = path.with_name(f".{path.name}.partial")
-    with partial.open("w", encoding="utf-8") as file:
-        file.write(dump_config(config))
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    """Write all settings, resolved, as `dump_config` returns them; readers never see a part of the file."""
+    write_text(path, dump_config(config))
 
 
 def read_run_config(run: str | Path) -> Config:
-    """Read the resolved settings of a run directory; raise `CheckpointError` where it is none."""
+    """Read the resolved settings of a run directory; raise `CheckpointError` if it is not one."""
     file = Path(run) / RUN_CONFIG
     if not file.is_file():
         raise CheckpointError(
             f"{run} is not a run directory: it has no {RUN_CONFIG}. Expected the directory that "
             "`translator train` printed (the setting `run`)"
         )
-    # Without the run that this one was started from, which need not exist any longer.
+    # Without looking at `start_from`: the run that this one was started from need not exist any more.
     problems: list[str] = []
     config = _named(_validate(_read_values(file, (), problems), problems), file)
     return config if config.preset == "auto" else resolve_preset(config)
@@ -114,7 +108,7 @@ def _start_mistakes(start_from: Any) -> list[str]:
 def _read_values(path: str | Path | None, overrides: Sequence[str], problems: list[str]) -> dict[str, Any]:
     values = _read_yaml(Path(path), problems) if path is not None else {}
     for key, value in _read_overrides(overrides, problems).items():
-        _place(values, key, value, problems)
+        _insert(values, key, value, problems)
     return values
 
 
@@ -134,7 +128,8 @@ def _read_yaml(path: Path, problems: list[str]) -> dict[str, Any]:
         return {}
     if not isinstance(values, dict):
         raise ConfigError([f"{path}: expected settings as `name: value`, found {type(values).__name__}"])
-    return _expand(values, problems)
+    expanded: dict[str, Any] = _expand(values, problems)
+    return expanded
 
 
 def _repeated_keys(node: yaml.Node) -> Iterator[str]:
@@ -160,11 +155,11 @@ def _expand(value: Any, problems: list[str]) -> Any:
             problems.append(f"${{{match[1]}}}: the environment variable {match[1]} is not set; set it")
         return found or ""
 
-    return _VARIABLE.sub(replacement, value)
+    return _VARIABLE.sub(replacement, str(value))
 
 
 def _read_overrides(overrides: Sequence[str], problems: list[str]) -> dict[str, Any]:
-    """Parse `KEY=VALUE` words; a corpus given twice is its two sides (what a shell makes of `x.{en,de}`)."""
+    """Parse `KEY=VALUE` words; a corpus given twice is its two sides (a shell turns `x.{en,de}` into two words)."""
     values: dict[str, Any] = {}
     for word in overrides:
         key, equals, text = word.partition("=")
@@ -187,19 +182,19 @@ def _read_overrides(overrides: Sequence[str], problems: list[str]) -> dict[str, 
     return values
 
 
-def _place(values: dict[str, Any], key: str, value: Any, problems: list[str]) -> None:
+def _insert(values: dict[str, Any], key: str, value: Any, problems: list[str]) -> None:
     *sections, name = key.split(".")
-    place = values
+    section_values = values
     for section in sections:
-        child = place.setdefault(section, {})
+        child = section_values.setdefault(section, {})
         if not isinstance(child, dict):
             problems.append(f"`{key}`: `{section}` has no settings inside")
             return
-        place = child
-    if isinstance(place.get(name), dict):
+        section_values = child
+    if isinstance(section_values.get(name), dict):
         problems.append(f"`{key}`: found a value and settings inside it; keep one")
         return
-    place[name] = value
+    section_values[name] = value
 
 
 def _validate(values: dict[str, Any], problems: list[str]) -> Config:
@@ -223,7 +218,7 @@ def _with_nulls(values: Any, model: type[BaseModel]) -> Any:
         if isinstance(inner, type) and issubclass(inner, BaseModel):
             value = {} if isinstance(value, str) and value in _NULLS else _with_nulls(value, inner)
         elif isinstance(value, list):
-            # Of all lists, only those of corpora have entries with settings inside.
+            # Lists of corpora are the only ones whose items have settings.
             value = [_with_nulls(item, CorpusEntry) for item in value]
         elif isinstance(value, str) and value in _NULLS and field is not None and field.default is None:
             value = None

@@ -1,4 +1,4 @@
-"""The schema as a page for people: every setting with type, default, presets and meaning."""
+"""The schema as text: every setting with type, default, presets and meaning."""
 
 import typing
 from typing import Any
@@ -12,7 +12,7 @@ from translator.config.units import Duration
 
 
 def describe_settings(model: type[BaseModel] = Config, section: str = "") -> str:
-    """List all settings as `name: type = default`, presets that replace the default, and what it means."""
+    """List all settings as `name: type = default`, with the presets that replace the default and the meaning."""
     lines = []
     for name, field in model.model_fields.items():
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
@@ -39,7 +39,7 @@ def _type_name(annotation: Any) -> str:
     if arguments:
         return "|".join(_type_name(argument) for argument in arguments)
     names = {type(None): "null", str: "text", Duration: "duration", bool: "true|false", CorpusEntry: "entry"}
-    return names.get(annotation, annotation.__name__)
+    return names.get(annotation) or str(annotation.__name__)
 
 
 def _shown(default: Any) -> str:

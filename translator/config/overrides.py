@@ -1,4 +1,4 @@
-"""Settings of decoding that are replaced for one call, such as `beam_size=4`, and which go together."""
+"""Decoding settings that are replaced for one call, such as `beam_size=4`, and which can be combined."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,9 +11,9 @@ _MACHINE = ("device", "precision", "threads", "devices")
 
 
 def read_call_settings(words: Sequence[str]) -> Config:
-    """Read `KEY=VALUE` words: settings of the section `decoding` by their bare names, and the machine's.
+    """Read `KEY=VALUE` words: settings of `decoding` by their bare names, and device, precision, threads, devices.
 
-    Raises `ConfigError` with all mistakes. Only what was stated counts; see `replace_stated`.
+    Only what the words state counts; see `replace_stated`. Raises `ConfigError` with all mistakes.
     """
     dotted, foreign = [], []
     for word in words:
@@ -35,7 +35,7 @@ def stated_machine(call: Config) -> dict[str, Any]:
 
 
 def replace_stated(settings: DecodingSettings, call: Config) -> DecodingSettings:
-    """Return the run's `settings` with what `call` states in their place; see `check_decoding`."""
+    """Return the run's `settings` with what `call` states instead; raise `ConfigError` as `check_decoding` does."""
     stated = call.decoding
     replaced = settings.model_copy(update={name: getattr(stated, name) for name in stated.model_fields_set})
     check_decoding(replaced)
@@ -43,12 +43,12 @@ def replace_stated(settings: DecodingSettings, call: Config) -> DecodingSettings
 
 
 def settings_from(values: Mapping[str, Any]) -> Config:
-    """Return settings of decoding, given by name as Python values, as `read_call_settings` does for words."""
+    """Do what `read_call_settings` does, for decoding settings that are given by name as Python values."""
     return load_config(None, (), {"decoding": dict(values)})
 
 
 def check_decoding(settings: DecodingSettings) -> None:
-    """Raise `ConfigError` with all settings that are impossible together."""
+    """Raise `ConfigError` with all settings that contradict each other."""
     problems = []
     most = {"beam": ("beam_size", settings.beam_size), "mbr": ("mbr_samples", settings.mbr_samples)}
     name, limit = most.get(settings.search, ("", settings.n_best))

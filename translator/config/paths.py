@@ -1,4 +1,4 @@
-"""Where a run and its prepared data lie when nothing else is said."""
+"""Where a run and its prepared data are stored by default."""
 
 from pathlib import Path
 
@@ -7,9 +7,9 @@ from translator.config.schema import Config
 
 
 def run_directory(config: Config) -> Path:
-    """The run directory: the setting `run`, or a name made of the languages that are set or in `{en,de}` patterns.
+    """Return the run directory: the setting `run`, or `runs/` and the languages that are set or in `{en,de}` patterns.
 
-    Corpora of several language pairs make no name.
+    It is `runs/default` if no languages are known, or several pairs.
     """
     if config.run is not None:
         return Path(config.run)
@@ -27,9 +27,9 @@ def run_directory(config: Config) -> Path:
 
 
 def prepared_directory(config: Config, run: Path | None = None) -> Path:
-    """The directory of the prepared data: the setting `data.prepared`, or `prepared` in the run directory.
+    """Return the directory of the prepared data: the setting `data.prepared`, or `prepared` in the run directory.
 
-    `run` is where the run directory lies now, if that is known; a run can be moved.
+    `run` is where the run directory is now, if that is known: it may have been moved.
     """
     if config.data.prepared is not None:
         return Path(config.data.prepared)

@@ -1,4 +1,4 @@
-"""Defaults by the size of the corpus: four shapes with the recipe that suits each.
+"""Defaults by the size of the corpus: four model shapes, each with its training recipe.
 
 Shapes: tiny as published for Multi30k, small as for IWSLT14, base and big from Vaswani et al. 2017, Table 3.
 """
@@ -49,14 +49,14 @@ _LARGEST = {"tiny": 50_000, "small": 500_000, "base": 5_000_000}
 
 
 def suggest_preset(pairs: int) -> str:
-    """Name the preset that suits a corpus of so many training pairs."""
+    """Name the preset that suits a corpus of `pairs` training pairs."""
     return next((name for name, limit in _LARGEST.items() if pairs < limit), "big")
 
 
 def resolve_preset(config: Config, pairs: int = 0) -> Config:
     """Return `config` with the preset's values wherever the user set nothing; `auto` is decided by `pairs`.
 
-    Raises `ConfigError` for settings that are impossible together.
+    Raises `ConfigError` with all settings that contradict each other.
     """
     name = suggest_preset(pairs) if config.preset == "auto" else config.preset
     stated = config.model_dump(exclude_unset=True)
@@ -104,7 +104,7 @@ def _contradictions(config: Config) -> list[str]:
         )
     if config.data.max_length >= model.max_positions:
         problems.append(
-            f"data.max_length: {config.data.max_length} pieces and the end mark do not fit into "
+            f"data.max_length: {config.data.max_length} pieces and the end of sentence do not fit into "
             f"model.max_positions = {model.max_positions}"
         )
     return problems

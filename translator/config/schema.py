@@ -1,6 +1,6 @@
-"""Every setting of a run, with its type, default and meaning; this file is the manual of `CONFIG.yaml`.
+"""Every setting of a run with its type, default and meaning: this file is the manual of `CONFIG.yaml`.
 
-Defaults live here and in `presets.py` (which replaces some by corpus size); YAML files state differences only.
+Defaults live here and in `presets.py` (which replaces some by corpus size); YAML files state only what differs.
 """
 
 from typing import Annotated, Any, Literal
@@ -15,14 +15,14 @@ PositiveFloat = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
 NonNegativeFloat = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
 CountOrAuto = Annotated[
     Annotated[PositiveCount, Tag("count")] | Annotated[Literal["auto"], Tag("auto")],
-    # One kind or the other, so that a mistake is said once.
+    # Told apart before validation, so that a mistake is reported once and not for every kind.
     Discriminator(lambda value: "auto" if value == "auto" else "count"),
 ]
 FilePair = Annotated[list[str], Field(min_length=2, max_length=2)]
 
 
 class Settings(BaseModel):
-    """A group of settings: immutable, and without room for a name that does not exist."""
+    """A group of settings: immutable, and unknown names are errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, use_attribute_docstrings=True)
 
@@ -37,15 +37,15 @@ OneCorpus = Annotated[Annotated[str, Tag("path")] | Annotated[FilePair, Tag("fil
 
 
 class CorpusEntry(Settings):
-    """One corpus of several, as an item of the list that `data.train`, `valid` or `test` may be."""
+    """One corpus of several: an item of the list in `data.train`, `data.valid` or `data.test`."""
 
     path: OneCorpus
-    """The corpus: a pattern, a list of two files, a table, or a set of the hub."""
+    """The corpus: a pattern, a list of two files, a table, or a dataset on the hub."""
     weight: PositiveFloat | None = None
     """Share of this corpus in an epoch of training, relative to the weights of the others; without weights the
-    shares follow from the sizes (`data.temperature`)."""
+    shares follow from the sizes (see `data.temperature`)."""
     source_language: str | None = None
-    """As in `data`, for this corpus; by default what a pattern says, else what stands in `data`."""
+    """As in `data`, for this corpus; by default the language in the pattern, else the setting in `data`."""
     target_language: str | None = None
     """As `source_language`."""
 
@@ -59,13 +59,13 @@ Corpora = Annotated[
 
 
 class DataSettings(Settings):
-    """Parallel text and what is kept of it.
+    """Parallel text, and what is kept of it.
 
     A corpus is one of: a pattern with both languages, `corpus/train.{en,de}` (also `.gz`); a list of two
     files; one file with both sides, `.tsv`, `.csv`, `.jsonl` or `.parquet` (also `.gz` for the first three);
-    or `hub:NAME[:SPLIT]`, a set on the Hugging Face hub. Several corpora are a list of entries, each
-    `{path: CORPUS}` with `weight`, `source_language` and `target_language` where they are wanted; an epoch has
-    as many pairs as all of them together.
+    or `hub:NAME[:SPLIT]`, a dataset on the Hugging Face hub. Several corpora are a list of entries, each
+    `{path: CORPUS}`, optionally with `weight`, `source_language` and `target_language`; an epoch has as many
+    pairs as all of them together.
     """
 
     train: Corpora | None = None
@@ -74,16 +74,17 @@ class DataSettings(Settings):
     """Validation corpus, or a list of entries, for choosing checkpoints. Without one, the last pairs of every
     training corpus are held out, in proportion to its size."""
     test: Corpora | None = None
-    """Test corpus, or a list of entries; its sentences are kept out of train, and nothing else is done with it."""
+    """Test corpus, or a list of entries; its sentences are removed from train, and it is used for nothing else."""
     temperature: Annotated[float, Field(ge=1.0, le=100.0)] = 1.0
     """Evens out training corpora of unequal size: shares in an epoch are proportional to size ** (1 / temperature).
-    1 takes every pair once; 5 is usual for many languages. Not beside weights."""
+    1 takes every pair once; 5 is usual for many languages. Cannot be combined with weights."""
     language_tags: bool = False
-    """Put a tag for the target language (`<2de>`) before every source sentence, for a model with several of them;
-    languages are those of each corpus, and `translate` wants `--to LANGUAGE`."""
+    """Put a tag for the target language (`<2de>`) before every source sentence, for a model with several target
+    languages. Each corpus states its languages, and `translate` needs `--to LANGUAGE`."""
     source_language: str | None = None
-    """Language code or column name of the source side; taken from a `{en,de}` pattern where there is one. A pattern
-    that names the two in the other order is exchanged, but not in a list of entries nor with language tags."""
+    """Language code or column name of the source side; taken from a `{en,de}` pattern if there is one. If the
+    pattern has the two in the other order, the sides are swapped, except in a list of entries or with language
+    tags."""
     target_language: str | None = None
     """Language code or column name of the target side."""
     prepared: str | None = None
@@ -91,13 +92,13 @@ class DataSettings(Settings):
     max_length: PositiveCount = 256
     """Longest side of a training pair, in pieces; longer pairs are dropped and counted."""
     max_length_ratio: Annotated[float, Field(ge=1.0, allow_inf_nan=False)] = 4.0
-    """Largest ratio between the sides of a training pair, in pieces; sides of up to 10 pieces are spared."""
+    """Largest ratio between the sides of a training pair, in pieces; pairs with sides of up to 10 pieces are kept."""
     drop_duplicates: bool = True
     """Drop exact repetitions of a training pair."""
     drop_leaks: bool = True
-    """Drop training pairs whose source or target stands in valid or test."""
+    """Drop training pairs whose source or target is also in valid or test."""
     held_out: PositiveCount = 1000
-    """Pairs held out of train for validation where no valid corpus is given, of all corpora together; at most a
+    """Pairs held out of train for validation if there is no valid corpus, over all corpora together; at most a
     tenth of train."""
 
 
@@ -109,17 +110,17 @@ class TokenizerSettings(Settings):
     type: Literal["bpe", "unigram"] = "bpe"
     """How pieces are found."""
     vocab_size: Annotated[Count, Field(ge=300)] = 8000
-    """Number of pieces; lowered with a message where the text has too few."""
+    """Number of pieces; lowered, with a message, if the text has too few."""
     joint: bool = True
     """One model over both languages; otherwise one for each side."""
     character_coverage: Annotated[float, Field(gt=0.9, le=1.0)] = 1.0
-    """Share of the characters that get a piece of their own; the rest is spelt in bytes."""
+    """Share of the characters in the text that get a piece of their own; the others are spelled in bytes."""
     byte_fallback: bool = True
-    """Spell unknown characters in UTF-8 bytes, so that no text is unknown."""
+    """Spell unknown characters in UTF-8 bytes, so that every text can be encoded."""
     normalization: Literal["nfkc", "nmt_nfkc", "nfkc_cf", "identity"] = "nfkc"
-    """Unicode normalisation before the pieces (SentencePiece's rule names; `nfkc_cf` also lower-cases)."""
+    """Unicode normalisation before the text is split (SentencePiece's rule names; `nfkc_cf` also lower-cases)."""
     sample_size: PositiveCount = 1_000_000
-    """Lines that the training of the tokenizer reads at most, drawn evenly over the corpus."""
+    """Most lines that the tokenizer is trained on, drawn evenly over the corpus."""
 
 
 class ModelSettings(Settings):
@@ -141,9 +142,9 @@ class ModelSettings(Settings):
     """Heads of the encoder's self-attention in every layer, such as [4, 2]; by default num_heads in each. Pruning
     leaves layers with different numbers of heads."""
     decoder_heads: list[PositiveCount] | None = None
-    """As `encoder_heads`, of the decoder's masked self-attention."""
+    """As `encoder_heads`, for the decoder's masked self-attention."""
     cross_heads: list[PositiveCount] | None = None
-    """As `encoder_heads`, of the decoder's cross-attention."""
+    """As `encoder_heads`, for the decoder's cross-attention."""
     norm: Literal["post", "pre"] = "post"
     """Layer normalisation after each residual sum (the paper) or before each block."""
     activation: Literal["relu", "gelu"] = "relu"
@@ -151,7 +152,7 @@ class ModelSettings(Settings):
     positions: Literal["sinusoidal", "learned"] = "sinusoidal"
     """How positions enter the embeddings."""
     max_positions: PositiveCount = 1024
-    """Longest sequence of the model, in pieces, the end mark included."""
+    """Longest sequence of the model, in pieces, with the end of sentence."""
     tie_embeddings: Literal["all", "decoder", "none"] = "all"
     """Which of source embedding, target embedding and output projection share one matrix (`decoder`: the
     last two)."""
@@ -165,14 +166,14 @@ class ModelSettings(Settings):
     """Share of the input tokens whose embedding is zeroed as a whole in training, on both sides."""
 
     def heads(self, kind: str) -> list[int]:
-        """Heads of every layer, for a kind of `translator.config.KINDS`."""
+        """Return the number of heads in every layer, for a kind of `translator.config.KINDS`."""
         stated = {"encoder": self.encoder_heads, "decoder": self.decoder_heads, "cross": self.cross_heads}[kind]
         layers = self.encoder_layers if kind == "encoder" else self.decoder_layers
         return list(stated) if stated is not None else [self.num_heads] * layers
 
     @property
     def width_of_head(self) -> int:
-        """`head_dim`, or what it is by default."""
+        """`head_dim`, or its default."""
         return self.head_dim or self.d_model // self.num_heads
 
 
@@ -184,12 +185,12 @@ class TrainingSettings(Settings):
     max_epochs: PositiveCount | None = None
     """Passes over the training data after which training ends, if that comes before `max_steps`."""
     batch_tokens: CountOrAuto = 4096
-    """Target tokens of a batch, end marks included. `auto` tries before training which is the largest that fits into
-    memory, up to 32k, and keeps it for the run."""
+    """Target tokens of a batch, ends of sentences included. `auto` measures before training how many fit into the
+    memory of the device, up to 32k, and keeps the number for the run."""
     accumulate: PositiveCount = 1
     """Batches, on each device, whose gradients are summed for one optimizer step."""
     order: Literal["bucketed", "random"] = "bucketed"
-    """Whether batches group sentences of like length (faster on the CPU) or are random samples."""
+    """Whether batches group sentences of similar length (faster on the CPU) or are random samples."""
     label_smoothing: Fraction = 0.1
     """Share of the target probability that is spread evenly over the vocabulary."""
     learning_rate: PositiveFloat = 5e-4
@@ -197,7 +198,7 @@ class TrainingSettings(Settings):
     schedule: Literal["inverse_sqrt", "noam", "cosine", "linear", "constant", "warmup_stable_decay"] = "inverse_sqrt"
     """Learning rate after the warm-up. `noam` is the paper's formula, whose peak follows from d_model and
     `warmup_steps` and not from `learning_rate`; `warmup_stable_decay` stays at the peak and falls to zero over
-    `decay_steps`, or over the last fifth of the run where that is 0."""
+    `decay_steps`, or over the last fifth of the run if that is 0."""
     warmup_steps: Annotated[Count, Field(ge=0)] = 4000
     """Steps over which the learning rate rises linearly."""
     decay_steps: Annotated[Count, Field(ge=0)] = 0
@@ -211,20 +212,20 @@ class TrainingSettings(Settings):
     clip_norm: NonNegativeFloat = 0.0
     """Largest gradient norm; 0 does not clip."""
     ema_decay: Fraction = 0.0
-    """Decay a step of an exponential moving average of the weights, such as 0.999; 0 keeps none. Where there is
-    one, it is what is validated, saved as the model and used by later commands."""
+    """Decay per step of an exponential moving average of the weights, such as 0.999; 0 keeps none. The average, if
+    there is one, is validated, saved as the model and used by later commands."""
     r_drop: NonNegativeFloat = 0.0
-    """Weight of R-Drop (Liang et al. 2021), such as 5: every batch passes twice with different dropout, and the two
-    distributions are drawn together. A step takes twice the time; 0 turns it off."""
+    """Weight of R-Drop (Liang et al. 2021), such as 5: every batch is computed twice with different dropout, and the
+    divergence of the two distributions is added to the loss. A step takes twice the time; 0 turns it off."""
     subword_sampling: Fraction = 0.0
-    """Segment the training text anew every time (needs its text in the prepared data): the probability with which
+    """Segment the training text differently each time (needs the text in the prepared data): the probability with which
     `bpe` leaves out a merge (BPE-dropout, such as 0.1), or the `alpha` of sampling `unigram` pieces. 0 turns it off."""
     freeze: list[str] = []
     """Patterns of parameter names that are not trained, such as `encoder_layers.*` or `*embedding*`."""
     validate_every: Duration = Duration(1, "epochs")
     """Between two validations (loss, and BLEU by decoding); a checkpoint is saved with each."""
     validation_sentences: PositiveCount = 1000
-    """Sentences decoded for BLEU at a validation; the loss is always over all of them."""
+    """Sentences decoded for BLEU at a validation; the loss is always over the whole validation set."""
     validation_beam_size: PositiveCount = 1
     """Beam of the decoding at a validation; 1 is greedy."""
     validation_tokenizer: Literal["13a", "none", "intl", "char", "zh"] = "13a"
@@ -238,22 +239,23 @@ class TrainingSettings(Settings):
     keep_last: PositiveCount = 5
     """Newest checkpoints kept."""
     keep_best: PositiveCount = 1
-    """Best checkpoints kept besides."""
+    """Best checkpoints kept in addition."""
     average_last: PositiveCount = 5
     """Newest checkpoints whose weights are averaged at the end; 1 does not average."""
     average_best: PositiveCount = 1
-    """Best checkpoints whose weights are averaged at the end; 1 does not average. What validates best is kept."""
+    """Best checkpoints whose weights are averaged at the end; 1 does not average. Whichever of the averages
+    and the last checkpoint validates best becomes the model."""
     max_skipped: PositiveCount = 10
     """Steps in a row with a gradient that is not finite after which training goes back to the last checkpoint,
     with half the learning rate and other batches. (Every such step is skipped.)"""
     max_rollbacks: Annotated[Count, Field(ge=0)] = 3
-    """How often it goes back before it gives up."""
+    """How often training goes back before it gives up."""
     log_every: PositiveCount = 50
     """Steps between two lines of metrics."""
     tensorboard: bool = False
-    """Write the metrics for TensorBoard too, to RUN/tensorboard."""
+    """Write the metrics for TensorBoard too, in RUN/tensorboard."""
     sharded: bool = False
-    """Share out weights, gradients and optimizer over the devices (FSDP2), for a model that does not fit on one."""
+    """Split weights, gradients and optimizer state over the devices (FSDP2), for a model that does not fit on one."""
 
 
 class DecodingSettings(Settings):
@@ -261,11 +263,11 @@ class DecodingSettings(Settings):
 
     search: Literal["beam", "sampling", "mbr"] = "beam"
     """beam: the most probable translations; sampling: random ones; mbr: of `mbr_samples` random ones, those that are
-    most like all the others (minimum Bayes risk)."""
+    most similar to all the others (minimum Bayes risk)."""
     beam_size: PositiveCount = 5
     """Hypotheses kept for each sentence; 1 is greedy."""
     n_best: PositiveCount = 1
-    """Translations of each line: at most `beam_size`, with mbr at most `mbr_samples`."""
+    """Translations returned for each line: at most `beam_size`, or with mbr at most `mbr_samples`."""
     length_penalty: Literal["gnmt", "mean"] = "gnmt"
     """Divisor of a hypothesis's log-probability: gnmt ((5 + n) / 6) ** alpha, mean n ** alpha."""
     length_alpha: NonNegativeFloat = 0.6
@@ -281,36 +283,36 @@ class DecodingSettings(Settings):
     diverse_groups: PositiveCount = 1
     """Groups of beams that are kept apart (diverse beam search); must divide `beam_size`."""
     diversity_penalty: NonNegativeFloat = 0.5
-    """What a piece costs a group, in nats, for each hypothesis of the groups before it that chose the same piece."""
+    """Cost of a piece, in nats, for each hypothesis of an earlier group that chose the same piece."""
     prefix: str = ""
     """Text that every translation begins with."""
     banned: list[str] = []
-    """Text that no translation holds at the beginning of a word."""
+    """Texts that no translation contains at the beginning of a word."""
     required: list[str] = []
-    """Text that every translation holds."""
+    """Texts that every translation contains."""
     repetition_penalty: NonNegativeFloat = 0.0
-    """What a piece that the hypothesis already holds costs, in nats; it changes the ranking, not log-probabilities."""
+    """Cost, in nats, of a piece that the hypothesis already contains; it changes the ranking, not log-probabilities."""
     block_ngrams: Count = 0
-    """No sequence of so many pieces occurs twice in a translation; 0 allows all."""
+    """No sequence of this many pieces occurs twice in a translation; 0 allows all."""
     replace_unknown: bool = False
-    """Put the source word that was attended to most in the place of an unknown piece."""
+    """Replace an unknown piece by the source word that was attended to most."""
     temperature: PositiveFloat = 1.0
-    """Sampling: divisor of the logits; below 1 the probable becomes more so."""
+    """Sampling: divisor of the logits; below 1 probable pieces become more probable."""
     top_k: Count = 0
-    """Sampling: only from so many most probable pieces; 0 is all."""
+    """Sampling: only from this many most probable pieces; 0 is all."""
     top_p: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
     """Sampling: only from the most probable pieces that together have this probability."""
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 1
-    """Sampling: a line's samples depend on this number and on the line, not on its place or its neighbours."""
+    """Sampling: a line's samples depend on this number and on the line, not on its index or its neighbours."""
     mbr_samples: Annotated[Count, Field(ge=2)] = 32
-    """Translations that minimum Bayes risk chooses from."""
+    """Sampled translations that minimum Bayes risk chooses from."""
     mbr_utility: Literal["chrf", "bleu"] = "chrf"
-    """What likeness is for minimum Bayes risk: sentence chrF or sentence BLEU."""
+    """Similarity for minimum Bayes risk: sentence chrF or sentence BLEU."""
     long_lines: Literal["split", "truncate", "blank"] = "split"
-    """What becomes of a line that is longer than the model's maximum: translated in parts that end at sentences or
-    clauses, cut, or left blank."""
+    """What to do with a line that is longer than the model's maximum: translate it in parts that end at sentences or
+    clauses, cut it, or leave its translation blank."""
     invalid_utf8: Literal["replace", "refuse"] = "replace"
-    """What becomes of bytes that are not UTF-8: U+FFFD in their place, or an error."""
+    """What to do with bytes that are not UTF-8: replace them by U+FFFD, or stop with an error."""
     alignment: str = "auto"
     """The cross-attention head that alignments come from, `LAYER.HEAD` counted from 1; `auto` is learned."""
     quantize: Literal["none", "int8"] = "none"
@@ -321,29 +323,29 @@ class DecodingSettings(Settings):
 
 
 class Config(Settings):
-    """Everything that a run is made from."""
+    """All settings of a run."""
 
     run: str | None = None
     """Run directory; by default `runs/` and the name of the configuration file."""
     preset: Literal["auto", "tiny", "small", "base", "big"] = "auto"
     """Defaults of model, tokenizer and training by size; `auto` chooses by the number of training pairs."""
     start_from: str | None = None
-    """Fine-tuning: begin with the weights of another run, `RUN` or `RUN:NAME` for those that `--weights NAME` would
-    name. Its tokenizer, preset and model settings are this run's too; only dropout may be set anew."""
+    """Fine-tuning: begin with the weights of another run, `RUN` or with those that `--weights NAME` would
+    select (`RUN:NAME`). Tokenizer, preset and model settings come from that run; only dropout may differ."""
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 1
     """Seed of initialisation, data order and dropout."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    """Where to compute; `auto` takes CUDA where it is."""
+    """Where to compute; `auto` is CUDA if there is a device."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
-    """Number format of matrix products; `auto` is bf16 where the device does it well, else fp32."""
+    """Number format of matrix products; `auto` is bf16 if the device has instructions for it, else fp32."""
     compile: bool | None = None
     """Compile the model with `torch.compile` on batches of one shape (needs training.order: random); by default
     on CUDA."""
     devices: PositiveCount = 1
-    """Devices (or processes on the CPU) that train or translate together on this machine. Under `torchrun` its own
-    numbers count."""
+    """Devices (or processes on the CPU) that train or translate together on this machine. Under `torchrun` its
+    number of processes counts instead."""
     threads: PositiveCount | None = None
-    """CPU threads of a process; by default all cores."""
+    """CPU threads of each process; by default all cores."""
     data: DataSettings = DataSettings()
     tokenizer: TokenizerSettings = TokenizerSettings()
     model: ModelSettings = ModelSettings()

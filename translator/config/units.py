@@ -14,7 +14,7 @@ _DURATION = re.compile(r"^\s*([0-9][0-9_,]*(?:\.[0-9]+)?\s*[kMG]?)\s*(steps?|epo
 
 
 def parse_count(value: Any) -> Any:
-    """Turn `"25k"`, `"1.5M"` or `"8,000"` into an integer; leave numbers for pydantic to judge."""
+    """Turn `"25k"`, `"1.5M"` or `"8,000"` into an integer; leave everything but text to pydantic."""
     if not isinstance(value, str):
         return value
     match = _COUNT.match(value)
@@ -32,7 +32,7 @@ Count = Annotated[int, BeforeValidator(parse_count)]
 
 @dataclass(frozen=True)
 class Duration:
-    """A stretch of training, in optimizer steps or in passes over the training data."""
+    """An amount of training, in optimizer steps or in passes over the training data."""
 
     amount: int
     unit: str  # "steps" or "epochs"

@@ -1,4 +1,4 @@
-"""What a person sees while we work: messages and progress bars, always on stderr.
+"""What a person sees during the work: messages and progress bars, always on stderr.
 
 Results go to stdout and are printed by the commands, never from here.
 """
@@ -13,7 +13,7 @@ _silent = False
 
 
 def silence() -> None:
-    """Say nothing more in this process: of several that do the same work, one speaks for all."""
+    """Say nothing more in this process: of several processes that do the same work, one reports for all."""
     global _silent
     _silent = True
 

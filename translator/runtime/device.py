@@ -1,4 +1,4 @@
-"""Where to compute, in which number format, and on how many threads."""
+"""The device to compute on, the number format and the number of threads."""
 
 import contextlib
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ class Machine:
 
 
 def choose_machine(device: str = "auto", precision: str = "auto", threads: int | None = None) -> Machine:
-    """Resolve `auto` and set the number of CPU threads; raise `DeviceError` for what is not there."""
+    """Resolve `auto` and set the number of CPU threads; raise `DeviceError` for a device that does not exist."""
     if threads is not None:
         torch.set_num_threads(threads)
     if device == "auto":
@@ -56,18 +56,21 @@ def choose_machine(device: str = "auto", precision: str = "auto", threads: int |
 
 
 def hint_about_precision(machine: Machine) -> None:
-    """Say so where fp16 is used on a device that does bf16 just as fast and without loss scaling."""
+    """Say so if fp16 is used on a device that computes in bf16 just as fast and without loss scaling."""
     if machine.precision == "fp16" and _does_bf16_well(machine.device):
-        say("precision: this device does bf16 as fast as fp16, with the range of fp32; precision=bf16 skips no steps")
+        say(
+            "precision: this device computes in bf16 as fast as in fp16, with the range of fp32; precision=bf16 "
+            "skips no steps"
+        )
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an allocation failed, on the device or on the host."""
+    """Tell whether an allocation failed, on the device or on the host."""
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or "DefaultCPUAllocator" in str(error)
 
 
 def _does_bf16_well(device: torch.device) -> bool:
-    """Whether matrix products in bf16 run in hardware (on the CPU: AVX-512 BF16 or AMX instructions)."""
+    """Tell whether the hardware multiplies matrices in bf16 (CPUs: with AVX-512 BF16 or AMX instructions)."""
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
     capabilities: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()

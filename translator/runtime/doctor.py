@@ -1,4 +1,4 @@
-"""What a machine has: versions, devices, and what `auto` will choose here."""
+"""What this machine has: versions, devices, and what `auto` chooses here."""
 
 import importlib.metadata
 import os
@@ -15,7 +15,7 @@ _LIBRARIES = ("torch", "sentencepiece", "datasets", "pyarrow", "safetensors", "s
 
 
 def diagnose() -> dict[str, str]:
-    """Collect the facts, as text by name."""
+    """Return the facts as text, by name."""
     machine = choose_machine()
     cuda = torch.version.cuda or "none in this build of torch"
     devices = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
@@ -27,7 +27,7 @@ def diagnose() -> dict[str, str]:
         "cuda": cuda,
         "cuda devices": ", ".join(devices) or "none",
         "cpu": f"{os.cpu_count()} cores, {torch.get_num_threads()} threads, {torch.backends.cpu.get_cpu_capability()}",
-        "allocator": "tuned for training" if keep_freed_memory() else "as the C library has it",
+        "allocator": "tuned for training" if keep_freed_memory() else "default of the C library",
         "auto chooses": str(machine),
         "attention": "varlen (FlashAttention)" if _takes_varlen(machine.dtype, machine.device) else "padded",
         "disk free here": f"{free:.1f} GiB",

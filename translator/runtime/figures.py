@@ -1,4 +1,4 @@
-"""Picture files: which there are, whether they can be made here, and how a drawing becomes one in the house style."""
+"""Picture files: the formats, a check before drawing, and writing a figure in the house style."""
 
 import importlib
 import io
@@ -16,17 +16,18 @@ PICTURES = (".png", ".svg", ".pdf")
 FONT_SIZE = 9.0
 GREY = "#505050"
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-"""Okabe and Ito's, which people with any kind of colour vision tell apart; their yellow is too pale for lines."""
+"""Okabe and Ito's colours, which people with any kind of colour vision can tell apart; without their yellow, which is
+too pale for lines."""
 
 _STYLE = {
     "font.size": FONT_SIZE, "axes.titlesize": FONT_SIZE + 1, "axes.titleweight": "bold", "axes.titlelocation": "left",
     "axes.spines.top": False, "axes.spines.right": False, "axes.edgecolor": "#808080", "axes.labelcolor": GREY,
     "axes.grid": True, "grid.color": "#E6E6E6", "grid.linewidth": 0.8, "axes.axisbelow": True,
     "lines.linewidth": 1.4, "legend.frameon": False,
-    # Text stays text that can be searched and edited, and the same drawing gives the same file.
+    # Text remains text that can be searched and edited; the same drawing gives the same bytes.
     "svg.fonttype": "none", "pdf.fonttype": 42, "svg.hashsalt": "translator",
 }  # fmt: skip
-# What covers the scripts that matplotlib's own font does not; those that are installed are used.
+# Fonts for scripts that matplotlib's own font does not cover; those that are installed are used.
 _OTHER_FONTS = (
     "Noto Sans CJK JP", "Noto Sans CJK SC", "Noto Sans JP", "Noto Sans SC", "Noto Sans KR", "Source Han Sans",
     "Noto Sans Devanagari", "Noto Sans Bengali", "Noto Sans Tamil", "Noto Sans Thai", "Noto Sans Arabic",
@@ -37,18 +38,19 @@ _OTHER_FONTS = (
 
 
 def check_picture(path: Path) -> None:
-    """Raise, before there is anything to draw, where no picture could be made; see `check_output`.
+    """Check, before the work begins, that a picture can be written to `path`.
 
-    `TranslatorError` also where matplotlib is not installed.
+    Raises what `check_output` raises, and `TranslatorError` if matplotlib is not installed.
     """
     check_output(path, PICTURES)
     _import_matplotlib()
 
 
 def write_picture(path: Path, draw: Callable[[], Any], style: Mapping[str, Any] | None = None) -> Path:
-    """Write the figure that `draw` returns as PNG, SVG or PDF, by the ending of the file, and return the file.
+    """Write the figure that `draw` returns as PNG, SVG or PDF, by the ending of `path`; return `path`.
 
-    The house style holds while it is drawn, with matplotlib's settings `style` on top. Raises as `check_picture`.
+    `draw` is called with the house style, in which `style` (matplotlib's settings) replaces entries. Raises what
+    `check_picture` raises.
     """
     check_picture(path)
     matplotlib = _import_matplotlib()
@@ -63,7 +65,7 @@ def write_picture(path: Path, draw: Callable[[], Any], style: Mapping[str, Any] 
 
 
 def font_families() -> list[str]:
-    """Fonts for text in any language: matplotlib's own, then those for other scripts that are installed here."""
+    """Return fonts for text in any language: matplotlib's own, then the installed ones for other scripts."""
     from matplotlib import font_manager
 
     installed = set(font_manager.get_font_names())
@@ -80,7 +82,7 @@ def _import_matplotlib() -> Any:
 
 
 def _explain(caught: list[warnings.WarningMessage], form: str) -> None:
-    """Say once which characters no font has, instead of once for each; other warnings go where they went."""
+    """Warn once about all characters that no font has, instead of once for each; pass other warnings on."""
     missing = set()
     for warning in caught:
         glyph = re.match(r"Glyph (\d+) ", str(warning.message))
@@ -93,6 +95,6 @@ def _explain(caught: list[warnings.WarningMessage], form: str) -> None:
         few = " ".join(f"U+{ord(character):04X}" for character in sorted(missing)[:5])
         more = ", ..." if len(missing) > 5 else ""
         warn(
-            f"no installed font draws {few}{more}, so boxes stand in the picture; install a font such as Noto Sans, or "
-            "write .svg"
+            f"no installed font draws {few}{more}, so the picture has boxes instead; install a font such as Noto "
+            "Sans, or write .svg"
         )

@@ -1,4 +1,4 @@
-"""Files and directories that are complete if they exist: written beside, synced to disk, renamed."""
+"""Files and directories that are complete if they exist: written under another name, synced to disk, renamed."""
 
 import contextlib
 import os
@@ -10,27 +10,27 @@ from translator.errors import DataError, TranslatorError
 
 
 def check_output(path: Path, endings: Sequence[str]) -> None:
-    """Raise, before there is anything to write, where `path` could not be written.
+    """Check, before the work begins, that `path` can be written.
 
-    `DataError` for a name that ends in none of `endings` (in small letters), `TranslatorError` for a directory, a
-    place below a file, or one without the right to write.
+    Raises `DataError` if the name ends in none of `endings` (in lower case), and `TranslatorError` if it is a
+    directory, a path below a file, or in a directory without write permission.
     """
     if path.suffix.lower() not in endings:
         raise DataError(f"{path}: expected a file name that ends in {', '.join(endings)}")
     if path.is_dir():
         raise _cannot_write(path, "it is a directory")
     try:
-        parent = next(place for place in path.absolute().parents if place.exists())
-    except OSError as error:  # The working directory may be gone, or a name too long.
+        parent = next(directory for directory in path.absolute().parents if directory.exists())
+    except OSError as error:  # The working directory may have been deleted, or a name is too long.
         raise _cannot_write(path, error.strerror or str(error)) from None
     if not parent.is_dir():
-        raise _cannot_write(path, f"{parent} is no directory")
+        raise _cannot_write(path, f"{parent} is not a directory")
     if not os.access(parent, os.W_OK | os.X_OK):
-        raise _cannot_write(path, f"no right to write in {parent}")
+        raise _cannot_write(path, f"no permission to write in {parent}")
 
 
 def write_output(path: Path, data: bytes) -> Path:
-    """Write a whole file, with the directories above it, and return it; `TranslatorError` where that cannot be."""
+    """Write a whole file, creating its directories, and return its path; raise `TranslatorError` if that fails."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_bytes(path, data)
@@ -40,7 +40,7 @@ def write_output(path: Path, data: bytes) -> Path:
 
 
 def _cannot_write(path: Path, reason: str) -> TranslatorError:
-    return TranslatorError(f"{path} cannot be written ({reason}); choose another place with --output")
+    return TranslatorError(f"{path} cannot be written ({reason}); choose another path with --output")
 
 
 _PARTIAL = ".partial"
@@ -49,12 +49,12 @@ _REPLACED = ".old.partial"
 
 @contextlib.contextmanager
 def new_directory(path: Path) -> Iterator[Path]:
-    """Give a directory to fill; it appears as `path`, replacing what stood there, when the block ends well.
+    """Yield a directory to fill; at the end of the block it becomes `path` and replaces what was there.
 
-    After an error nothing is left of it, and what stood there still does. A crash leaves only names that begin with a
-    dot, which `remove_partial` removes, or puts back where the crash fell between the two renames of a replacement.
+    After an error it is deleted, and what was at `path` remains. A crash leaves only names that begin with a dot;
+    `remove_partial` removes them, or restores the old directory if the crash came between the two renames.
     """
-    partial, replaced = _beside(path, _PARTIAL), _beside(path, _REPLACED)
+    partial, replaced = _hidden(path, _PARTIAL), _hidden(path, _REPLACED)
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     try:
@@ -63,7 +63,7 @@ def new_directory(path: Path) -> Iterator[Path]:
             sync_file(file)
         sync_file(partial)
         if path.exists():
-            # A rename cannot replace a directory that holds files; the old one must go first.
+            # A rename cannot replace a directory that has files; the old one must be renamed first.
             shutil.rmtree(replaced, ignore_errors=True)
             path.rename(replaced)
         partial.rename(path)
@@ -72,13 +72,13 @@ def new_directory(path: Path) -> Iterator[Path]:
         shutil.rmtree(partial, ignore_errors=True)
         raise
     finally:
-        _put_back(path)
+        _restore(path)
         shutil.rmtree(replaced, ignore_errors=True)
 
 
 def remove_directory(path: Path) -> None:
-    """Delete a directory; it stops existing under its name before its files go."""
-    doomed = _beside(path, _PARTIAL)
+    """Delete a directory; it is renamed before its files are deleted, so that nobody sees a part of it."""
+    doomed = _hidden(path, _PARTIAL)
     shutil.rmtree(doomed, ignore_errors=True)
     path.rename(doomed)
     shutil.rmtree(doomed, ignore_errors=True)
@@ -91,7 +91,7 @@ def write_text(path: Path, text: str) -> None:
 
 def write_bytes(path: Path, data: bytes) -> None:
     """Write a whole file; readers see the old or the new bytes, never a part."""
-    partial = _beside(path, _PARTIAL)
+    partial = _hidden(path, _PARTIAL)
     try:
         partial.write_bytes(data)
         sync_file(partial)
@@ -103,9 +103,9 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 
 def remove_partial(parent: Path) -> list[Path]:
-    """Remove what interrupted writes left in a directory, and return it; what was being replaced is put back."""
+    """Remove what interrupted writes left in a directory, and return the paths; restore what was being replaced."""
     for replaced in parent.glob(f".*{_REPLACED}"):
-        _put_back(parent / replaced.name[1:].removesuffix(_REPLACED))
+        _restore(parent / replaced.name[1:].removesuffix(_REPLACED))
     leftovers = sorted(parent.glob(f".*{_PARTIAL}"))
     for leftover in leftovers:
         if leftover.is_dir():
@@ -117,9 +117,9 @@ def remove_partial(parent: Path) -> list[Path]:
 
 @contextlib.contextmanager
 def locked(path: Path, wait: bool = True) -> Iterator[None]:
-    """Let one process at a time be in this block for a directory or file; its end, however it comes, opens the lock.
+    """Let one process at a time enter this block for a directory or file.
 
-    Where another is in it, wait, or raise `BlockingIOError`.
+    If another process is inside, wait, or raise `BlockingIOError`. The lock ends with the process, however it ends.
     """
     try:
         import fcntl
@@ -134,19 +134,19 @@ def locked(path: Path, wait: bool = True) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _beside(path: Path, ending: str) -> Path:
+def _hidden(path: Path, ending: str) -> Path:
     return path.with_name(f".{path.name}{ending}")
 
 
-def _put_back(path: Path) -> None:
-    """Undo the first rename of a replacement whose second one never came."""
-    replaced = _beside(path, _REPLACED)
+def _restore(path: Path) -> None:
+    """Undo the first rename of a replacement if the second one did not happen."""
+    replaced = _hidden(path, _REPLACED)
     if replaced.is_dir() and not path.exists():
         replaced.rename(path)
 
 
 def sync_file(path: Path) -> None:
-    """Put on the disk what was written to a file, or which names are in a directory."""
+    """Sync to disk what was written to a file, or which names are in a directory."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

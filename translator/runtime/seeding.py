@@ -1,6 +1,6 @@
-"""Random numbers of training: a seed for every step, and dropout masks drawn cheaply.
+"""Seeds for training: the random state of a step is a pure function of (seed, step, rank).
 
-The random state of a step is a pure function of (seed, step, rank), so it needs not be saved to resume exactly.
+So no random state must be saved to resume exactly.
 """
 
 import numpy as np
@@ -8,9 +8,9 @@ import torch
 
 
 def seed_step(seed: int, step: int, rank: int = 0) -> None:
-    """Seed PyTorch, on all devices, for one optimizer step of one process."""
+    """Seed PyTorch on all devices for one optimizer step of one process."""
     mixed = (seed * 0x9E3779B97F4A7C15 + step * 0xBF58476D1CE4E5B9 + rank * 0x94D049BB133111EB) % 2**63
-    # What torch.manual_seed does, without looking for devices that are not there.
+    # As torch.manual_seed does, without its search for devices that do not exist.
     torch.default_generator.manual_seed(mixed)
     if torch.cuda.is_available():
         torch.cuda.manual_seed_all(mixed)
