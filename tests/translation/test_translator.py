@@ -66,7 +66,7 @@ def test_mistakes_are_said_at_once(tiny_run: Path, translator: Translator) -> No
         translator.translate([], n_best=3)
     with pytest.raises(ConfigError, match=r"did you mean decoding.beam_size\?"):
         translator.translate([], beam_sise=3)
-    with pytest.raises(ConfigError, match="engine: found 'marian', expected native or ctranslate2"):
+    with pytest.raises(ConfigError, match="engine: found 'marian', expected auto, native or ctranslate2"):
         Translator.load(tiny_run, engine="marian")
-    with pytest.raises(ConfigError, match="the engine ctranslate2 takes one run"):
+    with pytest.raises(ConfigError, match="the ctranslate2 engine takes one run"):
         Translator.load(tiny_run, together_with=[tiny_run], engine="ctranslate2")

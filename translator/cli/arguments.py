@@ -39,14 +39,16 @@ class Form(StrEnum):
 
 
 class EngineChoice(StrEnum):
-    """What computes."""
+    """What translates."""
 
+    auto = "auto"
     native = "native"
     ctranslate2 = "ctranslate2"
 
 
 EngineName = Annotated[
-    EngineChoice, typer.Option("--engine", help="ctranslate2 translates through that library, if it is installed.")
+    EngineChoice,
+    typer.Option("--engine", help="auto: CTranslate2 on the CPU if it can do what is asked, otherwise native."),
 ]
 
 

@@ -86,7 +86,7 @@ def attention(
     if head not in (None, "best"):
         parse_part(head or "")
     text = _first_line() if sentence == "-" else sentence
-    translator = Translator.load(run, weights=weights, **stated_machine(call))
+    translator = Translator.load(run, engine="native", weights=weights, **stated_machine(call))
     decoding = {name: getattr(call.decoding, name) for name in call.decoding.model_fields_set}
     heads = _chosen(translator, head, shown, decoding.get("alignment"))
     maps = inspect_sentence(translator, text, target, to=to, **decoding)

@@ -29,7 +29,7 @@ def evaluate(
     ] = None,
     lowercase: Annotated[bool, typer.Option("--lowercase", help="Ignore case in all scores.")] = False,
     together_with: TogetherWith = None,
-    engine: EngineName = EngineChoice.native,
+    engine: EngineName = EngineChoice.auto,
     to: To = None,
     settings: CallSettings = None,
     weights: Weights = None,

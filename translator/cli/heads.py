@@ -45,7 +45,7 @@ def heads(
     for path in output or []:
         check_report(path)
     call = read_call_settings(settings or [])
-    translator = Translator.load(run, weights=weights, **stated_machine(call))
+    translator = Translator.load(run, engine="native", weights=weights, **stated_machine(call))
     pairs = read_pairs(translator.bundle, source, reference, to)
     gold = read_links(alignment, pairs) if alignment else None
     decoding = replace_stated(translator.settings, call) if bleu else None

@@ -43,7 +43,7 @@ def translate(
         ),
     ] = Form.text,
     together_with: TogetherWith = None,
-    engine: EngineName = EngineChoice.native,
+    engine: EngineName = EngineChoice.auto,
     to: To = None,
     settings: CallSettings = None,
     weights: Weights = None,

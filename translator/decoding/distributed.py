@@ -18,7 +18,7 @@ class SharedEngine:
     def __init__(self, world: World, engine: Engine) -> None:
         self._world, self._engine = world, engine
         self._lock = threading.Lock()
-        self.longest_source = engine.longest_source
+        self.name, self.longest_source = engine.name, engine.longest_source
 
     def search(
         self,

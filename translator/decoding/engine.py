@@ -28,6 +28,8 @@ NOTHING = Hypothesis((), 0.0, 0.0)
 class Engine(Protocol):
     """Whatever can translate piece ids."""
 
+    name: str
+    """`native` or `ctranslate2`, for records of how translations were made."""
     longest_source: int | None
     """Most pieces of a source, if there is a limit."""
 
@@ -51,12 +53,14 @@ class Engine(Protocol):
 
 
 class NativeEngine:
-    """`Engine` over a step function; batches of one call are searched by several threads at once.
+    """`Engine` over a step model; batches of one call are searched by several threads at once.
 
     A thread of its own for a batch beats several threads for each matrix product, whose rows are few: PyTorch lets go
     of the interpreter while it computes, and threads of one product that wait for each other on a busy machine wait
     for very long.
     """
+
+    name = "native"
 
     def __init__(self, steps: StepModel, vocabulary: TokenBytes | None = None, workers: int = 1) -> None:
         """`vocabulary` is what the target's pieces spell; without it text cannot be banned.

@@ -82,7 +82,7 @@ def record_evaluation(translator: Translator, test_set: TestSet, evaluation: Eva
         "weights": bundle.weights,
         "step": bundle.step,
         "together_with": [str(other.directory) for other in translator.bundles[1:]],
-        "engine": translator.engine,
+        "engine": translator.engine_for(evaluation.settings).name,
         "to": evaluation.to,
         "decoding": evaluation.settings.model_dump(mode="json"),
         "scores": [asdict(item) for item in evaluation.scores],

@@ -177,7 +177,12 @@ def _bleu_without_heads(
         # What translates makes its own arrangement of the weights when it is made, so it is made anew.
         with without_heads(translator.bundle.model, masked):
             result = evaluate(
-                Translator(translator.bundle), list(sources), list(references), settings, metrics=("bleu",), to=to
+                Translator(translator.bundle, "native"),
+                list(sources),
+                list(references),
+                settings,
+                metrics=("bleu",),
+                to=to,
             )
         return result.scores[0].value, result.scores[0].signature
 

@@ -3,13 +3,10 @@
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from translator.checkpoints import Bundle
 from translator.translation.alignment_head import alignment_head
 from translator.translation.word_alignment import Aligner, attention_aligner, word_links, word_numbers
-
-if TYPE_CHECKING:
-    from translator.checkpoints import Bundle
 
 # A character that no text holds, to find the unknown pieces again in a decoded text.
 _UNKNOWN = "\U0010fffe"
@@ -32,7 +29,7 @@ class LinkedText:
 class Linker:
     """Links translations to their sources by one head of the cross-attention; several threads may call it."""
 
-    def __init__(self, bundle: "Bundle", head: str, tag: int | None, replace_unknown: bool) -> None:
+    def __init__(self, bundle: Bundle, head: str, tag: int | None, replace_unknown: bool) -> None:
         """`head` is `decoding.alignment`; `auto` may wait for the first translations to learn from."""
         self.bundle, self.head, self.tag, self.replace_unknown = bundle, head, tag, replace_unknown
         self._aligner: Aligner | None = None

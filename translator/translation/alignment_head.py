@@ -5,19 +5,17 @@ import re
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from translator.checkpoints import Bundle
 from translator.config import Head
 from translator.errors import ConfigError
 from translator.runtime.console import say
 from translator.runtime.files import write_text
 from translator.translation.word_alignment import AlignmentHead, Pair, most_looked_at
-
-if TYPE_CHECKING:
-    from translator.checkpoints import Bundle
 
 ALIGNMENT = "alignment.json"
 ENOUGH_PAIRS = 100
@@ -25,7 +23,7 @@ ENOUGH_PAIRS = 100
 _SHUFFLES = 4
 
 
-def alignment_head(bundle: "Bundle", setting: str, sample: Sequence[Pair] | None = None) -> AlignmentHead:
+def alignment_head(bundle: Bundle, setting: str, sample: Sequence[Pair] | None = None) -> AlignmentHead:
     """Return the head that `setting` (`decoding.alignment`) asks for: `LAYER.HEAD`, or `auto` for a learned one.
 
     A learned head is read from the run directory, where training leaves it, if it is that of these weights. Otherwise
@@ -50,7 +48,7 @@ def alignment_head(bundle: "Bundle", setting: str, sample: Sequence[Pair] | None
 
 
 def learn_alignment_head(
-    bundle: "Bundle", sources: Sequence[Sequence[int]], targets: Sequence[Sequence[int]]
+    bundle: Bundle, sources: Sequence[Sequence[int]], targets: Sequence[Sequence[int]]
 ) -> AlignmentHead:
     """Choose the head with the best of `alignment_scores`; a few hundred pairs are enough."""
     scores, pairs = alignment_scores(bundle, sources, targets)
@@ -61,7 +59,7 @@ def learn_alignment_head(
 
 
 def alignment_scores(
-    bundle: "Bundle", sources: Sequence[Sequence[int]], targets: Sequence[Sequence[int]]
+    bundle: Bundle, sources: Sequence[Sequence[int]], targets: Sequence[Sequence[int]]
 ) -> tuple[dict[Head, float], int]:
     """Return how much information the links of every cross-attention head carry about the target, 0 to 1.
 
@@ -95,7 +93,7 @@ def alignment_scores(
     }, len(known)
 
 
-def keep_alignment_head(bundle: "Bundle", head: AlignmentHead) -> Path | None:
+def keep_alignment_head(bundle: Bundle, head: AlignmentHead) -> Path | None:
     """Write a learned head into the run directory, with the weights that it belongs to; None where we may not."""
     path = bundle.directory / ALIGNMENT
     try:
@@ -105,7 +103,7 @@ def keep_alignment_head(bundle: "Bundle", head: AlignmentHead) -> Path | None:
     return path
 
 
-def read_alignment_head(bundle: "Bundle") -> AlignmentHead | None:
+def read_alignment_head(bundle: Bundle) -> AlignmentHead | None:
     """Return the head that is kept for these weights; None where there is none, or none that makes sense."""
     try:
         stored = json.loads((bundle.directory / ALIGNMENT).read_text())
@@ -117,7 +115,7 @@ def read_alignment_head(bundle: "Bundle") -> AlignmentHead | None:
     return head if known else None
 
 
-def _stated_head(bundle: "Bundle", setting: str) -> AlignmentHead:
+def _stated_head(bundle: Bundle, setting: str) -> AlignmentHead:
     numbers = re.fullmatch(r"(?:cross\.)?(\d+)\.(\d+)", setting)
     head = AlignmentHead(int(numbers[1]), int(numbers[2])) if numbers else None
     if head is None or _missing(bundle, head):
@@ -132,7 +130,7 @@ def _stated_head(bundle: "Bundle", setting: str) -> AlignmentHead:
     return head
 
 
-def _missing(bundle: "Bundle", head: AlignmentHead) -> bool:
+def _missing(bundle: Bundle, head: AlignmentHead) -> bool:
     counts = bundle.config.model.heads("cross")
     return not (1 <= head.layer <= len(counts) and 1 <= head.head <= counts[head.layer - 1])
 

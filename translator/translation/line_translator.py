@@ -9,20 +9,16 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 from translator.config import DecodingSettings
 from translator.decoding.engine import Engine
 from translator.decoding.hypothesis import Hypothesis, LengthPenalty, Request
 from translator.decoding.mbr import choose_by_risk
 from translator.runtime.console import warn
-from translator.text import describe_lines, with_tag
+from translator.text import TokenizerPair, describe_lines, with_tag
 from translator.translation.aligned_text import LinkedText, Linker, join_links
 from translator.translation.long_lines import split_line
 from translator.translation.result import TranslatedLine, Translation
-
-if TYPE_CHECKING:
-    from translator.text import TokenizerPair
 
 _UNSPACED = {"ja", "zh", "yue", "th", "lo", "km", "my", "bo", "dz"}
 
@@ -32,7 +28,7 @@ class LineTranslator:
     """Translates lines with any engine, under one set of settings."""
 
     engine: Engine
-    tokenizers: "TokenizerPair"
+    tokenizers: TokenizerPair
     settings: DecodingSettings
     tag: int | None = None
     """A piece that every source begins with."""
@@ -100,7 +96,7 @@ class LineTranslator:
                 own = (Translation("" if line.texts[0] else text.removesuffix("\r"), 0.0, 0.0),)
             elif not own:
                 line.remarks.append("without a translation that the settings allow, or with wrong numbers; left blank")
-            yield TranslatedLine(text, own, tuple(line.remarks), seconds)
+            yield TranslatedLine(text, own, tuple(line.remarks), seconds, self.engine.name)
 
     @property
     def _longest(self) -> int | None:

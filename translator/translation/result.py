@@ -32,7 +32,9 @@ class TranslatedLine:
     warnings: tuple[str, ...] = ()
     """What was done to the line that its reader should know."""
     seconds: float = 0.0
-    """From the beginning of the lines that were translated together to their end."""
+    """Time that all lines took that were translated together with this one."""
+    engine: str = ""
+    """Name of the engine that translated it."""
 
     @property
     def text(self) -> str:
@@ -76,6 +78,7 @@ def format_translations(line: TranslatedLine, number: int, form: str) -> str:
         "source": line.source,
         "hypotheses": hypotheses,
         "seconds": round(line.seconds, 3),
+        "engine": line.engine,
         "warnings": line.warnings,
     }
     # A lone surrogate has no UTF-8 form, but an escape.

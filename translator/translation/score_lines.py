@@ -5,8 +5,8 @@ import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from translator.checkpoints import Bundle
 from translator.config import DecodingSettings
 from translator.decoding.ensemble import check_ensemble
 from translator.decoding.hypothesis import LengthPenalty
@@ -17,9 +17,6 @@ from translator.runtime.console import warn
 from translator.text import choose_tag, describe_lines, with_tag
 from translator.translation.line_translator import content_of
 from translator.translation.result import rounded
-
-if TYPE_CHECKING:
-    from translator.checkpoints import Bundle
 
 WINDOW = 1024
 """Lines that are sorted by length together; they bound the memory."""
@@ -37,7 +34,7 @@ class ScoredLine:
 
 
 def score_lines(
-    bundles: Sequence["Bundle"],
+    bundles: Sequence[Bundle],
     pairs: Iterable[tuple[str, str]],
     settings: DecodingSettings,
     *,
@@ -61,7 +58,7 @@ def score_lines(
 
 
 def _score_windows(
-    bundle: "Bundle",
+    bundle: Bundle,
     models: Sequence[TransformerStepModel],
     pairs: Iterator[tuple[str, str]],
     settings: DecodingSettings,

@@ -111,5 +111,5 @@ def _bar(
 def _made_with(translator: Translator, settings: DecodingSettings, form: str, to: str | None) -> dict[str, Any]:
     """Return all that decides what translations a line gets."""
     runs = [f"{bundle.directory.resolve()} ({bundle.weights}, step {bundle.step})" for bundle in translator.bundles]
-    machine = {"engine": translator.engine, "machine": translator.bundle.machine.precision}
+    machine = {"engine": translator.engine_for(settings).name, "machine": translator.bundle.machine.precision}
     return {"runs": runs, **machine, "format": form, "to": to, **settings.model_dump(mode="json")}

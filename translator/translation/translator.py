@@ -7,46 +7,34 @@ print(*translator.translate(["A dog runs."], beam_size=5))
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import torch
-
+from translator.checkpoints import Bundle, load_bundle
 from translator.config import DecodingSettings
 from translator.config.overrides import replace_stated, settings_from
-from translator.decoding.constraints.automata import TokenBytes
-from translator.decoding.engine import Engine, NativeEngine
-from translator.decoding.ensemble import check_ensemble, join_step_models
-from translator.errors import ConfigError
-from translator.runtime.memory import keep_freed_memory
+from translator.decoding.engine import Engine
+from translator.decoding.ensemble import check_ensemble
 from translator.text import choose_tag
 from translator.text.input_lines import blocks_of
 from translator.translation.aligned_text import Linker
+from translator.translation.engine_choice import AUTO, EngineChoice
 from translator.translation.line_translator import LineTranslator
 from translator.translation.result import TranslatedLine
-
-if TYPE_CHECKING:
-    from translator.checkpoints import Bundle
-    from translator.text import Tokenizer
-
-ENGINES = ("native", "ctranslate2")
 
 
 class Translator:
     """Translates lines with a run or an ensemble of runs; several threads may use one."""
 
-    def __init__(self, bundles: "Bundle | Sequence[Bundle]", engine: str = "native") -> None:
-        """`bundles` is a loaded run, or several with one vocabulary; the settings are the first one's.
+    def __init__(self, bundles: Bundle | Sequence[Bundle], engine: str = AUTO) -> None:
+        """`bundles` is a loaded run, or several with one vocabulary; the settings are those of the first.
 
-        Raises `ConfigError` for runs that do not go together, and for an engine that cannot take them.
+        `engine` is one of `ENGINES`. Raises `ConfigError` for runs that do not go together, and for an engine that
+        cannot take them.
         """
         self.bundles = tuple(bundles) if isinstance(bundles, Sequence) else (bundles,)
         check_ensemble(self.bundles)
-        if engine not in ENGINES:
-            raise ConfigError([f"engine: found {engine!r}, expected {' or '.join(ENGINES)}"])
-        if engine != "native" and len(self.bundles) > 1:
-            raise ConfigError([f"with: the engine {engine} takes one run; use the native engine for an ensemble"])
-        self.engine = engine
-        self._engines: dict[str, Engine] = {}
+        self.engine_for = EngineChoice(self.bundles, engine)
+        """Returns the engine for the settings of a call."""
         self._linkers: dict[tuple[Any, ...], Linker] = {}
         self._lock = threading.Lock()
 
@@ -56,7 +44,7 @@ class Translator:
         run: str | Path,
         *,
         together_with: Sequence[str | Path] = (),
-        engine: str = "native",
+        engine: str = AUTO,
         weights: str | None = None,
         **machine: Any,
     ) -> "Translator":
@@ -64,14 +52,12 @@ class Translator:
 
         `weights` names those of the first run; `device`, `precision` and `threads` are as in `load_bundle`.
         """
-        from translator.checkpoints import load_bundle
-
         bundles = [load_bundle(run, weights=weights, **machine)]
         bundles += [load_bundle(other, **machine) for other in together_with]
         return cls(bundles, engine)
 
     @property
-    def bundle(self) -> "Bundle":
+    def bundle(self) -> Bundle:
         """The first run."""
         return self.bundles[0]
 
@@ -145,34 +131,9 @@ class Translator:
         )
         return translate(blocks, on_progress)
 
-    def engine_for(self, settings: DecodingSettings) -> Engine:
-        """Return the engine that computes as `settings.quantize` says; it is made once."""
-        with self._lock:
-            if settings.quantize not in self._engines:
-                self._engines[settings.quantize] = self._make_engine(settings.quantize)
-            return self._engines[settings.quantize]
-
-    def _make_engine(self, quantize: str) -> Engine:
-        if self.engine == "ctranslate2":
-            from translator.interop.ctranslate2.engine import CTranslate2Engine
-
-            return CTranslate2Engine.of(self.bundle, quantize=quantize)
-        steps = join_step_models(self.bundles, quantize)
-        on_cpu = self.bundle.machine.device.type == "cpu"
-        if on_cpu:
-            keep_freed_memory()
-        workers = torch.get_num_threads() if on_cpu else 1
-        return NativeEngine(steps, _surfaces(self.bundle.tokenizers.target), workers)
-
     def _linker(self, settings: DecodingSettings, tag: int | None) -> Linker:
         key = (settings.alignment, tag, settings.replace_unknown)
         with self._lock:
             if key not in self._linkers:
                 self._linkers[key] = Linker(self.bundle, *key)
             return self._linkers[key]
-
-
-def _surfaces(tokenizer: "Tokenizer") -> TokenBytes:
-    """Return what the pieces of a vocabulary spell; marks and language tags spell nothing."""
-    silent = [tokenizer.bos_id, tokenizer.eos_id, tokenizer.unk_id, *tokenizer.tags.values()]
-    return TokenBytes(tokenizer.pieces(range(tokenizer.vocab_size)), silent)

@@ -6,18 +6,16 @@ Legend: `N` sentences, `H` heads, `Lt`, `Ls` longest target and source, `P` targ
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 import torch
 from torch import Tensor
 
 from translator.attention import Layout, Packed, attention_weights, pack
+from translator.checkpoints import Bundle
 from translator.decoding.engine import token_batches
-
-if TYPE_CHECKING:
-    from translator.checkpoints import Bundle
-    from translator.model import Transformer
-    from translator.model.layers import DecoderLayer
+from translator.model import Transformer
+from translator.model.layers import DecoderLayer
 
 Pair = tuple[Sequence[int], Sequence[int]]
 """Source and target in piece ids without marks; the source as the model gets it, its language tag included."""
@@ -40,7 +38,7 @@ class AlignmentHead:
     """Sentence pairs that it was learned from."""
 
 
-def attention_aligner(bundle: "Bundle", head: AlignmentHead) -> Aligner:
+def attention_aligner(bundle: Bundle, head: AlignmentHead) -> Aligner:
     """Return a function that links every target piece to the source piece that `head` looks at most to predict it.
 
     A language tag has a place among the source pieces, but neither it nor the end mark is ever linked to. The function
@@ -81,7 +79,7 @@ def pharaoh(links: Sequence[tuple[int, int]]) -> str:
 
 @torch.inference_mode()
 def most_looked_at(
-    bundle: "Bundle", pairs: Sequence[Pair], layers: Sequence[int]
+    bundle: Bundle, pairs: Sequence[Pair], layers: Sequence[int]
 ) -> Iterator[tuple[list[int], list[Tensor]]]:
     """Yield batches: indices of N pairs, and by layer the places `[N, H, Lt]` of the source pieces most looked at.
 

@@ -13,10 +13,11 @@ What a translation may say, how long it may be and how it is scored is the same.
 import math
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
+from translator.checkpoints import Bundle
 from translator.config import DecodingSettings
 from translator.decoding.constraints.rules import Rules
 from translator.decoding.engine import NOTHING, token_batches
@@ -25,10 +26,7 @@ from translator.errors import DeviceError
 from translator.interop.ctranslate2.export import cached_ctranslate2, require_ctranslate2
 from translator.interop.ctranslate2.request import LibraryHypothesis, LibraryRequest, refuse_foreign
 from translator.runtime.console import say
-
-if TYPE_CHECKING:
-    from translator.checkpoints import Bundle
-    from translator.runtime.device import Machine
+from translator.runtime.device import Machine
 
 _SCORED_TOKENS = 1024
 """Source tokens that are scored together; logits are held for every token of their targets."""
@@ -36,6 +34,8 @@ _SCORED_TOKENS = 1024
 
 class CTranslate2Engine:
     """`Engine` over `ctranslate2.Translator`; several batches are translated at once, each by one thread."""
+
+    name = "ctranslate2"
 
     def __init__(
         self,
@@ -56,7 +56,7 @@ class CTranslate2Engine:
         self._longest, self._workers = longest, workers
 
     @classmethod
-    def of(cls, bundle: "Bundle", *, threads: int | None = None, quantize: str = "none") -> "CTranslate2Engine":
+    def of(cls, bundle: Bundle, *, threads: int | None = None, quantize: str = "none") -> "CTranslate2Engine":
         """Load the model of a run, exported if need be, onto its device.
 
         `threads` are those of the CPU, by default as many as PyTorch uses. `quantize` is `none` or `int8`. Raises
@@ -239,7 +239,7 @@ def _log_probability(task: LibraryRequest, hypothesis: LibraryHypothesis, settin
     return hypothesis.score * hypothesis.length**task.exponent
 
 
-def _compute_type(machine: "Machine", quantize: str) -> str:
+def _compute_type(machine: Machine, quantize: str) -> str:
     """Name the library's number format for a precision."""
     precision = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}[machine.precision]
     if machine.device.type == "cpu" and precision != "float32":

@@ -40,8 +40,7 @@ def require_ctranslate2() -> Any:
         raise ConfigError(
             [
                 f"engine: ctranslate2 needs the package ctranslate2, which cannot be imported ({error}); run "
-                '`pip install ctranslate2` (or install this program as "translator[ctranslate2]"), or use the native '
-                "engine"
+                "`pip install ctranslate2` if there is one for this platform, or use the native engine"
             ]
         ) from None
 
@@ -84,13 +83,21 @@ def cached_ctranslate2(bundle: Bundle) -> Path:
                 _remove_others(path)
         return path
     except OSError as error:
-        place = Path(tempfile.mkdtemp(prefix="translator-"))
-        atexit.register(shutil.rmtree, place, ignore_errors=True)
-        say(
-            f"{exports} cannot be written ({error.strerror or error}), so the model for ctranslate2 is made anew for "
-            "this call"
-        )
-        return export_ctranslate2(bundle, place / path.name)
+        say(f"{exports} cannot be written ({error.strerror or error}), so the model for CTranslate2 is not kept there")
+        return _temporary_export(bundle, path.name)
+
+
+def _temporary_export(bundle: Bundle, name: str) -> Path:
+    """Export into a directory that is removed when this process ends; raise `CheckpointError` if that fails too."""
+    try:
+        directory = Path(tempfile.mkdtemp(prefix="translator-"))
+    except OSError as error:
+        raise CheckpointError(
+            f"no temporary directory for the CTranslate2 model can be made: {error.strerror or error}; set TMPDIR to a "
+            "directory that can be written"
+        ) from None
+    atexit.register(shutil.rmtree, directory, ignore_errors=True)
+    return export_ctranslate2(bundle, directory / name)
 
 
 def _remove_others(path: Path) -> None:

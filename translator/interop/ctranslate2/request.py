@@ -100,21 +100,29 @@ class LibraryRequest:
         return LibraryHypothesis(found.tokens[: self.limit], False, math.nan)
 
 
-def refuse_foreign(requests: Sequence[Request], settings: DecodingSettings) -> None:
-    """Raise `ConfigError` with all that is asked for and the library cannot do."""
-    banned = bool(settings.banned) or any(request.banned for request in requests)
-    required = bool(settings.required) or any(request.required for request in requests)
-    foreign = {
-        f"search={settings.search}": settings.search != "beam" and "its random numbers are not bound to a line",
+def refusals(settings: DecodingSettings) -> dict[str, str]:
+    """Return which settings the library cannot follow, and why."""
+    asked = {
+        f"search={settings.search}": settings.search != "beam" and "its random numbers do not depend on the line alone",
         "diverse_groups": settings.diverse_groups > 1 and "it has no diverse beams",
-        "repetition_penalty": settings.repetition_penalty > 0 and "its penalty is a factor and no cost in nats",
-        "banned": banned and "it bans sequences of pieces and no text",
-        "required": required and "it requires nothing but a prefix",
+        "repetition_penalty": settings.repetition_penalty > 0 and "its penalty is a factor, not a cost in nats",
+        "banned": bool(settings.banned) and "it bans sequences of pieces, not text",
+        "required": bool(settings.required) and "it requires nothing but a prefix",
     }
+    return {name: reason for name, reason in asked.items() if reason}
+
+
+def refuse_foreign(requests: Sequence[Request], settings: DecodingSettings) -> None:
+    """Raise `ConfigError` with everything that is asked for and that the library cannot do."""
+    banned = [text for request in requests for text in request.banned]
+    required = ["..." for request in requests if request.required]
+    if banned or required:
+        settings = settings.model_copy(
+            update={"banned": settings.banned + banned, "required": settings.required + required}
+        )
     problems = [
         f"{name}: the ctranslate2 engine cannot do this ({reason}); leave it out, or use the native engine"
-        for name, reason in foreign.items()
-        if reason
+        for name, reason in refusals(settings).items()
     ]
     if problems:
         raise ConfigError(problems)

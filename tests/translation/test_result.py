@@ -15,6 +15,7 @@ LINE = TranslatedLine(
     ),
     ("long",),
     1.23456,
+    "ctranslate2",
 )
 
 
@@ -45,6 +46,7 @@ def test_json_has_all_that_is_known() -> None:
             {"text": "one\nline", "score": None, "log_probability": -2.0, "pieces": [], "alignment": ""},
         ],
         "seconds": 1.235,
+        "engine": "ctranslate2",
         "warnings": ["long"],
     }
 

@@ -1,0 +1,113 @@
+"""Which engine translates: the one place that decides it, and that says so if CTranslate2 was not taken on the CPU.
+
+On the CPU CTranslate2 is about twice as fast as our own search (scripts/RESULTS.md), so `auto` takes it whenever it
+can do what is asked. On CUDA our own search runs from CUDA graphs, and `auto` takes that.
+"""
+
+import threading
+from collections.abc import Sequence
+
+import torch
+
+from translator.checkpoints import Bundle
+from translator.config import DecodingSettings
+from translator.decoding.constraints.automata import TokenBytes
+from translator.decoding.engine import Engine, NativeEngine
+from translator.decoding.ensemble import join_step_models
+from translator.errors import CheckpointError, ConfigError, DeviceError, TokenizerError
+from translator.interop.ctranslate2.export import require_ctranslate2
+from translator.interop.ctranslate2.request import refusals
+from translator.runtime.console import say
+from translator.runtime.memory import keep_freed_memory
+from translator.text import Tokenizer
+
+AUTO, NATIVE, CTRANSLATE2 = "auto", "native", "ctranslate2"
+ENGINES = (AUTO, NATIVE, CTRANSLATE2)
+
+
+class EngineChoice:
+    """Makes and keeps the engines of a run or an ensemble; several threads may ask for one."""
+
+    def __init__(self, bundles: Sequence[Bundle], wanted: str = AUTO) -> None:
+        """Raise `ConfigError` for an unknown engine, and for an ensemble with CTranslate2."""
+        if wanted not in ENGINES:
+            raise ConfigError([f"engine: found {wanted!r}, expected {', '.join(ENGINES[:-1])} or {ENGINES[-1]}"])
+        if wanted == CTRANSLATE2 and len(bundles) > 1:
+            raise ConfigError(["with: the ctranslate2 engine takes one run; use the native engine for an ensemble"])
+        self._bundles, self._wanted = tuple(bundles), wanted
+        self._engines: dict[tuple[str, str], Engine] = {}
+        self._failures: dict[str, str] = {}
+        """Why CTranslate2 could not load this model, for each `quantize` that was tried."""
+        self._said: set[str] = set()
+        self._lock = threading.Lock()
+
+    def __call__(self, settings: DecodingSettings) -> Engine:
+        """Return the engine for these settings.
+
+        Raises `ConfigError` if no engine, or not the one that was asked for, can do what they say.
+        """
+        with self._lock:
+            if self._wanted == CTRANSLATE2:
+                return self._ctranslate2(settings.quantize)
+            if self._wanted == NATIVE:
+                return self._native(settings, "the native engine was asked for")
+            if self._bundles[0].machine.device.type != "cpu":
+                return self._native(settings, "the native engine is the one on CUDA")
+            reasons = self._reasons(settings)
+            if not reasons:
+                try:
+                    return self._ctranslate2(settings.quantize)
+                except (CheckpointError, DeviceError, TokenizerError) as error:
+                    # Not tried again: writing or loading a large model takes seconds.
+                    reasons = [self._failures.setdefault(settings.quantize, str(error))]
+            reason = "; ".join(reasons)
+            engine = self._native(settings, f"CTranslate2 cannot be used: {reason}")
+            if reason not in self._said:
+                self._said.add(reason)
+                say(f"engine: native instead of the faster CTranslate2 ({reason})")
+            return engine
+
+    def _reasons(self, settings: DecodingSettings) -> list[str]:
+        """Return why CTranslate2 cannot do what is asked, as far as that is known without loading the model."""
+        reasons = [f"{name}: {reason}" for name, reason in refusals(settings).items()]
+        if len(self._bundles) > 1:
+            reasons.append("it takes one run and no ensemble")
+        if (precision := self._bundles[0].machine.precision) != "fp32":
+            reasons.append(f"precision={precision}: on the CPU it computes in fp32 or int8")
+        if settings.quantize in self._failures:
+            reasons.append(self._failures[settings.quantize])
+        try:
+            require_ctranslate2()
+        except ConfigError:
+            reasons.append("the package ctranslate2 cannot be imported")
+        return reasons
+
+    def _ctranslate2(self, quantize: str) -> Engine:
+        if (CTRANSLATE2, quantize) not in self._engines:
+            from translator.interop.ctranslate2.engine import CTranslate2Engine
+
+            self._engines[CTRANSLATE2, quantize] = CTranslate2Engine.of(self._bundles[0], quantize=quantize)
+        return self._engines[CTRANSLATE2, quantize]
+
+    def _native(self, settings: DecodingSettings, reason: str) -> Engine:
+        if settings.quantize != "none":
+            raise ConfigError(
+                [
+                    f"decoding.quantize: {settings.quantize} is done by CTranslate2 on the CPU, but {reason}; "
+                    "set it to none"
+                ]
+            )
+        if (NATIVE, "none") not in self._engines:
+            on_cpu = self._bundles[0].machine.device.type == "cpu"
+            if on_cpu:
+                keep_freed_memory()
+            workers = torch.get_num_threads() if on_cpu else 1
+            vocabulary = _token_bytes(self._bundles[0].tokenizers.target)
+            self._engines[NATIVE, "none"] = NativeEngine(join_step_models(self._bundles), vocabulary, workers)
+        return self._engines[NATIVE, "none"]
+
+
+def _token_bytes(tokenizer: Tokenizer) -> TokenBytes:
+    """Return the bytes that each piece of a vocabulary spells; special tokens and language tags spell none."""
+    silent = [tokenizer.bos_id, tokenizer.eos_id, tokenizer.unk_id, *tokenizer.tags.values()]
+    return TokenBytes(tokenizer.pieces(range(tokenizer.vocab_size)), silent)
