@@ -14,10 +14,11 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from translator.config.corpus_spec import corpus_mistakes
+from translator.config.decoding_rules import decoding_mistakes, validation_mistakes
 from translator.config.explain import explain
 from translator.config.fine_tuning import adopt_settings, parse_start
 from translator.config.presets import resolve_preset
-from translator.config.schema import Config, CorpusEntry
+from translator.config.schema import Config, CorpusEntry, DecodingSettings
 from translator.errors import CheckpointError, ConfigError
 from translator.runtime.files import write_text
 
@@ -35,13 +36,20 @@ def load_config(
     `start_from` is set, its run decides tokenizer, preset and model. Raises `ConfigError` with all mistakes, each with
     the name of the setting and what was expected.
     """
+    return complete_config(read_settings(path, overrides, values))
+
+
+def read_settings(
+    path: str | Path | None = None, overrides: Sequence[str] = (), values: Mapping[str, Any] | None = None
+) -> Config:
+    """Read settings as `load_config` does, each checked by itself; presets and combinations are left out."""
     problems: list[str] = []
     values = {**_read_values(path, overrides, problems), **(values or {})}
     try:
-        config = _validate(values, problems)
+        return _named(_validate(values, problems), path)
     except ConfigError as error:
-        raise ConfigError([*error.problems, *_start_mistakes(values.get("start_from"))]) from None
-    return complete_config(_named(config, path))
+        others = [*_start_mistakes(values.get("start_from")), *_decoding_mistakes(values.get("decoding"))]
+        raise ConfigError([*error.problems, *others]) from None
 
 
 def complete_config(config: Config) -> Config:
@@ -58,6 +66,7 @@ def complete_config(config: Config) -> Config:
         problems += error.problems
     else:
         problems += corpus_mistakes(config.data) if config.preset == "auto" else []
+    problems += [*decoding_mistakes(config.decoding), *validation_mistakes(config.decoding, config.training)]
     if problems:
         raise ConfigError(problems)
     return config
@@ -103,6 +112,14 @@ def _start_mistakes(start_from: Any) -> list[str]:
         f"start_from: {run} is not a run directory (it has no {RUN_CONFIG}); expected RUN or RUN:NAME with the "
         "directory that `translator train` printed"
     ]
+
+
+def _decoding_mistakes(values: Any) -> list[str]:
+    """Find impossible combinations in the section of decoding, if it is in order by itself."""
+    try:
+        return decoding_mistakes(DecodingSettings.model_validate(_with_nulls(values or {}, DecodingSettings)))
+    except ValidationError:
+        return []
 
 
 def _read_values(path: str | Path | None, overrides: Sequence[str], problems: list[str]) -> dict[str, Any]:

@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from translator.config.load import load_config
+from translator.config.decoding_rules import decoding_mistakes
+from translator.config.load import read_settings
 from translator.config.schema import Config, DecodingSettings
 from translator.errors import ConfigError
 
@@ -13,7 +14,8 @@ _MACHINE = ("device", "precision", "threads", "devices")
 def read_call_settings(words: Sequence[str]) -> Config:
     """Read `KEY=VALUE` words: settings of `decoding` by their bare names, and device, precision, threads, devices.
 
-    Only what the words state counts; see `replace_stated`. Raises `ConfigError` with all mistakes.
+    Only what the words state counts, so that contradictions are found when it replaces the settings of a run; see
+    `replace_stated`. Raises `ConfigError` with all mistakes.
     """
     dotted, foreign = [], []
     for word in words:
@@ -26,7 +28,7 @@ def read_call_settings(words: Sequence[str]) -> Config:
         dotted.append(word)
     if foreign:
         raise ConfigError(foreign)
-    return load_config(None, dotted)
+    return read_settings(None, dotted)
 
 
 def stated_machine(call: Config) -> dict[str, Any]:
@@ -44,22 +46,10 @@ def replace_stated(settings: DecodingSettings, call: Config) -> DecodingSettings
 
 def settings_from(values: Mapping[str, Any]) -> Config:
     """Do what `read_call_settings` does, for decoding settings that are given by name as Python values."""
-    return load_config(None, (), {"decoding": dict(values)})
+    return read_settings(None, (), {"decoding": dict(values)})
 
 
 def check_decoding(settings: DecodingSettings) -> None:
     """Raise `ConfigError` with all settings that contradict each other."""
-    problems = []
-    most = {"beam": ("beam_size", settings.beam_size), "mbr": ("mbr_samples", settings.mbr_samples)}
-    name, limit = most.get(settings.search, ("", settings.n_best))
-    if settings.n_best > limit:
-        problems.append(
-            f"decoding.n_best: {settings.n_best} translations cannot come from decoding.{name} = {limit}; raise it"
-        )
-    if settings.search == "beam" and settings.beam_size % settings.diverse_groups:
-        problems.append(
-            f"decoding.diverse_groups: {settings.diverse_groups} groups do not divide decoding.beam_size = "
-            f"{settings.beam_size}; choose a divisor"
-        )
-    if problems:
+    if problems := decoding_mistakes(settings):
         raise ConfigError(problems)

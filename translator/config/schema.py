@@ -227,7 +227,8 @@ class TrainingSettings(Settings):
     validation_sentences: PositiveCount = 1000
     """Sentences decoded for BLEU at a validation; the loss is always over the whole validation set."""
     validation_beam_size: PositiveCount = 1
-    """Beam of the decoding at a validation; 1 is greedy."""
+    """Beam of the decoding at a validation; 1 is greedy. Of `decoding`, validation takes only the length penalty, the
+    upper limit of the length, and `batch_tokens`."""
     validation_tokenizer: Literal["13a", "none", "intl", "char", "zh"] = "13a"
     """sacreBLEU's tokenizer for BLEU at a validation; `none` for text that is already tokenised."""
     validation_samples: Annotated[Count, Field(ge=0)] = 3
@@ -289,7 +290,7 @@ class DecodingSettings(Settings):
     banned: list[str] = []
     """Texts that no translation contains at the beginning of a word."""
     required: list[str] = []
-    """Texts that every translation contains."""
+    """Texts that every translation contains; only beam search with a beam of at least 2 can do this."""
     repetition_penalty: NonNegativeFloat = 0.0
     """Cost, in nats, of a piece that the hypothesis already contains; it changes the ranking, not log-probabilities."""
     block_ngrams: Count = 0

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from translator.config import Config, DecodingSettings
+from translator.config import Config
+from translator.config.decoding_rules import validation_decoding
 from translator.data.batches import MARK, Budget, Marks, make_batch, split_by_budget
 from translator.data.dataset import ParallelDataset
 from translator.decoding import translate_ids
@@ -95,9 +96,7 @@ class Validator:
             model, bos_id=target.bos_id, eos_id=target.eos_id,
             max_length=self.config.model.max_positions - 1, machine=self.machine,
         )  # fmt: skip
-        settings: DecodingSettings = self.config.decoding.model_copy(
-            update={"beam_size": self.config.training.validation_beam_size}
-        )
+        settings = validation_decoding(self.config.decoding, self.config.training)
         sources = [self.dataset.source(index).tolist() for index in indices]
         return [target.decode(ids) for ids in translate_ids(steps, sources, settings)]
 
