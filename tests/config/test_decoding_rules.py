@@ -1,5 +1,6 @@
 """Which settings of decoding are impossible together, and that every way in finds them with all other mistakes."""
 
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -97,3 +98,14 @@ def test_commands_refuse_before_any_work(
         result = run_command(*command.split(), "data.train=no.{en,de}", f"run={run}", *(f"decoding.{w}" for w in words))
         assert result.returncode == 1 and result.stderr.decode().startswith("error: ") and message in str(result.stderr)
         assert not run.exists()
+
+
+def test_a_call_is_refused_before_the_model_is_loaded(
+    call_program: Callable[..., tuple[int, str, str]], tiny_run: Path, tmp_path: Path
+) -> None:
+    # A run of which only the settings are left: had a model been looked for, the message would be another.
+    shutil.copy(tiny_run / "config.yaml", tmp_path)
+    file = tmp_path / "config.yaml"
+    for command in (["translate"], ["evaluate", "--source", file, "--reference", file]):
+        code, _, errors = call_program(*command, tmp_path, "--set", "n_best=3")
+        assert code == 1 and "decoding.n_best: 3 translations cannot come from decoding.beam_size = 2" in errors

@@ -4,9 +4,12 @@ import sys
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, BinaryIO
+from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
+
+if TYPE_CHECKING:
+    from translator.config import Config
 
 SettingsWords = Annotated[
     list[str] | None,
@@ -70,3 +73,12 @@ def open_inputs(files: Sequence[Path] | None) -> list[tuple[str, BinaryIO]]:
         (str(file), open_input(file)) if str(file) != "-" else ("stdin", sys.stdin.buffer)
         for file in files or [Path("-")]
     ]
+
+
+def read_call(run: Path, words: Sequence[str] | None) -> "Config":
+    """Read the settings for one call of a command, and find what contradicts those of the run before it is loaded."""
+    from translator.config import read_call_settings, read_run_config, replace_stated
+
+    call = read_call_settings(words or [])
+    replace_stated(read_run_config(run).decoding, call)
+    return call

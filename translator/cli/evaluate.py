@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from translator.cli.arguments import CallSettings, EngineChoice, EngineName, Run, To, TogetherWith, Weights
+from translator.cli.arguments import CallSettings, EngineChoice, EngineName, Run, To, TogetherWith, Weights, read_call
 
 
 def evaluate(
@@ -35,13 +35,13 @@ def evaluate(
     weights: Weights = None,
 ) -> None:
     """Translate a test set and print BLEU, chrF2 and TER with their signatures."""
-    from translator.config import read_call_settings, read_run_config, replace_stated, stated_machine
+    from translator.config import read_run_config, replace_stated, stated_machine
     from translator.evaluation import default_tokenizer, named_test_set, open_test_set, record_evaluation
     from translator.evaluation import evaluate as evaluate_translator
     from translator.runtime.console import progress, say, warn
     from translator.translation import Translator
 
-    call = read_call_settings(settings or [])
+    call = read_call(run, settings)
     data = read_run_config(run).data
     if source and reference and not test_set:
         tested = open_test_set(source, reference)

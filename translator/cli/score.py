@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from translator.cli.arguments import CallSettings, Form, Run, To, TogetherWith, Weights, open_inputs
+from translator.cli.arguments import CallSettings, Form, Run, To, TogetherWith, Weights, open_inputs, read_call
 
 
 def score(
@@ -31,14 +31,14 @@ def score(
     One line for each pair; in nats, with the end of sentence included.
     """
     from translator.checkpoints import load_bundle
-    from translator.config import read_call_settings, replace_stated, stated_machine
+    from translator.config import replace_stated, stated_machine
     from translator.runtime.console import progress, say
     from translator.text import decode_lines
     from translator.translation.score_lines import Totals, format_line, pair_lines, score_lines
 
     if str(source) == str(target) == "-":
         raise typer.BadParameter("only one of --source and --target can be stdin")
-    call = read_call_settings(settings or [])
+    call = read_call(run, settings)
     (source_name, source_stream), (target_name, target_stream) = open_inputs([source, target])
     bundles = [load_bundle(run, weights=weights, **stated_machine(call))]
     bundles += [load_bundle(other, **stated_machine(call)) for other in together_with or []]

@@ -16,6 +16,7 @@ from translator.cli.arguments import (
     TogetherWith,
     Weights,
     open_inputs,
+    read_call,
 )
 
 
@@ -49,11 +50,11 @@ def translate(
     weights: Weights = None,
 ) -> None:
     """Translate lines from files or stdin: as many out as in, in order."""
-    from translator.config import read_call_settings, replace_stated, stated_machine
+    from translator.config import replace_stated, stated_machine
     from translator.distributed.launch import is_worker, launch
     from translator.translation import Translator, translate_inputs
 
-    call = read_call_settings(settings or [])
+    call = read_call(run, settings)
     if call.devices > 1 and not is_worker():
         raise typer.Exit(launch(call.devices, call.device, ["-m", "translator", *sys.argv[1:]]))
 
