@@ -32,7 +32,7 @@ def test_steps_with_a_cache_equal_causal_attention_over_each_past(copies: int, w
     workspace, steps = Workspace(), 25
     for _ in range(2):
         memory, _ = memory_of([1] * 3 * copies, workspace)
-        cache = KeyValueCache.beside(memory, [HEADS] * LAYERS, steps, width, workspace)
+        cache = KeyValueCache.next_to(memory, [HEADS] * LAYERS, steps, width, workspace)
         ancestry = Ancestry.empty(memory.grids[0], 3 * copies)
         # The projected states behind every hypothesis of every sentence, as a plain list.
         pasts: list[list[list[Tensor]]] = [[[]] for _ in range(3 * copies)]
@@ -81,7 +81,7 @@ def test_slots_that_nobody_sees_are_given_out_again() -> None:
 @pytest.mark.parametrize(("steps", "width"), [(1, 4), (7, 3), (30, 5), (16, 1), (3, 16)])
 def test_there_is_room_where_every_slot_is_seen(steps: int, width: int) -> None:
     memory, _ = memory_of([3], Workspace())
-    cache = KeyValueCache.beside(memory, [HEADS] * LAYERS, steps, width, Workspace())
+    cache = KeyValueCache.next_to(memory, [HEADS] * LAYERS, steps, width, Workspace())
     ancestry = Ancestry.empty(memory.grids[0], 1)
     for step in range(steps):
         cache.append(ancestry)

@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from translator.inference.linear import LARGE, PackedLinear, PlainLinear, cpu_linear
+from translator.inference.linear import LARGE, PackedLinear, PlainLinear, choose_linear, cpu_linear
+from translator.runtime.device import Machine
 
 pytestmark = pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="needs oneDNN")
 
@@ -35,3 +36,10 @@ def test_large_weights_are_packed_and_small_ones_shared() -> None:
     plain = cpu_linear(small, None)
     assert isinstance(plain, PlainLinear)
     assert plain.weight.data_ptr() == small.data_ptr()
+
+
+def test_the_machine_decides_what_multiplies() -> None:
+    weight = torch.randn(8, 64)
+    exact, rough = (choose_linear(Machine(torch.device("cpu"), name))(weight, None) for name in ("fp32", "bf16"))
+    assert isinstance(exact, PlainLinear) and exact.weight.data_ptr() == weight.data_ptr()
+    assert isinstance(rough, PlainLinear) and rough.weight.dtype == torch.bfloat16

@@ -1,27 +1,25 @@
 """Steps of a Transformer as CUDA graphs: recorded once for each shape, and then replayed with a single launch.
 
-A decoding step is hundreds of small kernels, each of which the host would start by itself, at every step anew.
+A decoding step is hundreds of small kernels, and without a graph the host starts each of them again at every step.
+
+Legend (docs/shapes.md): `M` sentences still decoded, `K` hypotheses a sentence, `S` source tokens, `V` vocabulary.
 """
 
-import contextlib
 import functools
 import threading
 import weakref
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from translator.attention.layout import pack
-from translator.inference.linear import with_matrices_in
+from translator.checkpoints import Bundle
 from translator.inference.static_decoder import StaticDecoder, StepShape
 from translator.inference.steps import State, TransformerStepModel
 from translator.runtime.console import warn
-
-if TYPE_CHECKING:
-    from translator.checkpoints import Bundle
 
 Replay = Callable[[], None]
 Record = Callable[[Callable[[], None]], Replay]
@@ -29,7 +27,7 @@ Record = Callable[[Callable[[], None]], Replay]
 MakeRecord = Callable[[], Record | None]
 
 _PATIENCE = 3
-"""Steps of a shape before it is recorded: what comes once is not worth it. They also warm the kernels up."""
+"""Steps of a shape before it is recorded: a shape that comes once is not worth it. They also warm the kernels up."""
 _MOST_GRAPHS = 128
 """Recordings kept for one set of tensors."""
 
@@ -37,14 +35,14 @@ _ONE_AT_A_TIME = threading.Lock()
 
 
 class CudaGraphs:
-    """Records CUDA graphs that share the memory of their temporaries, so that no two may be replayed at once."""
+    """Records CUDA graphs that share device memory for their temporaries, so that no two may be replayed at once."""
 
     def __init__(self, device: torch.device) -> None:
         self._pool = torch.cuda.graph_pool_handle()
         self._stream = _recording_stream(device)
 
     def __call__(self, function: Callable[[], None]) -> Replay:
-        """Record `function`, which has run before and leaves nothing behind but what it wrote into existing tensors.
+        """Record `function`, which has run before and whose only effect is what it writes into existing tensors.
 
         The call waits for the device; nothing is computed. What other threads do meanwhile is not recorded.
         """
@@ -62,10 +60,10 @@ def _recording_stream(device: torch.device) -> torch.cuda.Stream:
 
 
 class ReplayedDecoder:
-    """A `StaticDecoder` whose steps are recorded when their shape has come a few times; for one search at a time."""
+    """A `StaticDecoder` whose steps are recorded once their shape has come a few times; for one search at a time."""
 
     def __init__(self, decoder: StaticDecoder, make_record: MakeRecord) -> None:
-        """What `make_record` makes records, until the decoder's tensors move; None computes every step as it is."""
+        """`make_record` makes what records, again when the tensors have moved; None computes every step as it is."""
         self.decoder = decoder
         self.replays: OrderedDict[StepShape, Replay] = OrderedDict()
         self._make_record = make_record
@@ -86,18 +84,18 @@ class ReplayedDecoder:
             self._keep(shape, self._record)
 
     def forget(self) -> None:
-        """Drop all recordings, which no longer hold once the decoder's tensors have moved; the device must be idle."""
+        """Drop all recordings, as they are void once the decoder's tensors have moved; the device must be idle."""
         self.replays.clear()
-        # With the last graph its pool is gone too, and must not be named again.
+        # With the last graph its pool is gone too, and must not be used again.
         self._record = self._make_record()
 
     def _keep(self, shape: StepShape, record: Record) -> None:
         try:
             self.replays[shape] = record(self.decoder.run)
         except RuntimeError as error:
-            # The step itself has been computed: a translation does not depend on this.
+            # The step itself has been computed: the translation does not depend on the recording.
             self._record, self._make_record = None, _no_record
-            warn(f"decoding goes on without CUDA graphs, more slowly; recording {shape} failed: {error}")
+            warn(f"decoding continues without CUDA graphs, more slowly; recording {shape} failed: {error}")
         # Recording has waited for the device, so what is dropped here is not running.
         while len(self.replays) > _MOST_GRAPHS:
             self.replays.popitem(last=False)
@@ -108,7 +106,7 @@ def _no_record() -> None:
 
 
 class _Search:
-    """The state of a search: who it is, as long as it lives, borrows a decoder."""
+    """The state of a search, which has borrowed a decoder for as long as it lives."""
 
     def __init__(self, replayed: ReplayedDecoder) -> None:
         self.replayed = replayed
@@ -116,17 +114,16 @@ class _Search:
 
 
 class GraphedStepModel(TransformerStepModel):
-    """`TransformerStepModel` in tensors of fixed address, replayed as CUDA graphs where the device is one.
+    """`TransformerStepModel` in tensors of fixed address, replayed as CUDA graphs if the device is one.
 
-    The model's weights are copied in the machine's precision when this is made, and must not change afterwards. Each
-    search has a set of tensors to itself, which the next one takes over when the state of the last is gone: a state is
-    changed in place by `select`. Threads may search at once on one CUDA stream, such as PyTorch's default.
+    The model's weights must not change after the first search. Each search has a set of tensors to itself, which a
+    later one takes over when the state of the former is gone; `select` changes a state in place. Threads may search at
+    once on one CUDA stream, such as PyTorch's default.
     """
 
     def __init__(self, *arguments: Any, make_record: MakeRecord | None = None, **options: Any) -> None:
         """Arguments as of `TransformerStepModel`; `make_record` makes what records for one set of tensors."""
         super().__init__(*arguments, **options)
-        self._computing = with_matrices_in(self.machine.dtype, self.model)
         self._make_record = make_record or self._cuda_graphs
         # What no search uses; the last one out is the first one in, so that few sets collect recordings.
         self._idle: list[ReplayedDecoder] = []
@@ -136,28 +133,30 @@ class GraphedStepModel(TransformerStepModel):
         """Shapes that have been recorded, in the tensors that no search is using."""
         return sum(len(replayed.replays) for replayed in self._idle)
 
+    @torch.inference_mode()
     def start(self, sources: Sequence[Sequence[int]], width: int, capacity: int) -> State:
+        """See `StepModel`."""
         source = pack([[*source, self.eos_id] for source in sources]).to(self.device)
         replayed = self._borrow()
-        with torch.inference_mode(), self._autocast():
-            memory = self._computing.encode(source)  # [S, d_model]
-            moved = replayed.decoder.begin(memory, source.layout, width, capacity)
-        if moved:
+        memory = self.inference.encode(source)  # [S, d_model]
+        if replayed.decoder.begin(memory, source.layout, width, capacity):
             self._wait()
             replayed.forget()
         search = _Search(replayed)
         weakref.finalize(search, self._idle.append, replayed).atexit = False
         return search
 
+    @torch.inference_mode()
     def step(self, tokens: Tensor, state: State) -> Tensor:
-        with torch.inference_mode(), self._autocast():
-            state.decoder.feed(tokens)
-            state.replayed.run()
-            return self._computing.logits(state.decoder.output())  # [N, K, V]
+        """See `StepModel`: `tokens` `[M, K]` to logits `[M, K, V]`."""
+        state.decoder.feed(tokens)
+        state.replayed.run()
+        return self.inference.logits(state.decoder.output())
 
+    @torch.inference_mode()
     def select(self, state: State, sentences: Tensor | None, parents: Tensor) -> State:
-        with torch.inference_mode():
-            state.decoder.select(sentences, parents)
+        """See `StepModel`."""
+        state.decoder.select(sentences, parents)
         return state
 
     def _borrow(self) -> ReplayedDecoder:
@@ -165,23 +164,17 @@ class GraphedStepModel(TransformerStepModel):
         try:
             return self._idle.pop()
         except IndexError:
-            return ReplayedDecoder(StaticDecoder(self._computing, self.machine.dtype), self._make_record)
+            return ReplayedDecoder(StaticDecoder(self.inference, self.machine.dtype), self._make_record)
 
     def _cuda_graphs(self) -> Record | None:
-        device = self._computing.output_weight.device
+        device = self.inference.device
         return CudaGraphs(device) if device.type == "cuda" else None
-
-    def _autocast(self) -> contextlib.AbstractContextManager[object]:
-        if self.machine.precision == "fp32":
-            return contextlib.nullcontext()
-        # Weights need no conversion, and a recording must not hold one that a cache frees.
-        return torch.autocast(self.device.type, self.machine.dtype, cache_enabled=False)
 
     def _wait(self) -> None:
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
 
 
-def choose_step_model(bundle: "Bundle") -> TransformerStepModel:
-    """Return the faster step function of a loaded run: replayed on CUDA, growing elsewhere."""
+def choose_step_model(bundle: Bundle) -> TransformerStepModel:
+    """Return the faster step model of a loaded run: replayed on CUDA, growing elsewhere."""
     return (GraphedStepModel if bundle.machine.device.type == "cuda" else TransformerStepModel).of(bundle)

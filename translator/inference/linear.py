@@ -1,22 +1,19 @@
-"""Matrix products for translation: a weight is brought once into the form that its kernel likes best.
+"""Matrix products for translation: each weight is brought once into the form and precision that its kernel wants.
 
-Legend: `R` rows, `inner`, `outer` columns before and after the product.
+Legend (docs/shapes.md): `R` rows, `inner`, `outer` columns before and after the product.
 """
 
-import copy
 from collections.abc import Callable
 from functools import partial
 from typing import Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from translator.attention import MultiHeadAttention
-from translator.model.transformer import Transformer
 from translator.runtime.device import Machine
 
 LARGE = 1 << 17
-"""Weights of at least so many numbers are worth a kernel of their own; below, what it costs to call it weighs more."""
+"""Weights of at least this many numbers are worth a kernel of their own; below, calling it costs more than it saves."""
 
 
 class Linear(Protocol):
@@ -71,21 +68,3 @@ def choose_linear(machine: Machine) -> MakeLinear:
     if machine.device.type == "cpu" and machine.precision == "fp32":
         return cpu_linear
     return partial(PlainLinear, dtype=machine.dtype)
-
-
-def with_matrices_in(dtype: torch.dtype, model: Transformer) -> Transformer:
-    """Return a copy for inference whose matrix products have weights of `dtype`; for fp32, the model itself.
-
-    Under autocast it computes what the model does under autocast: embeddings and norms stay in fp32. Training the
-    model further does not change the copy.
-    """
-    if dtype == torch.float32:
-        return model
-    copied = copy.deepcopy(model).requires_grad_(False)
-    for module in copied.modules():
-        if isinstance(module, nn.Linear | MultiHeadAttention):
-            for parameter in module.parameters(recurse=False):
-                parameter.data = parameter.data.to(dtype)
-    # By itself, since an embedding may use the same weight.
-    copied.output_weight = nn.Parameter(copied.output_weight.to(dtype), requires_grad=False)
-    return copied

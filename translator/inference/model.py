@@ -1,11 +1,12 @@
 """A Transformer for translation: the encoder at once, the decoder one position of every hypothesis at a time.
 
 It computes what the modules of `Transformer` compute, without gradients and dropout, on plain tensors: calling a module
-takes as long as one of the small products of a step. Products may be in another precision than the model's weights,
-or by other kernels; sums and normalisation are in fp32.
+takes as long as one of the small products of a step. Products may be in another precision than the model's weights, or
+by other kernels; sums and normalisation are in fp32. `InferenceModel.decode` is the only statement of a decoding step:
+it drives caches that grow (`cache.py`) and tensors of fixed address (`static_decoder.py`).
 
-Legend: `S` source tokens, `N` sentences, `K` hypotheses a sentence, `R` = N * K rows, `H` heads, `D` head width, `Y`
-decoder layers, `V` target vocabulary.
+Legend (docs/shapes.md): `S` source tokens, `N` sentences, `K` hypotheses a sentence, `R` = N * K rows, `H` heads, `D`
+head width, `V` target vocabulary.
 """
 
 import weakref
@@ -18,8 +19,9 @@ from torch import Tensor
 
 from translator.attention import Layout, MultiHeadAttention, Packed, attend
 from translator.attention.kernels import attend_dense
-from translator.inference.cache import Ancestry, DenseMemory, KeyValueCache, LayerCache, Memory, Workspace
-from translator.inference.linear import MakeLinear, PlainLinear
+from translator.inference.ancestry import Ancestry
+from translator.inference.cache import DenseMemory, KeyValueCache, Memory, PastCache, StepCache, Workspace
+from translator.inference.linear import Linear, MakeLinear, PlainLinear
 from translator.model.layers import DecoderLayer, EncoderLayer, FeedForward, PostNorm
 from translator.model.transformer import Transformer
 
@@ -28,18 +30,24 @@ _PART_TOKENS = 1024
 
 @dataclass
 class DecoderState:
-    """What decoding carries from step to step."""
+    """What decoding carries from step to step, in tensors that grow."""
 
     cache: KeyValueCache
     memory: DenseMemory
     ancestry: Ancestry
     length: int = 0
 
+    def append(self) -> StepCache:
+        """Make room for the next position of every hypothesis."""
+        past = self.cache.append(self.ancestry)
+        self.length += 1
+        return StepCache(self.length - 1, past, self.ancestry.bias, self.memory.layers, self.memory.bias)
+
     def select(self, sentences: Tensor | None, parents: Tensor) -> "DecoderState":
         """Keep `sentences` `[M]` (None: all); hypothesis k of the m-th continues its hypothesis `parents[m, k]`.
 
         There may be more or fewer hypotheses than before. Keys, values and memory are touched only when sentences
-        leave, and then the state that was is spent.
+        leave. The old state must not be used any more.
         """
         if sentences is not None:
             self.cache, self.memory = self.cache.select(sentences), self.memory.select(sentences)
@@ -48,7 +56,7 @@ class DecoderState:
 
 
 class InferenceModel:
-    """What `translator.decoding` needs of a Transformer, whose weights must not change afterwards."""
+    """What searches need of a Transformer, whose weights must not change afterwards."""
 
     def __init__(self, model: Transformer, linear: MakeLinear = PlainLinear) -> None:
         """`linear` makes the matrix products."""
@@ -74,46 +82,53 @@ class InferenceModel:
         self._embedding, self._scale = model.target_embedding.weight.detach(), model.target_embedding.scale
         self._positions = cast(Tensor, model.target_embedding.positions.table).detach()
         self._output = linear(model.output_weight, None)
-        # Memory to keys and values.
-        self._past_heads = [layer.self_attention.num_heads for layer in decoder]
-        self._memory_heads = [layer.cross_attention.num_heads for layer in decoder]
-        self._memory = [_memory_projection(layer.cross_attention, linear) for layer in decoder]
-        # Of batches that are done; as many as there are threads.
+        self.device = self._embedding.device
+        self.d_model = model.settings.d_model
+        self.head_dim = model.settings.width_of_head
+        self.past_heads = [layer.self_attention.num_heads for layer in decoder]
+        """Heads of every decoder layer that look at the past."""
+        self.memory_heads = [layer.cross_attention.num_heads for layer in decoder]
+        """Heads of every decoder layer that look at the memory."""
+        self.memory_projections = [_memory_projection(layer.cross_attention, linear) for layer in decoder]
+        """By layer, from memory `[..., d_model]` to keys and values `[..., 2 * H * D]`."""
+        # Of batches that are done; there are as many as threads.
         self._spare: list[Workspace] = []
 
     def encode(self, source: Packed) -> Tensor:
-        """The memory `[S, d_model]` of source sentences that end with the end mark."""
+        """The memory `[S, d_model]` of source sentences that end with the end-of-sentence token."""
         return torch.cat([self._encode(part) for part in _parts(source)])
 
     def _encode(self, source: Packed) -> Tensor:
         states = self._source_embedding(source)
         for layer in self._encoder:
             states = layer.feed_forward(layer.attention(states, source.layout))
-        return self._encoder_norm(states)
+        return self._encoder_norm(states)  # type: ignore[no-any-return]
 
     def start(self, memory: Tensor, layout: Layout, width: int, capacity: int) -> DecoderState:
-        """Begin one hypothesis for every sentence, of at most `capacity` steps; a step may make `width` of it."""
+        """Begin one hypothesis for every sentence, with at most `capacity` steps of at most `width` hypotheses."""
         try:
             workspace = self._spare.pop()
         except IndexError:
             workspace = Workspace()
-        dense = DenseMemory.of(memory, layout, self._memory, self._memory_heads, workspace)
-        cache = KeyValueCache.beside(dense, self._past_heads, capacity, width, workspace)
+        dense = DenseMemory.of(memory, layout, self.memory_projections, self.memory_heads, workspace)
+        cache = KeyValueCache.next_to(dense, self.past_heads, capacity, width, workspace)
         state = DecoderState(cache, dense, Ancestry.empty(dense.grids[0], layout.num_sentences))
         weakref.finalize(state, self._spare.append, workspace).atexit = False
         return state
 
     def step(self, tokens: Tensor, state: DecoderState) -> Tensor:
-        """Decoder output `[N, K, d_model]` for the next tokens `[N, K]`; `state` moves on by one position."""
+        """`decode` the next `tokens` `[N, K]`; `state` moves on by one position."""
+        return self.decode(tokens, state.append())
+
+    def decode(self, tokens: Tensor, cache: StepCache) -> Tensor:
+        """Decoder output `[N, K, d_model]` for the next `tokens` `[N, K]`; their keys and values go into `cache`."""
         states = torch.embedding(self._embedding, tokens.flatten())
-        states = torch.add(self._positions[state.length], states, alpha=self._scale)  # [R, d_model]
-        state.length += 1
-        caches = state.cache.append(state.ancestry)
-        for layer, cache, memory in zip(self._decoder, caches, state.memory.layers, strict=True):
-            states = layer.past(states, cache, state.ancestry.bias)
-            states = layer.cross(states, memory, state.memory.bias)
+        states = torch.add(self._positions[cache.position], states, alpha=self._scale)  # [R, d_model]
+        for layer, past, memory in zip(self._decoder, cache.past, cache.memory, strict=True):
+            states = layer.past(states, past, cache.past_bias)
+            states = layer.cross(states, memory, cache.memory_bias)
             states = layer.feed_forward(states)
-        return self._decoder_norm(states).view(*tokens.shape, -1)
+        return cast(Tensor, self._decoder_norm(states)).view(*tokens.shape, -1)
 
     def logits(self, states: Tensor) -> Tensor:
         """Unnormalised log-probabilities `[N, K, V]` of decoder output `[N, K, d_model]`."""
@@ -132,7 +147,7 @@ def _parts(source: Packed) -> Iterator[Packed]:
             first = row
 
 
-def _memory_projection(module: MultiHeadAttention, linear: MakeLinear) -> Callable[[Tensor], Tensor]:
+def _memory_projection(module: MultiHeadAttention, linear: MakeLinear) -> Linear:
     queries = module.num_heads * module.head_dim
     return linear(module.input_weight[queries:], module.input_bias[queries:])
 
@@ -164,9 +179,9 @@ class _SelfAttention(_Attention):
 
 
 class _PastAttention(_Attention):
-    """From hypotheses to their pasts, which they are added to."""
+    """From hypotheses to their own pasts, this position included."""
 
-    def __call__(self, states: Tensor, cache: LayerCache, bias: Tensor) -> Tensor:
+    def __call__(self, states: Tensor, cache: PastCache, bias: Tensor) -> Tensor:
         projected = self.project(states).view(len(bias), -1, *self.split).permute(2, 0, 3, 1, 4)  # [3, N, H, K, D]
         cache.put(projected[1:])
         heads = attend_dense(projected[0], cache.key, cache.value, bias)  # [N, H, K, D]
@@ -174,7 +189,7 @@ class _PastAttention(_Attention):
 
 
 class _CrossAttention(_Attention):
-    """From hypotheses to the memory: those of a sentence are so many queries on one memory."""
+    """From hypotheses to the memory: those of a sentence are several queries on one memory."""
 
     def __call__(self, states: Tensor, memory: Memory, bias: Tensor | None) -> Tensor:
         query = self.project(states).view(len(memory.key), -1, *self.split[1:]).transpose(1, 2)  # [N, H, K, D]

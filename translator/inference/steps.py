@@ -1,42 +1,43 @@
-"""The step function: all that a search knows of a model.
+"""A Transformer as a step model: the next piece of every hypothesis, one step at a time.
 
-Every search is written over `StepModel`, so that it is tested on a table of numbers and works for whatever can
-say what comes next: a Transformer here, an ensemble or another engine elsewhere.
+`TransformerStepModel` is a `translator.decoding.StepModel`, the only thing that a search knows of a model.
 
-Shapes: N sentences, K hypotheses of each (one at first), V vocabulary.
+Legend (docs/shapes.md): `N` sentences, `M` of them that stay, `K` hypotheses a sentence (one at first), `V` vocabulary.
 """
 
 from collections.abc import Sequence
-from functools import cached_property
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor
 
 from translator.attention.layout import pack
+from translator.checkpoints import Bundle
 from translator.inference.linear import choose_linear
+from translator.inference.model import InferenceModel
+from translator.model import Transformer
 from translator.runtime.device import Machine
 
-if TYPE_CHECKING:
-    from translator.checkpoints import Bundle
-    from translator.inference.model import InferenceModel
-    from translator.model import Transformer
-
 State = Any
-"""What the model remembers of a batch between two steps; owned by the search, opaque to it."""
+"""What the model keeps of a batch between two steps; owned by the search, opaque to it."""
 
 
 class TransformerStepModel:
-    """`StepModel` over a Transformer: the memory is projected once, keys and values are cached.
+    """The memory is projected once; keys and values are cached in tensors that grow.
 
     The caller puts the model into evaluation mode, and does not change it after the first search. `machine` says in
     which precision to compute, by default fp32.
+
+    In fp32 the logits of a hypothesis depend on the rest of its batch by rounding alone, because kernels add in another
+    order when there are more rows: by up to 2e-5 for the sample run. A search therefore finds the same for a sentence
+    alone and in any batch, except if two of its choices are nearer than 1e-4 nats. tests/decoding/test_alone.py holds
+    every search to that.
     """
 
     def __init__(
         self,
-        model: "Transformer",
+        model: Transformer,
         *,
         bos_id: int = 1,
         eos_id: int = 2,
@@ -48,45 +49,49 @@ class TransformerStepModel:
         self.bos_id = bos_id
         self.eos_id = eos_id
         self.max_length = max_length
-        self._linear = choose_linear(self.machine)
+        self._inference: InferenceModel | None = None
         self._lock = Lock()
 
-    @cached_property
-    def _inference(self) -> "InferenceModel":
-        from translator.inference.model import InferenceModel
-
-        return InferenceModel(self.model, self._linear)
+    @property
+    def inference(self) -> InferenceModel:
+        """The model made ready: made once, and only for a search, since other uses need no copies of the weights."""
+        with self._lock:
+            if self._inference is None:
+                self._inference = InferenceModel(self.model, choose_linear(self.machine))
+            return self._inference
 
     @classmethod
-    def of(cls, bundle: "Bundle") -> "TransformerStepModel":
-        """The step function of a loaded run, with its marks and its limit."""
+    def of(cls, bundle: Bundle) -> Self:
+        """The step model of a loaded run, with its special tokens and its limit."""
         target = bundle.tokenizers.target
-        # The decoder's input is the begin mark and the pieces.
-        longest = bundle.config.model.max_positions - 1
         return cls(
             bundle.model,
             bos_id=target.bos_id,
             eos_id=target.eos_id,
-            max_length=longest,
+            # The decoder's input is the begin-of-sentence token and the pieces.
+            max_length=bundle.config.model.max_positions - 1,
             machine=bundle.machine,
         )
 
     @property
     def device(self) -> torch.device:
+        """Where logits come from and tokens are expected."""
         return self.machine.device
 
     @torch.inference_mode()
     def start(self, sources: Sequence[Sequence[int]], width: int, capacity: int) -> State:
+        """See `StepModel`."""
         source = pack([[*source, self.eos_id] for source in sources]).to(self.device)
-        with self._lock:
-            # Made once, and only for a search; other uses of this class need no copies of the weights.
-            inference = self._inference
+        inference = self.inference
         return inference.start(inference.encode(source), source.layout, width, capacity)
 
     @torch.inference_mode()
     def step(self, tokens: Tensor, state: State) -> Tensor:
-        return self._inference.logits(self._inference.step(tokens, state))  # [N, K, V]
+        """See `StepModel`: `tokens` `[N, K]` to logits `[N, K, V]`."""
+        inference = self.inference
+        return inference.logits(inference.step(tokens, state))
 
     @torch.inference_mode()
     def select(self, state: State, sentences: Tensor | None, parents: Tensor) -> State:
+        """See `StepModel`: sentences `[M]` of `[N]`, parents `[M, K]`."""
         return state.select(sentences, parents)
