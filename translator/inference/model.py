@@ -102,7 +102,7 @@ class InferenceModel:
         states = self._source_embedding(source)
         for layer in self._encoder:
             states = layer.feed_forward(layer.attention(states, source.layout))
-        return self._encoder_norm(states)  # type: ignore[no-any-return]
+        return cast(Tensor, self._encoder_norm(states))
 
     def start(self, memory: Tensor, layout: Layout, width: int, capacity: int) -> DecoderState:
         """Begin one hypothesis for every sentence, with at most `capacity` steps of at most `width` hypotheses."""
