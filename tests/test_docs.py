@@ -1,8 +1,10 @@
-"""The pages: short where they promise it, links that lead somewhere, and commands that exist."""
+"""The pages for readers: the README is short, and every link, command, setting and name on a page exists."""
 
+import ast
 import re
 import shlex
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -158,6 +160,16 @@ def test_files_and_names_on_pages_exist(page: Path) -> None:
         assert found or path.split("/")[0] not in ours, f"there is no file {path}"
         for part in name.split(".") if name else ():
             assert re.search(rf"(?:def|class) {part}\b", found[0].read_text()), f"{path} does not define {part}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_name)
+def test_names_that_examples_import_exist(page: Path) -> None:
+    for block in re.findall(r"^```python\n(.*?)^```", page.read_text(), flags=re.MULTILINE | re.DOTALL):
+        for node in ast.walk(ast.parse(block)):
+            if isinstance(node, ast.ImportFrom) and node.module:
+                room = import_module(node.module)
+                missing = [alias.name for alias in node.names if not hasattr(room, alias.name)]
+                assert not missing, f"{node.module} has no {missing[0]}"
 
 
 def test_settings_of_a_call_exist() -> None:
