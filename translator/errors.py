@@ -9,6 +9,9 @@ class TranslatorError(Exception):
     """Base of every error that a user can cause or that a machine can inflict on them."""
 
 
+_SHOWN = 60
+
+
 class ConfigError(TranslatorError):
     """Settings that are unknown, ill-typed or impossible together; `problems` holds all of them."""
 
@@ -16,7 +19,8 @@ class ConfigError(TranslatorError):
         self.problems = problems
         count = len(problems)
         title = "1 mistake in the settings:" if count == 1 else f"{count} mistakes in the settings:"
-        super().__init__("\n".join([title, *(f"  {problem}" for problem in problems)]))
+        shown = [*problems[:_SHOWN], *([f"and {count - _SHOWN:,} more"] if count > _SHOWN else [])]
+        super().__init__("\n".join([title, *(f"  {problem}" for problem in shown)]))
 
 
 class DataError(TranslatorError):
@@ -49,3 +53,7 @@ class TrainingError(TranslatorError):
 
 class EvaluationError(TranslatorError):
     """Hypotheses and references that cannot be scored against each other."""
+
+
+class ReaderGoneError(TranslatorError):
+    """Whoever read our results has stopped (`| head`), so that the program ends without a word."""

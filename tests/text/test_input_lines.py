@@ -3,13 +3,14 @@
 import gzip
 import io
 import os
+import threading
 from pathlib import Path
 
 import pytest
 
 from translator.errors import DataError
-from translator.text import InputLines, count_lines, decode_lines, open_input
-from translator.text.input_lines import ArrivingLines
+from translator.text import InputLines, count_lines, decode_lines, input_lines, open_input
+from translator.text.input_lines import ArrivingLines, bounded_lines
 
 
 def test_damaged_bytes_are_replaced_and_reported(capsys: pytest.CaptureFixture[str]) -> None:
@@ -41,7 +42,7 @@ def test_files_may_be_compressed(tmp_path: Path) -> None:
             assert list(decode_lines(stream, "file")) == ["one\r", "two"]
     with (
         open_input(broken) as stream,
-        pytest.raises(DataError, match="c cannot be read after line .*truncated"),
+        pytest.raises(DataError, match="c, line .*truncated"),
     ):
         list(decode_lines(stream, "c"))
     with pytest.raises(DataError, match="cannot read .*missing: No such file"):
@@ -97,3 +98,52 @@ def test_inputs_are_read_one_after_the_other() -> None:
     inputs = InputLines([("first", io.BytesIO(b"\xef\xbb\xbfa\nb")), ("second", io.BytesIO(b"\xef\xbb\xbfc\n"))])
     assert list(inputs) == ["a", "b", "c"]
     assert not inputs.waits()
+
+
+@pytest.mark.parametrize("pipe", [False, True])
+def test_a_line_over_the_limit_is_left_blank_and_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], pipe: bool
+) -> None:
+    monkeypatch.setattr(input_lines, "MAX_LINE_BYTES", 1000)
+    monkeypatch.setattr(input_lines, "BLOCK_BYTES", 512)
+    data = b"one\n" + b"x" * 1000 + b"\n" + b"y" * 1001 + b"\n" + b"z" * 5000 + b"\nfour\n\n" + b"end" * 999
+    if pipe:
+        reading, writing = os.pipe()
+        thread = threading.Thread(target=lambda: (os.write(writing, data), os.close(writing)))
+        thread.start()
+        raw = list(ArrivingLines(reading))
+        thread.join()
+        os.close(reading)
+    else:
+        raw = list(bounded_lines(io.BytesIO(data)))
+    expected = [b"one\n", b"x" * 1000 + b"\n", None, None, b"four\n", b"\n", None]
+    assert raw == expected
+    lines = list(decode_lines(raw, "text", blank_long=True))
+    assert lines == ["one", "x" * 1000, "", "", "four", "", ""]
+    assert "warning: text: lines 3, 4, 7 are longer than 1 MiB; left blank" in capsys.readouterr().err.replace(
+        f"{1000 >> 20} MiB", "1 MiB"
+    )
+    with pytest.raises(DataError, match="text, line 3: the line is longer than"):
+        list(decode_lines(raw, "text"))
+
+
+def test_a_line_without_an_end_is_refused_in_bounded_memory() -> None:
+    with (
+        open("/dev/zero", "rb") as endless,
+        pytest.raises(DataError, match="after line 1: a line has no end within 1 GiB"),
+    ):
+        list(decode_lines(endless, "/dev/zero", blank_long=True))
+    with open("/dev/zero", "rb") as endless, pytest.raises(DataError, match="line 1: the line is longer than 1 MiB"):
+        list(decode_lines(endless, "/dev/zero"))
+
+
+def test_damage_inside_compressed_text_is_named(tmp_path: Path) -> None:
+    packed = bytearray(gzip.compress(b"".join(b"%d is a line\n" % number for number in range(20_000))))
+    for place in range(30, len(packed) - 8, len(packed) // 25):
+        damaged = packed.copy()
+        damaged[place] ^= 0xFF
+        file = tmp_path / "a.gz"
+        file.write_bytes(damaged)
+        with open_input(file) as stream, pytest.raises(DataError, match=r"a.gz, line [\d,]+: cannot be read .*damaged"):
+            list(decode_lines(stream, "a.gz"))
+        count_lines(file)

@@ -3,19 +3,20 @@
 Commands import what they need in their bodies, so that `--help` loads no torch.
 """
 
-import os
 import sys
 from typing import Annotated
 
 import typer
 
 from translator import __version__
-from translator.errors import TranslatorError
+from translator.cli.boundary import run_program, use_utf8
 
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"translator {__version__}")
+        from translator.runtime.console import print_result
+
+        print_result(f"translator {__version__}")
         raise typer.Exit
 
 
@@ -70,20 +71,6 @@ def make_app() -> typer.Typer:
 
 
 def main() -> None:
-    """Run the program.
-
-    Exit codes: 1 after an error that the message explains, 2 for wrong usage, 130 after Ctrl-C, 141 (without a message)
-    if the reader of a pipe has closed it.
-    """
-    app = make_app()
-    try:
-        app()
-    except TranslatorError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(1)
-    except BrokenPipeError:
-        # The reader is gone (`| head`); without this the interpreter complains when it flushes stdout at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(141)
-    except KeyboardInterrupt:
-        sys.exit(130)
+    """Run the program and exit; see `boundary` for what becomes of errors."""
+    use_utf8()
+    sys.exit(run_program(lambda: make_app()(standalone_mode=False)))

@@ -1,6 +1,5 @@
 """Arguments and options that several commands have: settings, a run and its weights, and files of lines."""
 
-import sys
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -68,9 +67,10 @@ def split_arguments(arguments: Sequence[str] | None) -> tuple[Path | None, list[
 def open_inputs(files: Sequence[Path] | None) -> list[tuple[str, BinaryIO]]:
     """Open files of lines; return each with its name for messages. `-`, or no file at all, is stdin."""
     from translator.text import open_input
+    from translator.text.input_lines import standard_input
 
     return [
-        (str(file), open_input(file)) if str(file) != "-" else ("stdin", sys.stdin.buffer)
+        (str(file), open_input(file)) if str(file) != "-" else ("stdin", standard_input())
         for file in files or [Path("-")]
     ]
 

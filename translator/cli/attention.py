@@ -63,7 +63,7 @@ def attention(
     weights: Weights = None,
 ) -> None:
     """Translate a sentence, show where every head looks in the pair, and print where the file is."""
-    from translator.runtime.console import say
+    from translator.runtime.console import print_result, say
     from translator.runtime.figures import PICTURES, check_picture
     from translator.runtime.files import check_output
 
@@ -93,16 +93,17 @@ def attention(
     if target is None:
         say(readable(maps.target_text))
     if shown:
-        typer.echo(_printed(maps, heads[0], shown))
+        print_result(_printed(maps, heads[0], shown), styled=True)
     if output is not None:
         path = _write(maps, output, heads[0] if head == "best" else head)
-        say(f"written to {path}") if shown else typer.echo(path)
+        say(f"written to {path}") if shown else print_result(path)
 
 
 def _first_line() -> str:
     from translator.text import decode_lines
+    from translator.text.input_lines import bounded_lines, standard_input
 
-    return "".join(decode_lines(islice(sys.stdin.buffer, 1), "stdin"))
+    return "".join(decode_lines(islice(bounded_lines(standard_input()), 1), "stdin"))
 
 
 def _chosen(translator: "Translator", name: str | None, shown: Shown | None, alignment: str | None) -> "list[Head]":

@@ -23,6 +23,7 @@ def average(
     """Average checkpoints of a run and store the weights in RUN/models/NAME."""
     from translator.checkpoints import RunDirectory, average_checkpoints, best_steps, write_checkpoint
     from translator.config import read_run_config
+    from translator.runtime.console import print_result
 
     config = read_run_config(run)
     directory = RunDirectory(run)
@@ -33,4 +34,4 @@ def average(
     result = average_checkpoints([directory.weights(str(number)) for number in steps])
     path = directory.models / name
     write_checkpoint(path, result)
-    typer.echo(f"{path}: average of {', '.join(result.state['average_of'])}")
+    print_result(f"{path}: average of {', '.join(result.state['average_of'])}")

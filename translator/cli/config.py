@@ -18,15 +18,12 @@ def show(
 ) -> None:
     """Print the settings that `train` would use, defaults and preset included, as YAML."""
     from translator.config import dump_config, load_config, read_run_config
-    from translator.config.load import RUN_CONFIG
+    from translator.runtime.console import print_result
 
     path, overrides = split_arguments(arguments)
-    is_run = path is not None and path.is_dir()
-    if path is not None and is_run and not overrides:
-        config = read_run_config(path)
-    else:
-        config = load_config(path / RUN_CONFIG if path is not None and is_run else path, overrides)
-    typer.echo(dump_config(config), nl=False)
+    is_run = path is not None and path.is_dir() and not overrides
+    config = read_run_config(path) if path is not None and is_run else load_config(path, overrides)
+    print_result(dump_config(config), end="")
 
 
 @app.command()
@@ -38,8 +35,9 @@ def schema(
 
     from translator.config.manual import describe_settings
     from translator.config.schema import Config
+    from translator.runtime.console import print_result
 
     if as_json:
-        typer.echo(json.dumps(Config.model_json_schema(), indent=2))
+        print_result(json.dumps(Config.model_json_schema(), indent=2))
     else:
-        typer.echo(describe_settings(), nl=False)
+        print_result(describe_settings(), end="")

@@ -23,8 +23,9 @@ def prepare(
     config = load_config(path, overrides)
 
     from translator.data import prepare as prepare_data
+    from translator.runtime.console import print_result
 
-    typer.echo(prepare_data(config, prepared_directory(config)).directory)
+    print_result(prepare_data(config, prepared_directory(config)).directory)
 
 
 @app.command()
@@ -46,6 +47,7 @@ def report(
 
     from translator.config import load_config, prepared_directory
     from translator.data import describe_report, find_prepared, load_prepared, report
+    from translator.runtime.console import print_result
 
     path, overrides = split_arguments(arguments)
     if path is not None and path.is_dir():
@@ -55,4 +57,7 @@ def report(
     else:
         directory = prepared_directory(load_config(path, overrides))
     figures = report(load_prepared(directory))
-    typer.echo(json.dumps(figures, indent=2, ensure_ascii=False) if as_json else describe_report(figures), nl=as_json)
+    if as_json:
+        print_result(json.dumps(figures, indent=2, ensure_ascii=False))
+    else:
+        print_result(describe_report(figures), end="")

@@ -18,11 +18,12 @@ def doctor(
     form: Annotated[Form, typer.Option("--format", help="text: a line for each fact; json: one object.")] = Form.text,
 ) -> None:
     """Print versions, devices and what `auto` chooses on this machine."""
+    from translator.runtime.console import print_result
     from translator.runtime.doctor import diagnose
 
     facts = diagnose()
     if form is Form.json:
-        typer.echo(json.dumps(facts, indent=2, ensure_ascii=False))
+        print_result(json.dumps(facts, indent=2, ensure_ascii=False))
     else:
         for name, value in facts.items():
-            typer.echo(f"{name + ':':<16}{value}")
+            print_result(f"{name + ':':<16}{value}")

@@ -38,7 +38,7 @@ def evaluate(
     from translator.config import read_run_config, replace_stated, stated_machine
     from translator.evaluation import default_tokenizer, named_test_set, open_test_set, record_evaluation
     from translator.evaluation import evaluate as evaluate_translator
-    from translator.runtime.console import progress, say, warn
+    from translator.runtime.console import print_result, progress, say, warn
     from translator.translation import Translator
 
     call = read_call(run, settings)
@@ -68,6 +68,6 @@ def evaluate(
     for message in evaluation.warnings:
         warn(message)
     for score in evaluation.scores:
-        print(score)
+        print_result(score)
     hypotheses = record_evaluation(translator, tested, evaluation)
     say(f"wrote the scores to {run / 'scores.json'} and the translations to {hypotheses}")

@@ -39,7 +39,7 @@ def heads(
     from translator.inspection.pairs import read_pairs
     from translator.inspection.report import inspect_heads
     from translator.inspection.table import head_table
-    from translator.runtime.console import say
+    from translator.runtime.console import print_result, say
     from translator.translation import Translator
 
     for path in output or []:
@@ -50,6 +50,6 @@ def heads(
     gold = read_links(alignment, pairs) if alignment else None
     decoding = replace_stated(translator.settings, call) if bleu else None
     report = inspect_heads(translator, pairs, gold=gold, bleu=decoding, to=to)
-    typer.echo(head_table(report))
+    print_result(head_table(report))
     for path in output or []:
         say(f"written to {write_report(report, path)}")

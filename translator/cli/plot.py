@@ -21,6 +21,7 @@ def plot(
 
     Losses, scores, learning rate, speed and gradient norm by step. Prints the path of the picture.
     """
+    from translator.runtime.console import print_result
     from translator.training.plot import plot_runs
 
-    typer.echo(plot_runs(runs, output or runs[0] / "plot.png"))
+    print_result(plot_runs(runs, output or runs[0] / "plot.png"))

@@ -48,7 +48,7 @@ def prune(
     from translator.inspection.prune import check_output, choose_heads, prune_run
     from translator.inspection.table import describe_counts
     from translator.model import count_parameters
-    from translator.runtime.console import progress, say
+    from translator.runtime.console import print_result, progress, say
 
     if (heads is None) == (loss_budget is None):
         raise typer.BadParameter("expected one of --heads and --loss-budget")
@@ -85,4 +85,4 @@ def prune(
         losses = loss_of(bundle, pairs), loss_of(after, pairs)
         say(f"loss on {len(pairs):,} pairs, nats per target token: {losses[0]:.4f} before, {losses[1]:.4f} after")
     say(f"to train it further: translator train {output}/config.yaml training.max_steps=...")
-    typer.echo(output)
+    print_result(output)

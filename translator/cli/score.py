@@ -1,6 +1,5 @@
 """`translator score`: the log-probabilities that a model gives to existing translations."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -32,7 +31,7 @@ def score(
     """
     from translator.checkpoints import load_bundle
     from translator.config import replace_stated, stated_machine
-    from translator.runtime.console import progress, say
+    from translator.runtime.console import ResultStream, progress, say
     from translator.text import decode_lines
     from translator.translation.score_lines import Totals, format_line, pair_lines, score_lines
 
@@ -45,7 +44,7 @@ def score(
     decoding = replace_stated(bundles[0].config.decoding, call)
     lines = decode_lines(source_stream, source_name), decode_lines(target_stream, target_name)
     pairs = pair_lines(*lines, (source_name, target_name))
-    totals, output = Totals(), sys.stdout.buffer
+    totals, output = Totals(), ResultStream()
     with progress(description="scoring", unit="line") as bar:
 
         def on_progress(lines: int) -> None:
@@ -55,4 +54,5 @@ def score(
         for line in score_lines(bundles, pairs, decoding, to=to, on_progress=on_progress):
             output.write(format_line(line, form).encode("utf-8") + b"\n")
             totals.add(line)
+    output.flush()
     say(str(totals))

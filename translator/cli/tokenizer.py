@@ -1,6 +1,5 @@
 """`translator tokenizer`: train a SentencePiece model, and turn lines into pieces and back."""
 
-import sys
 from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
@@ -39,10 +38,11 @@ def train(
     ] = None,
 ) -> None:
     """Train one SentencePiece model on all the text given; print its path."""
+    from translator.runtime.console import print_result
     from translator.text import read_tokenizer_settings, train_model_file
 
     train_model_file(corpora, read_tokenizer_settings(settings or []), output)
-    typer.echo(output)
+    print_result(output)
 
 
 @app.command()
@@ -51,11 +51,10 @@ def encode(model: Model, files: Files = None, ids: Ids = False, side: OfSide = N
     from translator.text import find_tokenizer
 
     tokenizer = find_tokenizer(model, side and side.value)
-    for _, _, line in _lines(files):
-        if ids:
-            _write(" ".join(map(str, tokenizer.encode([line])[0])))
-        else:
-            _write(" ".join(tokenizer.encode_pieces(line)))
+    _write(
+        " ".join(map(str, tokenizer.encode([line])[0])) if ids else " ".join(tokenizer.encode_pieces(line))
+        for _, _, line in _lines(files)
+    )
 
 
 @app.command()
@@ -64,11 +63,12 @@ def decode(model: Model, files: Files = None, ids: Ids = False, side: OfSide = N
     from translator.text import find_tokenizer, parse_ids
 
     tokenizer = find_tokenizer(model, side and side.value)
-    for name, number, line in _lines(files):
-        if ids:
-            _write(tokenizer.decode(parse_ids(line, tokenizer.vocab_size, f"{name}, line {number:,}")))
-        else:
-            _write(tokenizer.decode_pieces([piece for piece in line.split(" ") if piece]))
+    _write(
+        tokenizer.decode(parse_ids(line, tokenizer.vocab_size, f"{name}, line {number:,}"))
+        if ids
+        else tokenizer.decode_pieces([piece for piece in line.split(" ") if piece])
+        for name, number, line in _lines(files)
+    )
 
 
 def _lines(files: list[Path] | None) -> Iterator[tuple[str, int, str]]:
@@ -81,5 +81,10 @@ def _lines(files: list[Path] | None) -> Iterator[tuple[str, int, str]]:
             yield name, number, line
 
 
-def _write(line: str) -> None:
-    sys.stdout.buffer.write(line.encode("utf-8") + b"\n")
+def _write(lines: Iterator[str]) -> None:
+    from translator.runtime.console import ResultStream
+
+    stream = ResultStream()
+    for line in lines:
+        stream.write(line.encode("utf-8") + b"\n")
+    stream.flush()

@@ -14,6 +14,7 @@ def train(arguments: SettingsWords = None) -> None:
     """
     from translator.config import load_config
     from translator.distributed.launch import is_worker, launch
+    from translator.runtime.console import print_result
 
     path, overrides = split_arguments(arguments)
     if not is_worker():
@@ -23,7 +24,7 @@ def train(arguments: SettingsWords = None) -> None:
 
         from translator.training import train as train_model
 
-        typer.echo(train_model(config).directory)
+        print_result(train_model(config).directory)
         return
 
     from translator.distributed.world import join_world
@@ -36,4 +37,4 @@ def train(arguments: SettingsWords = None) -> None:
 
         directory = train_model(config).directory
         if world.is_main:
-            typer.echo(directory)
+            print_result(directory)

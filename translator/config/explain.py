@@ -4,9 +4,18 @@ import difflib
 from collections.abc import Sequence
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from translator.config.schema import Config, CorpusEntry
+
+_EXPLAINED = 50
+
+
+def explain_all(error: ValidationError) -> list[str]:
+    """Say what pydantic found wrong, of a great many mistakes the first (to find the nearest name takes time)."""
+    items = error.errors(include_url=False, include_context=False)
+    more = [f"and {len(items) - _EXPLAINED:,} more"] if len(items) > _EXPLAINED else []
+    return [explain(item) for item in items[:_EXPLAINED]] + more
 
 
 def explain(item: Any) -> str:
@@ -20,14 +29,25 @@ def explain(item: Any) -> str:
         message = "expected a number"
     if (_kind_of_corpora(item["loc"]), item["type"]) in _CORPUS_MISTAKES:
         message = "expected a corpus, a list of two files, or a list of entries such as {path: CORPUS, weight: 2}"
-    found = item["input"]
-    return f"{name}: {message}; found {found!r}"
+    return f"{name}: {message}; found {_shown(item['input'])}"
 
 
 _CORPUS_MISTAKES = {
     *(("entries", kind) for kind in ("list_type", "model_type", "missing", "too_short", "union_tag_invalid")),
     *(("files", kind) for kind in ("too_short", "too_long")),
 }
+
+
+def _shown(found: Any) -> str:
+    """Write what was found, cut to a length that leaves room for the sentence about it."""
+    try:
+        text = repr(found)
+    except (ValueError, RecursionError):  # A number of thousands of digits; a value inside itself.
+        return f"a {type(found).__name__} too large to show"
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+
+
+_SHOWN = 200
 
 
 def _kind_of_corpora(location: Sequence[str | int]) -> str | None:
@@ -46,6 +66,7 @@ def _name_of(location: Sequence[str | int]) -> str:
 
 
 def _explain_unknown(location: list[str | int]) -> str:
+    location = [part[:_SHOWN] if isinstance(part, str) else part for part in location]
     if "entries" in location:
         near = difflib.get_close_matches(str(location[-1]), CorpusEntry.model_fields, n=1, cutoff=0.6)
         hint = f"did you mean {near[0]}?" if near else f"expected {', '.join(CorpusEntry.model_fields)}"

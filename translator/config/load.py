@@ -1,7 +1,8 @@
 """Reading settings: YAML and `KEY=VALUE`, with every mistake reported at once.
 
 YAML scalars are read as text and converted by the type of the field, so that `1e-4` is a number and the
-language code `no` is not False. `${NAME}` and `${NAME:-default}` are replaced from the environment.
+language code `no` is not False. `${NAME}` and `${NAME:-default}` are replaced from the environment in files that the
+user wrote. A run's own `config.yaml` may come from somebody else, who must not learn what is in the environment.
 """
 
 import os
@@ -15,22 +16,27 @@ from pydantic import BaseModel, ValidationError
 
 from translator.config.corpus_spec import corpus_mistakes
 from translator.config.decoding_rules import decoding_mistakes, validation_mistakes
-from translator.config.explain import explain
+from translator.config.explain import explain_all
 from translator.config.fine_tuning import adopt_settings, parse_start
 from translator.config.presets import resolve_preset
 from translator.config.schema import Config, CorpusEntry, DecodingSettings
+from translator.config.yaml_file import MAX_DEPTH, parse_yaml, read_yaml
 from translator.errors import CheckpointError, ConfigError
 from translator.runtime.files import write_text
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 _NULLS = {"", "null", "~", "none", "None"}
+_ODD = re.compile("[\0\ud800-\udfff]")
 RUN_CONFIG = "config.yaml"
+_IN_RUNS = ("checkpoints", "models", "metrics.jsonl", "tokenizer.model", "tokenizer.source.model")
 
 
 def load_config(
     path: str | Path | None = None, overrides: Sequence[str] = (), values: Mapping[str, Any] | None = None
 ) -> Config:
     """Read settings from a YAML file, dotted `KEY=VALUE` replacements and Python `values`, the last taking precedence.
+
+    `path` may be a run directory, which stands for the settings in it.
 
     A named preset is applied; `preset: auto` waits until the number of pairs is known (`resolve_preset`). If
     `start_from` is set, its run decides tokenizer, preset and model. Raises `ConfigError` with all mistakes, each with
@@ -92,7 +98,7 @@ def read_run_config(run: str | Path) -> Config:
         )
     # Without looking at `start_from`: the run that this one was started from need not exist any more.
     problems: list[str] = []
-    config = _named(_validate(_read_values(file, (), problems), problems), file)
+    config = _named(_validate(_read_values(file, (), problems, of_run=True), problems), file)
     return config if config.preset == "auto" else resolve_preset(config)
 
 
@@ -122,41 +128,52 @@ def _decoding_mistakes(values: Any) -> list[str]:
         return []
 
 
-def _read_values(path: str | Path | None, overrides: Sequence[str], problems: list[str]) -> dict[str, Any]:
-    values = _read_yaml(Path(path), problems) if path is not None else {}
+def is_run_config(path: Path) -> bool:
+    """Whether a settings file is that of a run directory: called so, with what a run holds next to it."""
+    return any(
+        file.name == RUN_CONFIG and any((file.parent / name).exists() for name in _IN_RUNS)
+        for file in (path, path.resolve())
+    )
+
+
+def _read_values(
+    path: str | Path | None, overrides: Sequence[str], problems: list[str], of_run: bool = False
+) -> dict[str, Any]:
+    values = _read_file(Path(path), problems, of_run) if path is not None else {}
     for key, value in _read_overrides(overrides, problems).items():
         _insert(values, key, value, problems)
+    problems.extend(_odd_text(values))
     return values
 
 
-def _read_yaml(path: Path, problems: list[str]) -> dict[str, Any]:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError([f"cannot read {path}: {error}"]) from None
-    try:
-        node = yaml.compose(text, Loader=yaml.BaseLoader)
-        if node is not None:
-            problems.extend(f"{path}: {text}" for text in _repeated_keys(node))
-        values = yaml.load(text, Loader=yaml.BaseLoader)
-    except yaml.YAMLError as error:
-        raise ConfigError([f"{path} is not valid YAML: {' '.join(str(error).split())}"]) from None
+def _read_file(path: Path, problems: list[str], of_run: bool) -> dict[str, Any]:
+    if path.is_dir():
+        path, of_run = path / RUN_CONFIG, True
+    values = read_yaml(path, problems)
     if values in (None, ""):
         return {}
     if not isinstance(values, dict):
-        raise ConfigError([f"{path}: expected settings as `name: value`, found {type(values).__name__}"])
-    expanded: dict[str, Any] = _expand(values, problems)
+        raise ConfigError([f"{path}: expected settings as `name: value`, found {_kind(values)}"])
+    expanded: dict[str, Any] = values if of_run or is_run_config(path) else _expand(values, problems)
     return expanded
 
 
-def _repeated_keys(node: yaml.Node) -> Iterator[str]:
-    if isinstance(node, yaml.MappingNode):
-        seen = set()
-        for key, value in node.value:
-            if key.value in seen:
-                yield f"line {key.start_mark.line + 1}: `{key.value}` is set twice; keep one"
-            seen.add(key.value)
-            yield from _repeated_keys(value)
+def _kind(value: Any) -> str:
+    return "a list" if isinstance(value, list) else "text"
+
+
+def _odd_text(value: Any, name: str = "") -> Iterator[str]:
+    """Find text that no file can hold under UTF-8, or no path at all."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from _odd_text(key, f"{name}.{key}".strip("."))
+            yield from _odd_text(item, f"{name}.{key}".strip("."))
+    elif isinstance(value, list):
+        for item in value:
+            yield from _odd_text(item, name)
+    elif isinstance(value, str) and (found := _ODD.search(value)):
+        what = "a NUL character" if found[0] == "\0" else "bytes that are not UTF-8"
+        yield f"{name}: found {what} in {value[:60]!r}; leave them out"
 
 
 def _expand(value: Any, problems: list[str]) -> Any:
@@ -185,8 +202,8 @@ def _read_overrides(overrides: Sequence[str], problems: list[str]) -> dict[str, 
             continue
         try:
             # A brace pattern is a path here, not a YAML mapping.
-            value = yaml.load(text, Loader=yaml.BaseLoader) if text.startswith("[") else text
-        except yaml.YAMLError:
+            value = parse_yaml(text, f"`{word}`", problems) if text.startswith("[") else text
+        except ConfigError:
             problems.append(f"`{word}` is not a valid YAML list; put quotes around paths with braces or commas, as in "
                             "'data.train=[{path: \"a.{en,de}\"}, {path: \"b.{en,de}\"}]'")  # fmt: skip
             continue
@@ -201,6 +218,9 @@ def _read_overrides(overrides: Sequence[str], problems: list[str]) -> dict[str, 
 
 def _insert(values: dict[str, Any], key: str, value: Any, problems: list[str]) -> None:
     *sections, name = key.split(".")
+    if len(sections) > MAX_DEPTH:
+        problems.append(f"`{key[:60]}...`: nested more than {MAX_DEPTH} deep; expected SECTION.NAME=VALUE")
+        return
     section_values = values
     for section in sections:
         child = section_values.setdefault(section, {})
@@ -218,7 +238,7 @@ def _validate(values: dict[str, Any], problems: list[str]) -> Config:
     try:
         config = Config.model_validate(_with_nulls(values, Config))
     except ValidationError as error:
-        raise ConfigError(problems + [explain(item) for item in error.errors()]) from None
+        raise ConfigError(problems + explain_all(error)) from None
     if problems:
         raise ConfigError(problems)
     return config

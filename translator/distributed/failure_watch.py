@@ -5,6 +5,7 @@ that needs neither: it asks the job's store whether somebody has failed, and the
 machine are alive.
 """
 
+import contextlib
 import os
 import sys
 import threading
@@ -12,6 +13,8 @@ import time
 from pathlib import Path
 
 import torch.distributed as dist
+
+from translator.runtime.printable import printable
 
 _POLL_SECONDS = 0.5
 _FAILED, _CLAIMED, _LEFT, _GONE = "failed", "claimed", "left", "gone"
@@ -91,8 +94,11 @@ class Watch:
             except RuntimeError as error:
                 if self._stopped.is_set():
                     return
-                print(f"error: rank {self.rank} lost the process that holds the job together: {error}", file=sys.stderr)
-            sys.stderr.flush()
+                lost = f"error: rank {self.rank} lost the process that holds the job together: {error}"
+                with contextlib.suppress(OSError, ValueError):
+                    print(printable(lost), file=sys.stderr)
+            with contextlib.suppress(OSError, ValueError):
+                sys.stderr.flush()
             os._exit(1)
 
 

@@ -20,8 +20,10 @@ import torch.distributed as dist
 
 from translator.distributed.failure_watch import Watch, process_identity
 from translator.distributed.launch import is_worker
-from translator.errors import DeviceError, TranslatorError
+from translator.errors import DeviceError
 from translator.runtime.console import silence
+from translator.runtime.failures import describe_error
+from translator.runtime.printable import printable
 
 Result = TypeVar("Result")
 Item = TypeVar("Item")
@@ -232,15 +234,18 @@ def _is_lost_peer(error: BaseException) -> bool:
 
 def _report(rank: int, error: BaseException) -> None:
     """Print an explained error as a sentence, any other with its traceback, in one piece."""
-    if isinstance(error, TranslatorError):
-        text = f"error: rank {rank}: {error}\n"
+    sentence = describe_error(error)
+    if sentence is not None:
+        text = f"error: rank {rank}: {sentence}\n"
     else:
         text = f"error: rank {rank} failed:\n" + "".join(traceback.format_exception(error))
-    sys.stderr.write(text)
+    with contextlib.suppress(OSError, ValueError):
+        sys.stderr.write(printable(text))
 
 
 def _end(code: int) -> NoReturn:
     """Exit at once: an orderly shutdown would wait for collectives that never end."""
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            stream.flush()
     os._exit(code)

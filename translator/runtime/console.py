@@ -1,13 +1,17 @@
-"""What a person sees during the work: messages and progress bars, always on stderr.
+"""What a person sees during the work (messages and progress bars, on stderr), and how results reach stdout.
 
-Results go to stdout and are printed by the commands, never from here.
+Whatever is written to a terminal passes `printable` here. Results that go to a file or a pipe are left as they are.
 """
 
+import contextlib
 import sys
 from collections.abc import Iterable
 from typing import Any
 
 from tqdm import tqdm
+
+from translator.errors import ReaderGoneError, TranslatorError
+from translator.runtime.printable import printable
 
 _silent = False
 
@@ -21,13 +25,12 @@ def silence() -> None:
 def say(message: str) -> None:
     """Print a line to stderr, above any progress bar."""
     if not _silent:
-        tqdm.write(message, file=sys.stderr)
+        tqdm.write(printable(message), file=_Messages())
 
 
 def warn(message: str) -> None:
     """Print a warning to stderr, above any progress bar."""
-    if not _silent:
-        tqdm.write(f"warning: {message}", file=sys.stderr)
+    say(f"warning: {message}")
 
 
 def progress(
@@ -39,15 +42,83 @@ def progress(
     initial: int = 0,
 ) -> Any:
     """Wrap `iterable` (or make a bar to update by hand) with a tqdm bar on stderr that shows the time left."""
+    messages = _Messages()
     return tqdm(
         iterable,
-        desc=description,
+        desc=printable(description),
         total=total,
         unit=unit,
         initial=initial,
-        file=sys.stderr,
+        file=messages,
         dynamic_ncols=True,
         disable=_silent,
         unit_scale=total is None or total > 10_000,
-        mininterval=0.5 if sys.stderr.isatty() else 30.0,
+        mininterval=0.5 if messages.isatty() else 30.0,
     )
+
+
+class _Messages:
+    """The stderr of this moment, which never fails: work goes on where nobody can be told of it."""
+
+    def __init__(self) -> None:
+        self._stream = sys.stderr
+
+    def write(self, text: str) -> int:
+        try:
+            return self._stream.write(text)
+        except (OSError, ValueError, AttributeError):  # A full disk, a closed terminal, `2>&-`.
+            return len(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            self._stream.flush()
+
+    def isatty(self) -> bool:
+        return self._stream is not None and not self._stream.closed and self._stream.isatty()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+class ResultStream:
+    """The stdout of this moment, for results: bytes as they are to a file or pipe, escaped for a terminal.
+
+    Raises `ReaderGoneError` where the reader has stopped, and `TranslatorError` for all else that stops a writer.
+    """
+
+    def __init__(self, escape: bool = True) -> None:
+        """With `escape`, what would reach a terminal is made printable."""
+        if sys.stdout is None or sys.stdout.closed:
+            raise TranslatorError("stdout is closed, so that results have nowhere to go; leave it open, or name a file")
+        self._stream = sys.stdout
+        self._escapes = escape and self._stream.isatty()
+
+    def write(self, data: bytes) -> int:
+        """Write bytes of UTF-8."""
+        if self._escapes:
+            data = printable(data.decode("utf-8", "replace")).encode("utf-8")
+        try:
+            return self._stream.buffer.write(data)
+        except OSError as error:
+            raise _unwritten(error) from None
+
+    def flush(self) -> None:
+        """Let readers have what was written."""
+        try:
+            self._stream.flush()
+        except OSError as error:
+            raise _unwritten(error) from None
+
+
+def print_result(text: object = "", end: str = "\n", styled: bool = False) -> None:
+    """Print a result to stdout; one that is `styled` has escape sequences of our own, in text that was escaped."""
+    stream = ResultStream(escape=not styled)
+    stream.write(f"{text}{end}".encode("utf-8", "backslashreplace"))
+    stream.flush()
+
+
+def _unwritten(error: OSError) -> TranslatorError:
+    if isinstance(error, BrokenPipeError):
+        return ReaderGoneError("the reader of stdout has gone")
+    reason = error.strerror or str(error)
+    return TranslatorError(f"results cannot be written to stdout ({reason}); what was written before is intact")

@@ -64,11 +64,6 @@ def hint_about_precision(machine: Machine) -> None:
         )
 
 
-def is_out_of_memory(error: BaseException) -> bool:
-    """Tell whether an allocation failed, on the device or on the host."""
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "DefaultCPUAllocator" in str(error)
-
-
 def _does_bf16_well(device: torch.device) -> bool:
     """Tell whether the hardware multiplies matrices in bf16 (CPUs: with AVX-512 BF16 or AMX instructions)."""
     if device.type == "cuda":

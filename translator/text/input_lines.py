@@ -1,6 +1,7 @@
 """Lines of input that a user gives a command: exactly as many as were written.
 
 Unlike a corpus (`corpus_lines`), input is read leniently: what is not UTF-8 is replaced and reported, never lost.
+Host memory is bounded: a line is read up to `MAX_LINE_BYTES`.
 """
 
 import gzip
@@ -8,6 +9,7 @@ import os
 import select
 import stat
 import sys
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -20,6 +22,16 @@ FIRST_BLOCK = 64
 """Lines in the first block: few, so that the first translations appear soon."""
 LARGEST_BLOCK = 4096
 """Most lines in a block. Its lines are sorted by length together, and it bounds the host memory."""
+
+
+MAX_LINE_BYTES = 1 << 20
+"""The longest line that is taken as text; no sentence comes near, and to translate a megabyte takes minutes."""
+MAX_SKIPPED_BYTES = 1 << 30
+"""The longest line that is read to its end where such lines are left blank; one that goes on, like that of /dev/zero,
+may have none."""
+
+Raw = bytes | None
+"""A line with its line feed, which the last may lack; None for one that is longer than `MAX_LINE_BYTES`."""
 
 
 def blocks_of(
@@ -64,22 +76,47 @@ def count_lines(path: Path) -> int | None:
             count, last = 0, b"\n"
             while block := file.read(BLOCK_BYTES):
                 count, last = count + block.count(b"\n"), block[-1:]
-    except (OSError, EOFError, DataError):
+    except (OSError, EOFError, zlib.error, DataError):
         # The error is reported when the lines are read to be translated.
         return None
     return count + (last != b"\n")
 
 
+def standard_input() -> BinaryIO:
+    """Return stdin; raise `DataError` where whoever started the program has closed it."""
+    if sys.stdin is None or sys.stdin.closed:
+        raise DataError("stdin is closed; name a FILE, or give text on stdin")
+    return sys.stdin.buffer
+
+
+def bounded_lines(stream: BinaryIO) -> Iterator[Raw]:
+    """Yield the lines of a stream, and None for each that is too long, whose rest is then skipped.
+
+    Raises `DataError` for a line without an end.
+    """
+    while line := stream.readline(MAX_LINE_BYTES + 1):
+        if len(line) <= MAX_LINE_BYTES or line.endswith(b"\n"):
+            yield line
+            continue
+        yield None
+        skipped = len(line)
+        while line and not line.endswith(b"\n"):
+            line = stream.readline(BLOCK_BYTES)
+            skipped += len(line)
+            _check_skipped(skipped)
+
+
 class ArrivingLines:
-    """The lines of a pipe or terminal, and whether the next one has arrived."""
+    """The lines of a pipe or terminal as `bounded_lines` gives them, and whether the next one has arrived."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
-        self._lines: list[bytes] = []  # complete lines in reverse order
+        self._lines: list[Raw] = []  # complete lines in reverse order
         self._rest: list[bytes] = []
+        self._rest_bytes = 0
         self._ended = False
 
-    def __iter__(self) -> Iterator[bytes]:
+    def __iter__(self) -> Iterator[Raw]:
         while self._lines or self._read():
             yield self._lines.pop()
 
@@ -99,17 +136,40 @@ class ArrivingLines:
     def _read_once(self) -> None:
         data = os.read(self._descriptor, BLOCK_BYTES)
         self._ended = not data
-        self._rest.append(data)
-        if b"\n" in data or not data:
-            *lines, rest = b"".join(self._rest).split(b"\n")
-            lines = [line + b"\n" for line in lines]
-            # The last line may have no line feed.
-            self._lines = [*lines, *([rest] if rest and not data else [])][::-1]
-            self._rest = [rest]
+        *lines, rest = data.split(b"\n")
+        found: list[Raw] = []
+        for line in lines:
+            self._keep(line)
+            found.append(self._completed(b"\n"))
+        self._keep(rest)
+        # The last line may lack its line feed.
+        if self._ended and self._rest_bytes:
+            found.append(self._completed(b""))
+        self._lines = found[::-1]
+
+    def _completed(self, end: bytes) -> Raw:
+        """Return the line that `end` completes."""
+        line = b"".join([*self._rest, end]) if self._rest_bytes <= MAX_LINE_BYTES else None
+        self._rest, self._rest_bytes = [], 0
+        return line
+
+    def _keep(self, part: bytes) -> None:
+        """Keep a part of a line, unless it is longer already than what is taken."""
+        self._rest_bytes += len(part)
+        if self._rest_bytes <= MAX_LINE_BYTES:
+            self._rest.append(part)
+        else:
+            self._rest.clear()
+            _check_skipped(self._rest_bytes)
+
+
+def _check_skipped(size: int) -> None:
+    if size > MAX_SKIPPED_BYTES:
+        raise DataError(f"a line has no end within {MAX_SKIPPED_BYTES >> 30} GiB; expected text with a sentence a line")
 
 
 class InputLines:
-    """The lines of several inputs, one after the other, as text without line feeds."""
+    """The lines of several inputs, one after the other, as text without line feeds; empty where one is too long."""
 
     def __init__(self, inputs: Sequence[tuple[str, BinaryIO]], *, refuse: bool = False) -> None:
         """`inputs` are streams with the names that messages use; `refuse` is as in `decode_lines`."""
@@ -119,7 +179,7 @@ class InputLines:
     def __iter__(self) -> Iterator[str]:
         for name, stream in self._inputs:
             self._arriving = _arriving(stream)
-            yield from decode_lines(self._arriving or stream, name, refuse=self._refuse)
+            yield from decode_lines(self._arriving or stream, name, refuse=self._refuse, blank_long=True)
             self._arriving = None
 
     def waits(self) -> bool:
@@ -129,7 +189,7 @@ class InputLines:
 
 def _arriving(stream: BinaryIO) -> ArrivingLines | None:
     """Return the lines of stdin if it is a pipe or terminal; None for a file, all of whose lines are available."""
-    if os.name != "posix" or stream is not sys.stdin.buffer:
+    if os.name != "posix" or sys.stdin is None or stream is not sys.stdin.buffer:
         # A file opened by name was peeked into, so its descriptor is already past bytes that have not been read.
         return None
     try:
@@ -139,15 +199,28 @@ def _arriving(stream: BinaryIO) -> ArrivingLines | None:
         return None
 
 
-def decode_lines(stream: Iterable[bytes], name: str, *, refuse: bool = False) -> Iterator[str]:
+def decode_lines(
+    stream: BinaryIO | Iterable[Raw], name: str, *, refuse: bool = False, blank_long: bool = False
+) -> Iterator[str]:
     """Yield the lines of `stream` as text without line feeds.
 
     An item of `stream` is bytes up to and including a line feed, which the last one may lack. A byte order mark at the
     beginning is dropped. Bytes that are not UTF-8 become U+FFFD, with one warning at the end that names their lines;
-    with `refuse` they raise `DataError`, as UTF-16 and a damaged gzip file always do. Messages call the stream `name`.
+    with `refuse` they raise `DataError`, as UTF-16 and a damaged gzip file always do. So does a line of more than
+    `MAX_LINE_BYTES`, unless `blank_long` makes it empty, also with a warning. Messages call the stream `name`.
     """
     damaged: list[int] = []
+    too_long: list[int] = []
     for number, data in enumerate(_intact(stream, name), start=1):
+        if data is None:
+            if not blank_long:
+                raise DataError(
+                    f"{name}, line {number:,}: the line is longer than {MAX_LINE_BYTES >> 20} MiB; expected text with "
+                    "a sentence a line"
+                )
+            too_long.append(number)
+            yield ""
+            continue
         if number == 1:
             encoding = foreign_encoding(data)
             if encoding is not None:
@@ -166,6 +239,8 @@ def decode_lines(stream: Iterable[bytes], name: str, *, refuse: bool = False) ->
         yield line.removesuffix("\n")
     if damaged:
         warn(f"{name}: {describe_lines(damaged)} not valid UTF-8; the invalid bytes became U+FFFD")
+    if too_long:
+        warn(f"{name}: {describe_lines(too_long)} longer than {MAX_LINE_BYTES >> 20} MiB; left blank")
 
 
 def describe_lines(numbers: list[int], shown: int = 10) -> str:
@@ -177,12 +252,18 @@ def describe_lines(numbers: list[int], shown: int = 10) -> str:
     return f"lines {names}{more} are"
 
 
-def _intact(stream: Iterable[bytes], name: str) -> Iterator[bytes]:
+def _intact(stream: BinaryIO | Iterable[Raw], name: str) -> Iterator[Raw]:
+    """Yield lines; what is wrong with the stream becomes a `DataError` with the number of the line."""
     number = 0
+    lines = bounded_lines(cast(BinaryIO, stream)) if hasattr(stream, "readline") else cast("Iterable[Raw]", stream)
     try:
-        for number, data in enumerate(stream, start=1):  # noqa: B007
+        for number, data in enumerate(lines, start=1):  # noqa: B007
             yield data
-    except (OSError, EOFError) as error:
+    except DataError as error:
+        raise DataError(f"{name}, after line {number:,}: {error}") from None
+    except (OSError, EOFError, zlib.error) as error:
+        reason = getattr(error, "strerror", None) or error
         raise DataError(
-            f"{name} cannot be read after line {number:,}: {error}. The file is damaged or truncated"
+            f"{name}, line {number + 1:,}: cannot be read ({reason}). The file is damaged or truncated; copy or "
+            "download it again"
         ) from None

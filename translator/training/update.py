@@ -17,7 +17,8 @@ from translator.distributed.world import World
 from translator.errors import DeviceError
 from translator.model import Transformer
 from translator.runtime.console import warn
-from translator.runtime.device import Machine, is_out_of_memory
+from translator.runtime.device import Machine
+from translator.runtime.failures import is_out_of_memory
 from translator.training.loss import smoothed_cross_entropy
 from translator.training.optimizer import set_learning_rate
 from translator.training.parallel import Parallel, Replicated

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from translator.errors import DataError
-from translator.runtime.console import say
+from translator.runtime.console import ResultStream, say
 from translator.runtime.files import locked, sync_file, write_text
 
 _SYNC_SECONDS = 1.0
@@ -19,7 +19,7 @@ _SYNC_SECONDS = 1.0
 class Output:
     """Writes to a stream what belongs to each line, and counts."""
 
-    def __init__(self, stream: BinaryIO) -> None:
+    def __init__(self, stream: BinaryIO | ResultStream) -> None:
         self.lines = 0
         """Lines whose translation is written."""
         self._stream = stream
@@ -43,6 +43,7 @@ class ResumableOutput(Output):
 
     def __init__(self, path: Path, stream: BinaryIO, made_with: dict[str, Any]) -> None:
         super().__init__(stream)
+        self._stream: BinaryIO = stream
         self._path, self._made_with = path, made_with
         self._digest = hashlib.blake2b(digest_size=16)
         self._noted = time.monotonic()

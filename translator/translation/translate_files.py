@@ -10,7 +10,7 @@ from translator.config import DecodingSettings
 from translator.decoding.distributed import SharedEngine
 from translator.distributed.world import World
 from translator.errors import ConfigError, TranslatorError
-from translator.runtime.console import progress, say
+from translator.runtime.console import ResultStream, progress, say
 from translator.text import InputLines, count_lines
 from translator.text.input_lines import blocks_of
 from translator.translation.result import format_translations
@@ -87,7 +87,9 @@ class _Counted:
 @contextlib.contextmanager
 def _opened(output: Path | None, lines: Iterator[str], made_with: dict[str, Any]) -> Iterator[Output]:
     if output is None:
-        yield Output(sys.stdout.buffer)
+        stream = ResultStream()
+        yield Output(stream)
+        stream.flush()
         return
     with open_output(output, made_with) as file:
         file.resume(lines)
