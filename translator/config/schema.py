@@ -7,17 +7,26 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
-from translator.config.units import Count, Duration
+from translator.config.units import WRITTEN, Duration
 
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
-PositiveCount = Annotated[Count, Field(ge=1)]
-PositiveFloat = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
-NonNegativeFloat = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
+# Every number has an upper bound: far above what anybody trains or translates with, and below what overflows, asks the
+# system for a million threads or fills the memory with a single sentence. A received run has settings, too.
+PositiveCount = Annotated[int, Field(ge=1, le=10**9), WRITTEN]
+NonNegativeCount = Annotated[int, Field(ge=0, le=10**9), WRITTEN]
+FewCount = Annotated[int, Field(ge=1, le=1000), WRITTEN]
+Width = Annotated[int, Field(ge=1, le=2**16), WRITTEN]
+Pieces = Annotated[int, Field(ge=1, le=100_000), WRITTEN]
+Tokens = Annotated[int, Field(ge=1, le=10**7), WRITTEN]
+PositiveFloat = Annotated[float, Field(gt=0.0, le=1e6, allow_inf_nan=False)]
+NonNegativeFloat = Annotated[float, Field(ge=0.0, le=1e6, allow_inf_nan=False)]
+Nats = Annotated[float, Field(ge=0.0, le=1000.0, allow_inf_nan=False)]
 CountOrAuto = Annotated[
-    Annotated[PositiveCount, Tag("count")] | Annotated[Literal["auto"], Tag("auto")],
+    Annotated[Tokens, Tag("count")] | Annotated[Literal["auto"], Tag("auto")],
     # Told apart before validation, so that a mistake is reported once and not for every kind.
     Discriminator(lambda value: "auto" if value == "auto" else "count"),
 ]
+HeadCounts = Annotated[list[FewCount], Field(max_length=1000)]
 FilePair = Annotated[list[str], Field(min_length=2, max_length=2)]
 
 
@@ -89,9 +98,9 @@ class DataSettings(Settings):
     """Language code or column name of the target side."""
     prepared: str | None = None
     """Directory of the prepared data; by default `prepared` in the run directory. Share it between runs."""
-    max_length: PositiveCount = 256
+    max_length: Pieces = 256
     """Longest side of a training pair, in pieces; longer pairs are dropped and counted."""
-    max_length_ratio: Annotated[float, Field(ge=1.0, allow_inf_nan=False)] = 4.0
+    max_length_ratio: Annotated[float, Field(ge=1.0, le=1e6, allow_inf_nan=False)] = 4.0
     """Largest ratio between the sides of a training pair, in pieces; pairs with sides of up to 10 pieces are kept."""
     drop_duplicates: bool = True
     """Drop exact repetitions of a training pair."""
@@ -109,7 +118,7 @@ class TokenizerSettings(Settings):
     """An existing (joint) SentencePiece model file to use instead of training one."""
     type: Literal["bpe", "unigram"] = "bpe"
     """How pieces are found."""
-    vocab_size: Annotated[Count, Field(ge=300)] = 8000
+    vocab_size: Annotated[int, Field(ge=300, le=10**6), WRITTEN] = 8000
     """Number of pieces; lowered, with a message, if the text has too few."""
     joint: bool = True
     """One model over both languages; otherwise one for each side."""
@@ -126,24 +135,24 @@ class TokenizerSettings(Settings):
 class ModelSettings(Settings):
     """The Transformer's shape."""
 
-    encoder_layers: PositiveCount = 6
+    encoder_layers: FewCount = 6
     """Number of encoder layers."""
-    decoder_layers: PositiveCount = 6
+    decoder_layers: FewCount = 6
     """Number of decoder layers."""
-    d_model: PositiveCount = 512
+    d_model: Width = 512
     """Width of the residual stream."""
-    d_ff: PositiveCount = 2048
+    d_ff: Annotated[int, Field(ge=1, le=2**18), WRITTEN] = 2048
     """Inner width of the feed-forward blocks."""
-    num_heads: PositiveCount = 8
+    num_heads: FewCount = 8
     """Attention heads of every attention block."""
-    head_dim: PositiveCount | None = None
+    head_dim: Width | None = None
     """Width of a head; by default d_model / num_heads."""
-    encoder_heads: list[PositiveCount] | None = None
+    encoder_heads: HeadCounts | None = None
     """Heads of the encoder's self-attention in every layer, such as [4, 2]; by default num_heads in each. Pruning
     leaves layers with different numbers of heads."""
-    decoder_heads: list[PositiveCount] | None = None
+    decoder_heads: HeadCounts | None = None
     """As `encoder_heads`, for the decoder's masked self-attention."""
-    cross_heads: list[PositiveCount] | None = None
+    cross_heads: HeadCounts | None = None
     """As `encoder_heads`, for the decoder's cross-attention."""
     norm: Literal["post", "pre"] = "post"
     """Layer normalisation after each residual sum (the paper) or before each block."""
@@ -151,7 +160,7 @@ class ModelSettings(Settings):
     """Non-linearity of the feed-forward blocks."""
     positions: Literal["sinusoidal", "learned"] = "sinusoidal"
     """How positions enter the embeddings."""
-    max_positions: PositiveCount = 1024
+    max_positions: Pieces = 1024
     """Longest sequence of the model, in pieces, with the end of sentence."""
     tie_embeddings: Literal["all", "decoder", "none"] = "all"
     """Which of source embedding, target embedding and output projection share one matrix (`decoder`: the
@@ -187,7 +196,7 @@ class TrainingSettings(Settings):
     batch_tokens: CountOrAuto = 4096
     """Target tokens of a batch, ends of sentences included. `auto` measures before training how many fit into the
     memory of the device, up to 32k, and keeps the number for the run."""
-    accumulate: PositiveCount = 1
+    accumulate: FewCount = 1
     """Batches, on each device, whose gradients are summed for one optimizer step."""
     order: Literal["bucketed", "random"] = "bucketed"
     """Whether batches group sentences of similar length (faster on the CPU) or are random samples."""
@@ -199,9 +208,9 @@ class TrainingSettings(Settings):
     """Learning rate after the warm-up. `noam` is the paper's formula, whose peak follows from d_model and
     `warmup_steps` and not from `learning_rate`; `warmup_stable_decay` stays at the peak and falls to zero over
     `decay_steps`, or over the last fifth of the run if that is 0."""
-    warmup_steps: Annotated[Count, Field(ge=0)] = 4000
+    warmup_steps: NonNegativeCount = 4000
     """Steps over which the learning rate rises linearly."""
-    decay_steps: Annotated[Count, Field(ge=0)] = 0
+    decay_steps: NonNegativeCount = 0
     """Steps before `max_steps` over which the learning rate is brought down to zero, whatever the schedule."""
     adam_betas: tuple[Fraction, Fraction] = (0.9, 0.98)
     """Decay of Adam's running averages."""
@@ -214,7 +223,7 @@ class TrainingSettings(Settings):
     ema_decay: Fraction = 0.0
     """Decay per step of an exponential moving average of the weights, such as 0.999; 0 keeps none. The average, if
     there is one, is validated, saved as the model and used by later commands."""
-    r_drop: NonNegativeFloat = 0.0
+    r_drop: Nats = 0.0
     """Weight of R-Drop (Liang et al. 2021), such as 5: every batch is computed twice with different dropout, and the
     divergence of the two distributions is added to the loss. A step takes twice the time; 0 turns it off."""
     subword_sampling: Fraction = 0.0
@@ -226,30 +235,30 @@ class TrainingSettings(Settings):
     """Between two validations (loss, and BLEU by decoding); a checkpoint is saved with each."""
     validation_sentences: PositiveCount = 1000
     """Sentences decoded for BLEU at a validation; the loss is always over the whole validation set."""
-    validation_beam_size: PositiveCount = 1
+    validation_beam_size: FewCount = 1
     """Beam of the decoding at a validation; 1 is greedy. Of `decoding`, validation takes only the length penalty, the
     upper limit of the length, and `batch_tokens`."""
     validation_tokenizer: Literal["13a", "none", "intl", "char", "zh"] = "13a"
     """sacreBLEU's tokenizer for BLEU at a validation; `none` for text that is already tokenised."""
-    validation_samples: Annotated[Count, Field(ge=0)] = 3
+    validation_samples: Annotated[int, Field(ge=0, le=1000), WRITTEN] = 3
     """Translations printed at a validation."""
     best_metric: Literal["bleu", "loss"] = "bleu"
     """What makes a checkpoint the best, and what early stopping watches."""
     patience: PositiveCount | None = None
     """Validations without a new best after which training stops."""
-    keep_last: PositiveCount = 5
+    keep_last: FewCount = 5
     """Newest checkpoints kept."""
-    keep_best: PositiveCount = 1
+    keep_best: FewCount = 1
     """Best checkpoints kept in addition."""
-    average_last: PositiveCount = 5
+    average_last: FewCount = 5
     """Newest checkpoints whose weights are averaged at the end; 1 does not average."""
-    average_best: PositiveCount = 1
+    average_best: FewCount = 1
     """Best checkpoints whose weights are averaged at the end; 1 does not average. Whichever of the averages
     and the last checkpoint validates best becomes the model."""
     max_skipped: PositiveCount = 10
     """Steps in a row with a gradient that is not finite after which training goes back to the last checkpoint,
     with half the learning rate and other batches. (Every such step is skipped.)"""
-    max_rollbacks: Annotated[Count, Field(ge=0)] = 3
+    max_rollbacks: NonNegativeCount = 3
     """How often training goes back before it gives up."""
     log_every: PositiveCount = 50
     """Steps between two lines of metrics."""
@@ -265,25 +274,25 @@ class DecodingSettings(Settings):
     search: Literal["beam", "sampling", "mbr"] = "beam"
     """beam: the most probable translations; sampling: random ones; mbr: of `mbr_samples` random ones, those that are
     most similar to all the others (minimum Bayes risk)."""
-    beam_size: PositiveCount = 5
+    beam_size: FewCount = 5
     """Hypotheses kept for each sentence; 1 is greedy."""
-    n_best: PositiveCount = 1
+    n_best: FewCount = 1
     """Translations returned for each line: at most `beam_size`, or with mbr at most `mbr_samples`."""
     length_penalty: Literal["gnmt", "mean"] = "gnmt"
     """Divisor of a hypothesis's log-probability: gnmt ((5 + n) / 6) ** alpha, mean n ** alpha."""
-    length_alpha: NonNegativeFloat = 0.6
+    length_alpha: Annotated[float, Field(ge=0.0, le=5.0, allow_inf_nan=False)] = 0.6
     """Exponent of the length penalty; 0 turns it off."""
-    max_length_factor: NonNegativeFloat = 2.0
+    max_length_factor: Annotated[float, Field(ge=0.0, le=100.0, allow_inf_nan=False)] = 2.0
     """A translation has at most factor * source pieces + `max_length_extra` pieces."""
-    max_length_extra: Annotated[Count, Field(ge=1)] = 10
+    max_length_extra: Pieces = 10
     """See `max_length_factor`. A tight limit saves time: beam search stops when nothing within it could be better."""
-    min_length_factor: NonNegativeFloat = 0.0
+    min_length_factor: Annotated[float, Field(ge=0.0, le=100.0, allow_inf_nan=False)] = 0.0
     """A translation has at least factor * source pieces + `min_length_extra` pieces."""
-    min_length_extra: Count = 0
+    min_length_extra: Annotated[int, Field(ge=0, le=100_000), WRITTEN] = 0
     """See `min_length_factor`."""
-    diverse_groups: PositiveCount = 1
+    diverse_groups: FewCount = 1
     """Groups of beams that are kept apart (diverse beam search); must divide `beam_size`."""
-    diversity_penalty: NonNegativeFloat = 0.5
+    diversity_penalty: Nats = 0.5
     """Cost of a piece, in nats, for each hypothesis of an earlier group that chose the same piece."""
     prefix: str = ""
     """Text that every translation begins with."""
@@ -291,21 +300,21 @@ class DecodingSettings(Settings):
     """Texts that no translation contains at the beginning of a word."""
     required: list[str] = []
     """Texts that every translation contains; only beam search with a beam of at least 2 can do this."""
-    repetition_penalty: NonNegativeFloat = 0.0
+    repetition_penalty: Nats = 0.0
     """Cost, in nats, of a piece that the hypothesis already contains; it changes the ranking, not log-probabilities."""
-    block_ngrams: Count = 0
+    block_ngrams: Annotated[int, Field(ge=0, le=1000), WRITTEN] = 0
     """No sequence of this many pieces occurs twice in a translation; 0 allows all."""
     replace_unknown: bool = False
     """Replace an unknown piece by the source word that was attended to most."""
-    temperature: PositiveFloat = 1.0
+    temperature: Annotated[float, Field(ge=1e-3, le=1000.0, allow_inf_nan=False)] = 1.0
     """Sampling: divisor of the logits; below 1 probable pieces become more probable."""
-    top_k: Count = 0
+    top_k: Annotated[int, Field(ge=0, le=10**6), WRITTEN] = 0
     """Sampling: only from this many most probable pieces; 0 is all."""
     top_p: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
     """Sampling: only from the most probable pieces that together have this probability."""
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 1
     """Sampling: a line's samples depend on this number and on the line, not on its index or its neighbours."""
-    mbr_samples: Annotated[Count, Field(ge=2)] = 32
+    mbr_samples: Annotated[int, Field(ge=2, le=1000), WRITTEN] = 32
     """Sampled translations that minimum Bayes risk chooses from."""
     mbr_utility: Literal["chrf", "bleu"] = "chrf"
     """Similarity for minimum Bayes risk: sentence chrF or sentence BLEU."""
@@ -319,7 +328,7 @@ class DecodingSettings(Settings):
     quantize: Literal["none", "int8"] = "none"
     """Weights of the matrix products in 8 bits, by CTranslate2: faster on the CPU, and translations may differ in a few
     words."""
-    batch_tokens: PositiveCount = 8192
+    batch_tokens: Tokens = 8192
     """Source tokens of a batch, times the beam, that are decoded together."""
 
 
@@ -342,10 +351,10 @@ class Config(Settings):
     compile: bool | None = None
     """Compile the model with `torch.compile` on batches of one shape (needs training.order: random); by default
     on CUDA."""
-    devices: PositiveCount = 1
+    devices: FewCount = 1
     """Devices (or processes on the CPU) that train or translate together on this machine. Under `torchrun` its
     number of processes counts instead."""
-    threads: PositiveCount | None = None
+    threads: FewCount | None = None
     """CPU threads of each process; by default all cores."""
     data: DataSettings = DataSettings()
     tokenizer: TokenizerSettings = TokenizerSettings()

@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Any
 
 from pydantic import BeforeValidator, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
@@ -26,8 +26,8 @@ def parse_count(value: Any) -> Any:
     return int(count)
 
 
-Count = Annotated[int, BeforeValidator(parse_count)]
-"""A whole number that may be written with k, M or G."""
+WRITTEN = BeforeValidator(parse_count)
+"""Makes a whole number one that may be written with k, M or G."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,8 @@ class Duration:
         if match is None or isinstance(value, bool):
             raise ValueError("expected steps or epochs such as 500, 8k or 1epoch")
         amount = parse_count(match[1])
-        if amount < 1:
-            raise ValueError("expected at least one step or epoch")
+        if not 1 <= amount <= 10**9:
+            raise ValueError("expected at least one step or epoch, and at most 1G")
         return cls(amount, "epochs" if match[2].startswith("epoch") else "steps")
 
     def __str__(self) -> str:
