@@ -49,9 +49,24 @@ def test_settings_may_be_python_values() -> None:
         ({"n_best": 3, "beam_size": 2}, "decoding.n_best: 3 translations cannot come from decoding.beam_size = 2"),
         ({"n_best": 9, "search": "mbr", "mbr_samples": 8}, "cannot come from decoding.mbr_samples = 8"),
         ({"diverse_groups": 2, "beam_size": 5}, "decoding.diverse_groups: 2 groups do not divide"),
+        ({"required": ["a"], "beam_size": 1}, "decoding.required: decoding.beam_size = 1 cannot place required"),
+        ({"required": ["a"], "search": "sampling"}, "decoding.required: decoding.search = sampling cannot place"),
+        ({"required": ["a"], "search": "mbr"}, "decoding.required: decoding.search = mbr cannot place required"),
     ],
 )
 def test_settings_that_are_impossible_together(values: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         check_decoding(DecodingSettings.model_validate(values))
     check_decoding(DecodingSettings(n_best=9, search="sampling", beam_size=2))
+    check_decoding(DecodingSettings(required=["a"], beam_size=2))
+    check_decoding(DecodingSettings(required=[""], beam_size=1))
+
+
+def test_all_impossible_combinations_are_named_at_once() -> None:
+    with pytest.raises(ConfigError) as caught:
+        check_decoding(DecodingSettings(n_best=2, beam_size=1, diverse_groups=2, required=["a"]))
+    assert [problem.split(":")[0] for problem in caught.value.problems] == [
+        "decoding.n_best",
+        "decoding.diverse_groups",
+        "decoding.required",
+    ]

@@ -20,7 +20,7 @@ SOURCE = (7, 8)
 def test_wide_beam_equals_exhaustive_enumeration(
     table_steps: Any, random_table: Any, penalty: LengthPenalty, vocabulary: int, limit: int, spare: int
 ) -> None:
-    # No step has more candidates than this, so that nothing is pruned.
+    # No step has more candidates than this, so nothing is pruned.
     width = (vocabulary - 1) ** (limit - 1) * vocabulary + spare
     table = random_table(vocabulary, seed=vocabulary * limit)
     expected = sorted(
@@ -113,54 +113,57 @@ def test_groups_equal_a_plain_search_without_stopping(
         assert hypothesis.log_probability == pytest.approx(table.log_probability(SOURCE, hypothesis.tokens), abs=1e-5)
 
 
-def test_groups_begin_with_different_pieces_when_the_same_cost_too_much(table_steps: Any) -> None:
+def test_groups_begin_with_different_tokens_if_the_penalty_is_large(table_steps: Any) -> None:
     logits = [0.0, -1.0, -9.0, 3.0, 2.0, 1.0]
-    steps = table_steps(lambda _, prefix: logits if not prefix else [-9.0, -9.0, 5.0, 0.0, 0.0, 0.0])
+    step_model = table_steps(lambda _, prefix: logits if not prefix else [-9.0, -9.0, 5.0, 0.0, 0.0, 0.0])
     found = {
         diversity_penalty: beam_search(
-            steps, [SOURCE], [5],
+            step_model, [SOURCE], [5],
             beam_size=3, penalty=LengthPenalty(), n_best=3, groups=3, diversity_penalty=diversity_penalty,
         )[0]
         for diversity_penalty in (0.0, 1.5, 50.0)
     }  # fmt: skip
-    # Without a cost all groups begin alike; with a small one the second finds another piece, and the third the first.
+    # Without a penalty all groups begin with the same token. With a small one the second group chooses another token,
+    # and the third chooses the first again.
     first_pieces = {cost: {hypothesis.tokens[0] for hypothesis in hypotheses} for cost, hypotheses in found.items()}
     assert first_pieces == {0.0: {3}, 1.5: {3, 4}, 50.0: {3, 4, 5}}
 
 
 def probabilities(*values: float) -> list[float]:
-    """Logits of <unk> (never), <s> (never), </s> and the pieces 3, 4."""
+    """Logits of <unk> (never), <s> (never), </s> and tokens 3 and 4."""
     return [math.log(max(value, 1e-30)) for value in (0.0, 0.0, *values)]
 
 
-def test_search_goes_on_after_enough_hypotheses_are_complete(table_steps: Any) -> None:
-    """Two complete hypotheses fill the beam of two at the second step, and a third is still to beat them."""
+def test_search_continues_after_enough_hypotheses_are_complete(table_steps: Any) -> None:
+    """Two complete hypotheses fill the beam of two at the second step, but a third one beats them later."""
     table = {
         (): probabilities(0.5, 0.45, 0.05),
         (3,): probabilities(0.5, 0.49, 0.01),
     }
-    steps = table_steps(
+    step_model = table_steps(
         lambda _, prefix: table.get(
             prefix, probabilities(0.01, 0.01, 0.98) if len(prefix) < 6 else probabilities(0.98, 0.01, 0.01)
         )
     )
     penalty = LengthPenalty("mean", 1.0)
-    (found,) = beam_search(steps, [SOURCE], [10], beam_size=2, penalty=penalty)
+    (found,) = beam_search(step_model, [SOURCE], [10], beam_size=2, penalty=penalty)
     assert [hypothesis.tokens for hypothesis in found] == [(3, 3, 4, 4, 4, 4)]
     assert found[0].score > math.log(0.5)
 
 
 def test_search_stops_when_nothing_better_is_possible(table_steps: Any) -> None:
-    steps = table_steps(lambda _, prefix: probabilities(0.98 if prefix else 0.01, 0.98 - len(prefix), 0.01))
-    (found,) = beam_search(steps, [SOURCE], [50], beam_size=2, penalty=LengthPenalty("gnmt", 0.0))
+    step_model = table_steps(lambda _, prefix: probabilities(0.98 if prefix else 0.01, 0.98 - len(prefix), 0.01))
+    (found,) = beam_search(step_model, [SOURCE], [50], beam_size=2, penalty=LengthPenalty("gnmt", 0.0))
     assert found[0].tokens == (3,)
-    assert steps.calls == 2
+    assert step_model.calls == 2
 
 
 def test_improbable_ending_is_not_offered(table_steps: Any) -> None:
-    """The empty translation often has the best score of all; only a search that looks for it finds it."""
-    steps = table_steps(lambda _, prefix: probabilities(*((0.2, 0.4, 0.4) if len(prefix) < 6 else (0.98, 0.01, 0.01))))
-    (found,) = beam_search(steps, [SOURCE], [9], beam_size=2, penalty=LengthPenalty("gnmt", 0.0))
+    """The empty translation often has the best score of all; beam search must not choose it for that reason."""
+    step_model = table_steps(
+        lambda _, prefix: probabilities(*((0.2, 0.4, 0.4) if len(prefix) < 6 else (0.98, 0.01, 0.01)))
+    )
+    (found,) = beam_search(step_model, [SOURCE], [9], beam_size=2, penalty=LengthPenalty("gnmt", 0.0))
     assert len(found[0].tokens) == 6
     assert found[0].log_probability < math.log(0.2)
 
@@ -187,7 +190,7 @@ def test_length_limit_ends_every_hypothesis(table_steps: Any, random_table: Any,
     penalty=st.sampled_from(PENALTIES),
 )
 @settings(max_examples=60, deadline=None)
-def test_neighbours_do_not_matter(
+def test_other_sentences_do_not_matter(
     table_steps: Any,
     random_table: Any,
     seed: int,
@@ -199,19 +202,19 @@ def test_neighbours_do_not_matter(
 ) -> None:
     width *= groups
     table = random_table(5, seed)
-    sources = [(place, place) for place in order[:size]]
-    limits = [1 + place for place in order[:size]]
+    sources = [(index, index) for index in order[:size]]
+    limits = [1 + index for index in order[:size]]
     together = search(table_steps(table), sources, limits, width, penalty, groups)
     for source, limit, hypothesis in zip(sources, limits, together, strict=True):
         (alone,) = search(table_steps(table), [source], [limit], width, penalty, groups)
         assert alone.tokens == hypothesis.tokens
-        # Sums over rows of another shape may round otherwise.
+        # Matrix products of another shape may round differently.
         assert alone.log_probability == pytest.approx(hypothesis.log_probability, abs=1e-5)
 
 
 @given(seed=st.integers(0, 10_000), limit=st.integers(1, 6), end_bias=st.sampled_from([-1.0, 1.0]))
 @settings(max_examples=60, deadline=None)
-def test_greedy_follows_the_most_probable_piece(
+def test_greedy_follows_the_most_probable_token(
     table_steps: Any, random_table: Any, seed: int, limit: int, end_bias: float
 ) -> None:
     table = random_table(6, seed, end_bias=end_bias)
@@ -243,34 +246,34 @@ def test_finished_sentences_leave_the_batch(table_steps: Any, width: int) -> Non
 
     found = search(table_steps(logits), [(1,), (4,)], [20, 20], width, LengthPenalty("gnmt", 0.0))
     assert [hypothesis.tokens for hypothesis in found] == [(3,), (3, 3, 3, 3)]
-    # One hypothesis at the first step, `width` at all others.
+    # One hypothesis at the first step, `width` hypotheses at all others.
     assert seen.count((1,)) == 1 + width
     assert seen.count((4,)) == 1 + 4 * width
 
 
-def test_numbers_that_went_wrong_yield_no_hypothesis(table_steps: Any) -> None:
-    steps = table_steps(lambda source, _: [math.nan] * 5 if source == (3,) else probabilities(0.9, 0.05, 0.05))
-    broken, sound = beam_search(steps, [(3,), (4,)], [3, 3], beam_size=2, penalty=LengthPenalty())
+def test_nan_logits_yield_no_hypothesis(table_steps: Any) -> None:
+    step_model = table_steps(lambda source, _: [math.nan] * 5 if source == (3,) else probabilities(0.9, 0.05, 0.05))
+    broken, sound = beam_search(step_model, [(3,), (4,)], [3, 3], beam_size=2, penalty=LengthPenalty())
     assert broken == []
     assert sound[0].tokens == ()
 
 
-def test_numbers_that_went_wrong_yield_no_greedy_hypothesis(table_steps: Any) -> None:
-    steps = table_steps(lambda source, _: [math.nan] * 5 if source == (3,) else probabilities(0.9, 0.05, 0.05))
+def test_nan_logits_yield_no_greedy_hypothesis(table_steps: Any) -> None:
+    step_model = table_steps(lambda source, _: [math.nan] * 5 if source == (3,) else probabilities(0.9, 0.05, 0.05))
     for penalty in (None, LengthPenalty()):
-        broken, sound = greedy_search(steps, [(3,), (4,)], [3, 3], penalty=penalty)
+        broken, sound = greedy_search(step_model, [(3,), (4,)], [3, 3], penalty=penalty)
         assert broken is None
         assert sound is not None and sound.tokens == ()
 
 
-def test_nothing_is_searched_for_no_sources(table_steps: Any) -> None:
-    steps = table_steps(lambda *_: [])
-    assert beam_search(steps, [], [], beam_size=2, penalty=LengthPenalty()) == []
-    assert greedy_search(steps, [], []) == []
+def test_no_sources_yield_no_hypotheses(table_steps: Any) -> None:
+    step_model = table_steps(lambda *_: [])
+    assert beam_search(step_model, [], [], beam_size=2, penalty=LengthPenalty()) == []
+    assert greedy_search(step_model, [], []) == []
 
 
 def search(
-    steps: Any,
+    step_model: Any,
     sources: Sequence[tuple[int, ...]],
     limits: list[int],
     width: int,
@@ -278,6 +281,8 @@ def search(
     groups: int = 1,
 ) -> list[Hypothesis]:
     if width == 1:
-        return [found for found in greedy_search(steps, sources, limits, penalty=penalty) if found is not None]
-    found = beam_search(steps, sources, limits, beam_size=width, penalty=penalty, groups=groups, diversity_penalty=0.7)
+        return [found for found in greedy_search(step_model, sources, limits, penalty=penalty) if found is not None]
+    found = beam_search(
+        step_model, sources, limits, beam_size=width, penalty=penalty, groups=groups, diversity_penalty=0.7
+    )
     return [hypotheses[0] for hypotheses in found]

@@ -1,4 +1,4 @@
-"""Batches of many sentences: the budget, the order, and that neighbours do not matter."""
+"""Batches of many sentences: their size, their order, and independence of the other sentences."""
 
 import math
 from typing import Any
@@ -24,7 +24,7 @@ def test_token_batches_hold_everything_once_within_the_budget(lengths: list[int]
 @given(
     lengths=st.lists(st.integers(1, 50), min_size=1, max_size=60), budget=st.integers(1, 120), workers=st.integers(1, 4)
 )
-def test_workers_have_about_as_much_to_do(lengths: list[int], budget: int, workers: int) -> None:
+def test_workers_get_about_the_same_amount_of_work(lengths: list[int], budget: int, workers: int) -> None:
     even = even_budget(lengths, budget, workers)
     assert even <= budget
     batches = list(token_batches(lengths, even))
@@ -43,26 +43,26 @@ def test_workers_have_about_as_much_to_do(lengths: list[int], budget: int, worke
     batch_tokens=st.integers(1, 60),
 )
 @settings(max_examples=60, deadline=None)
-def test_a_sentence_is_translated_alike_in_any_batch(
+def test_a_sentence_has_the_same_translation_in_any_batch(
     table_steps: Any, random_table: Any, sources: list[list[int]], beam_size: int, batch_tokens: int
 ) -> None:
-    steps = table_steps(random_table(6, seed=1))
+    step_model = table_steps(random_table(6, seed=1))
     decoding = DecodingSettings(beam_size=beam_size, batch_tokens=batch_tokens, max_length_extra=2)
-    together = translate_ids(steps, sources, decoding)
-    assert together == [translate_ids(steps, [source], decoding)[0] for source in sources]
-    assert together[::-1] == translate_ids(steps, sources[::-1], decoding)
+    together = translate_ids(step_model, sources, decoding)
+    assert together == [translate_ids(step_model, [source], decoding)[0] for source in sources]
+    assert together[::-1] == translate_ids(step_model, sources[::-1], decoding)
 
 
 def test_empty_sources_never_reach_the_model(table_steps: Any) -> None:
     def refuse(source: tuple[int, ...], prefix: tuple[int, ...]) -> list[float]:
-        raise AssertionError("the model was asked")
+        raise AssertionError("the model was called")
 
     assert translate_ids(table_steps(refuse), [[], []], DecodingSettings()) == [[], []]
 
 
 def test_length_limits_follow_the_settings(table_steps: Any, random_table: Any) -> None:
-    steps = table_steps(random_table(6, seed=1, end_bias=-50.0))
+    step_model = table_steps(random_table(6, seed=1, end_bias=-50.0))
     decoding = DecodingSettings(beam_size=2, max_length_factor=1.5, max_length_extra=2)
-    assert [len(ids) for ids in translate_ids(steps, [[3], [3, 4, 5]], decoding)] == [3, 6]
-    steps.max_length = 4
-    assert [len(ids) for ids in translate_ids(steps, [[3], [3, 4, 5]], decoding)] == [3, 4]
+    assert [len(ids) for ids in translate_ids(step_model, [[3], [3, 4, 5]], decoding)] == [3, 6]
+    step_model.max_length = 4
+    assert [len(ids) for ids in translate_ids(step_model, [[3], [3, 4, 5]], decoding)] == [3, 4]

@@ -1,4 +1,4 @@
-"""Layers with different numbers of heads: translations and alignments are those of the whole model, heads masked."""
+"""Layers with different numbers of heads: a pruned model equals the whole model with those heads masked."""
 
 import shutil
 from collections.abc import Iterator
@@ -19,20 +19,20 @@ from translator.model import build_model
 from translator.translation.alignment_head import alignment_head, alignment_scores, learn_alignment_head
 from translator.translation.word_alignment import AlignmentHead, attention_aligner, most_looked_at
 
-SOURCES = [tuple(5 + (7 * row + 3 * place) % 200 for place in range(1 + row % 9)) for row in range(30)]
+SOURCES = [tuple(5 + (7 * row + 3 * index) % 200 for index in range(1 + row % 9)) for row in range(30)]
 PAIRS = list(zip(SOURCES, reversed(SOURCES), strict=True))
 GONE = [parse_head(name) for name in ("encoder.1.2", "decoder.2.1", "decoder.2.3", "cross.1.1", "cross.3.3")]
-# By its number in the pruned model, each head that is left of the cross-attention, in the whole model.
+# Each head of the cross-attention that pruning leaves, as it is called in the pruned model, and in the whole model.
 LEFT = {
-    Head("cross", layer, number): Head("cross", layer, whole)
+    Head("cross", layer, index): Head("cross", layer, whole)
     for layer, own in ((1, (2, 3)), (2, (1, 2, 3)), (3, (1, 2)))
-    for number, whole in enumerate(own, start=1)
+    for index, whole in enumerate(own, start=1)
 }
 
 
 @pytest.fixture(scope="module")
 def runs(tiny_run: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A run with three heads in every layer, whose translations are all different, and what pruning leaves of it."""
+    """A run with three heads in every layer, whose translations are all different, and the pruned run."""
     whole = tmp_path_factory.mktemp("heads") / "whole"
     shutil.copytree(tiny_run, whole)
     config = read_run_config(whole)
@@ -42,7 +42,7 @@ def runs(tiny_run: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path
     vocab_size = load_bundle(tiny_run, device="cpu").tokenizers.source.vocab_size
     built, generator = build_model(model, vocab_size, vocab_size, seed=3), torch.Generator().manual_seed(1)
     with torch.no_grad():
-        # Not the biases: they would say the same in every translation.
+        # Not the biases, which would have the same effect on every translation.
         for parameter in filter(lambda parameter: parameter.dim() > 1, built.parameters()):
             parameter.normal_(std=0.8, generator=generator)
     write_checkpoint(whole / "models" / "final", Checkpoint(model_tensors(built), {}, {"step": 12}))
@@ -63,22 +63,23 @@ def pruned(runs: tuple[Path, Path]) -> Bundle:
 
 
 @pytest.mark.parametrize("beam_size", [1, 4])
-@pytest.mark.parametrize("steps", [TransformerStepModel, GraphedStepModel])
-def test_translations_are_those_of_masked_heads(
-    masked: Bundle, pruned: Bundle, steps: type[TransformerStepModel], beam_size: int
+@pytest.mark.parametrize("step_model", [TransformerStepModel, GraphedStepModel])
+def test_translations_equal_those_with_masked_heads(
+    masked: Bundle, pruned: Bundle, step_model: type[TransformerStepModel], beam_size: int
 ) -> None:
     assert [pruned.config.model.heads(kind) for kind in ("decoder", "cross")] == [[3, 1, 3], [2, 3, 2]]
     settings = pruned.config.decoding.model_copy(update={"beam_size": beam_size})
     requests = [Request(source) for source in SOURCES]
     expected, found = (
-        [best[0] for best in NativeEngine(steps.of(bundle)).search(requests, settings)] for bundle in (masked, pruned)
+        [best[0] for best in NativeEngine(step_model.of(bundle)).search(requests, settings)]
+        for bundle in (masked, pruned)
     )
     assert [each.tokens for each in found] == [each.tokens for each in expected]
     assert [each.score for each in found] == pytest.approx([each.score for each in expected], abs=1e-4)
     assert len({each.tokens for each in found}) > len(SOURCES) // 2
 
 
-def test_every_head_has_the_score_it_had(masked: Bundle, pruned: Bundle) -> None:
+def test_every_head_keeps_its_score(masked: Bundle, pruned: Bundle) -> None:
     scores, pairs = alignment_scores(pruned, *zip(*PAIRS, strict=True))
     expected, _ = alignment_scores(masked, *zip(*PAIRS, strict=True))
     assert pairs == len(PAIRS)
@@ -89,9 +90,9 @@ def test_every_head_has_the_score_it_had(masked: Bundle, pruned: Bundle) -> None
     assert alignment_scores(pruned, [], []) == ({}, 0)
 
 
-def test_links_come_from_the_head_that_is_named(masked: Bundle, pruned: Bundle) -> None:
-    _, places = next(iter(most_looked_at(pruned, PAIRS, [1, 2, 3])))
-    assert [layer.shape[1] for layer in places] == [2, 3, 2]
+def test_alignments_come_from_the_named_head(masked: Bundle, pruned: Bundle) -> None:
+    _, indices = next(iter(most_looked_at(pruned, PAIRS, [1, 2, 3])))
+    assert [layer.shape[1] for layer in indices] == [2, 3, 2]
     found = attention_aligner(pruned, alignment_head(pruned, "cross.1.1"))(PAIRS)
     assert found == attention_aligner(masked, AlignmentHead(1, 2))(PAIRS)
     assert alignment_head(pruned, "2.3") == alignment_head(pruned, "cross.2.3") == AlignmentHead(2, 3)

@@ -1,4 +1,4 @@
-"""The fast search for the largest logits against PyTorch's."""
+"""The fast top-k and logsumexp against PyTorch's."""
 
 import math
 
@@ -10,26 +10,26 @@ from translator.decoding.logits import logsumexp, top_k
 
 @pytest.mark.parametrize("vocabulary", [5, 64, 300, 1000, 1024, 1025, 1087])
 @pytest.mark.parametrize("count", [1, 3, 6])
-def test_best_pieces_are_those_of_topk(vocabulary: int, count: int) -> None:
+def test_top_k_equals_pytorch(vocabulary: int, count: int) -> None:
     logits = torch.randn(4, 3, vocabulary, generator=torch.Generator().manual_seed(vocabulary + count))
-    logits[0, 0, vocabulary - 1] = 9.0  # behind the last whole group
+    logits[0, 0, vocabulary - 1] = 9.0  # after the last whole group
     logits[1] = -math.inf
     logits[1, :, :count] = torch.arange(float(min(count, vocabulary)))
     expected = logits.topk(min(count, vocabulary), dim=-1)
-    values, pieces = top_k(logits, count)
+    values, ids = top_k(logits, count)
     assert torch.equal(values, expected.values)
-    assert torch.equal(pieces, expected.indices)
+    assert torch.equal(ids, expected.indices)
 
 
-def test_numbers_that_went_wrong_are_seen() -> None:
+def test_nan_is_the_largest_logit() -> None:
     logits = torch.zeros(1, 2000)
     logits[0, 1990] = math.nan
-    values, pieces = top_k(logits, 2)
-    assert pieces[0, 0] == 1990
+    values, ids = top_k(logits, 2)
+    assert ids[0, 0] == 1990
     assert values[0, 0].isnan()
 
 
-def test_normaliser_is_the_logarithm_of_the_sum_of_exponentials() -> None:
+def test_logsumexp_equals_pytorch() -> None:
     logits = torch.randn(2, 3, 50) * 30
     expected = logits.logsumexp(-1, keepdim=True)
     torch.testing.assert_close(logsumexp(logits, logits.amax(-1, keepdim=True)), expected)

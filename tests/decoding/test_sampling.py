@@ -1,4 +1,4 @@
-"""Sampling: what is drawn, how often, and that it depends on nothing but the seed and the sentence."""
+"""Sampling: what is drawn, how often, and that it depends only on the seed and the sentence."""
 
 import math
 from collections import Counter
@@ -21,7 +21,7 @@ PENALTY = LengthPenalty("mean", 0.6)
 def distribution(
     table: Any, limit: int, temperature: float, top_k: int, top_p: float
 ) -> Iterator[tuple[tuple[int, ...], float]]:
-    """All sentences that can be drawn and their probabilities, by enumeration."""
+    """All sentences that can be drawn, with their probabilities, by enumeration."""
 
     def visit(prefix: tuple[int, ...], probability: float) -> Iterator[tuple[tuple[int, ...], float]]:
         logits = table(SOURCE, prefix)
@@ -75,8 +75,8 @@ def test_sentences_are_drawn_as_often_as_they_are_probable(
         assert first.score == pytest.approx(total / PENALTY(len(tokens) + 1.0), abs=1e-5)
 
 
-def test_pieces_of_a_large_vocabulary_are_drawn_as_often_as_they_are_probable(table_steps: Any) -> None:
-    """More than a block of pieces, and not a whole number of blocks."""
+def test_tokens_of_a_large_vocabulary_are_drawn_as_often_as_they_are_probable(table_steps: Any) -> None:
+    """The vocabulary is larger than a block, and not a whole number of blocks."""
     vocabulary, count = 150, 20_000
     logits = [math.sin(7.0 * piece) * 3.0 for piece in range(vocabulary)]
     logits[EOS] = -40.0
@@ -98,7 +98,7 @@ def test_pieces_of_a_large_vocabulary_are_drawn_as_often_as_they_are_probable(ta
     top_p=st.sampled_from([0.6, 1.0]),
 )
 @settings(max_examples=60, deadline=None)
-def test_neighbours_do_not_matter(
+def test_other_sentences_do_not_matter(
     table_steps: Any,
     random_table: Any,
     seed: int,
@@ -110,8 +110,8 @@ def test_neighbours_do_not_matter(
     top_p: float,
 ) -> None:
     table = random_table(5, seed)
-    sources = [(place, place) for place in order[:size]]
-    limits = [1 + place for place in order[:size]]
+    sources = [(index, index) for index in order[:size]]
+    limits = [1 + index for index in order[:size]]
     filters = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "penalty": PENALTY, "samples": samples}
     seeds = [seed_of_source(seed, source) for source in sources]
     together = sample_search(table_steps(table), sources, limits, seeds=seeds, **filters)
@@ -142,8 +142,8 @@ def test_seed_of_a_source_is_fixed() -> None:
     assert len({seed_of_source(*arguments) for arguments in seeds}) == len(seeds)
 
 
-def test_samples_and_sentences_that_are_over_cost_nothing(table_steps: Any) -> None:
-    """Those of the first source end one after the other, those of the second all at their limit."""
+def test_finished_samples_and_sentences_cost_nothing(table_steps: Any) -> None:
+    """The samples of the first source end one after the other, those of the second all at their limit."""
     seen: list[tuple[tuple[int, ...], tuple[int, ...]]] = []
 
     def logits(source: tuple[int, ...], prefix: tuple[int, ...]) -> list[float]:
@@ -159,13 +159,13 @@ def test_samples_and_sentences_that_are_over_cost_nothing(table_steps: Any) -> N
     calls = Counter(len(prefix) for source, prefix in seen if source == (5,))
     assert max(calls) == max(lengths)
     for length, rows in calls.items():
-        going_on = sum(other >= length for other in lengths)
-        assert length < 4 or going_on <= rows <= max(1, going_on / 0.75)
+        active = sum(other >= length for other in lengths)
+        assert length < 4 or active <= rows <= max(1, active / 0.75)
 
 
 @given(st.data())
 @settings(max_examples=60, deadline=None)
-def test_nucleus_is_the_same_however_few_pieces_are_looked_at_first(data: st.DataObject) -> None:
+def test_nucleus_is_the_same_however_few_tokens_are_tried_first(data: st.DataObject) -> None:
     size = data.draw(st.integers(1, 40))
     weights = torch.tensor(data.draw(st.lists(st.lists(st.integers(0, 30), min_size=size, max_size=size), min_size=1)))
     weights = weights.float()
@@ -182,9 +182,9 @@ def test_nucleus_is_the_same_however_few_pieces_are_looked_at_first(data: st.Dat
         assert module._least_of_nucleus(weights, mass, count).tolist() == expected
 
 
-def test_numbers_that_went_wrong_yield_no_sample(table_steps: Any) -> None:
-    steps = table_steps(lambda source, _: [math.nan] * 5 if source == (3,) else [-9.0, -9.0, 2.0, 0.0, 0.0])
-    broken, sound = sample_search(steps, [(3,), (4,)], [3, 3], samples=2, seeds=[1, 1], penalty=PENALTY)
+def test_nan_logits_yield_no_sample(table_steps: Any) -> None:
+    step_model = table_steps(lambda source, _: [math.nan] * 5 if source == (3,) else [-9.0, -9.0, 2.0, 0.0, 0.0])
+    broken, sound = sample_search(step_model, [(3,), (4,)], [3, 3], samples=2, seeds=[1, 1], penalty=PENALTY)
     assert broken == []
     assert len(sound) == 2
-    assert sample_search(steps, [], [], samples=2, seeds=[], penalty=PENALTY) == []
+    assert sample_search(step_model, [], [], samples=2, seeds=[], penalty=PENALTY) == []

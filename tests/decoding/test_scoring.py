@@ -1,4 +1,4 @@
-"""Teacher-forced log-probabilities: those of the searches, of every pair by itself, of the mean of several models."""
+"""Teacher-forced log-probabilities against those of the searches, of each pair alone, of the mean of several models."""
 
 import dataclasses
 import math
@@ -42,12 +42,12 @@ def models(tiny_run: Path) -> list[TransformerStepModel]:
 
 
 def score_alone(models: list[TransformerStepModel], source: list[int], target: list[int]) -> ScoredTarget:
-    """One sentence, with PyTorch's own softmax in double precision and the mean of plain probabilities."""
+    """The score of one sentence, with PyTorch's softmax in double precision and the mean of plain probabilities."""
     probabilities = []
     with torch.inference_mode():
-        for steps in models:
-            states = steps.model(pack([[*source, steps.eos_id]]), pack([[steps.bos_id, *target]]))
-            probabilities.append(steps.model.logits(states).double().log_softmax(-1).exp())
+        for model in models:
+            states = model.model(pack([[*source, model.eos_id]]), pack([[model.bos_id, *target]]))
+            probabilities.append(model.model.logits(states).double().log_softmax(-1).exp())
     labels = torch.tensor([*target, models[0].eos_id])
     mean = sum(probabilities) / len(models)
     values = mean.gather(-1, labels[:, None]).log().flatten().tolist()  # type: ignore[union-attr]
@@ -65,7 +65,7 @@ def assert_close(found: ScoredTarget | None, expected: ScoredTarget) -> None:
 def test_scores_are_those_of_each_pair_alone(
     models: list[TransformerStepModel], members: list[int], batch_tokens: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Chunks of four tokens, so that borders fall inside sentences.
+    # Chunks of four tokens, so that some begin inside a sentence.
     monkeypatch.setattr(scoring, "_CHUNK_LOGITS", 4 * len(models[0].model.output_weight) + 3)
     chosen = [models[member] for member in members]
     found = score_pairs(chosen, *zip(*PAIRS, strict=True), batch_tokens=batch_tokens)
@@ -76,7 +76,7 @@ def test_scores_are_those_of_each_pair_alone(
 
 @given(st.data())
 @settings(max_examples=15, deadline=None)
-def test_a_pair_is_scored_alike_in_any_batch(models: list[TransformerStepModel], data: st.DataObject) -> None:
+def test_a_pair_has_the_same_score_in_any_batch(models: list[TransformerStepModel], data: st.DataObject) -> None:
     sides = st.lists(st.integers(3, 300), min_size=1, max_size=9)
     pairs = data.draw(st.lists(st.tuples(sides, sides), min_size=1, max_size=6))
     batch_tokens = data.draw(st.integers(1, 60))
@@ -91,9 +91,9 @@ def test_a_pair_is_scored_alike_in_any_batch(models: list[TransformerStepModel],
 @pytest.mark.parametrize("members", [[0], [0, 1]])
 def test_scores_are_those_of_the_search(models: list[TransformerStepModel], members: list[int], beam_size: int) -> None:
     chosen = [models[member] for member in members]
-    steps: Any = EnsembleStepModel(chosen) if len(chosen) > 1 else chosen[0]
+    step_model: Any = EnsembleStepModel(chosen) if len(chosen) > 1 else chosen[0]
     decoding = DecodingSettings(beam_size=beam_size, n_best=beam_size, max_length_extra=6)
-    found = NativeEngine(steps).search([Request(tuple(source)) for source, _ in PAIRS], decoding)
+    found = NativeEngine(step_model).search([Request(tuple(source)) for source, _ in PAIRS], decoding)
     answers = [(source, hypothesis) for (source, _), row in zip(PAIRS, found, strict=True) for hypothesis in row]
     scored = score_pairs(chosen, [source for source, _ in answers], [hypothesis.tokens for _, hypothesis in answers])
     assert len(answers) >= len(PAIRS) * beam_size - beam_size
@@ -102,12 +102,12 @@ def test_scores_are_those_of_the_search(models: list[TransformerStepModel], memb
         assert result.log_probability == pytest.approx(hypothesis.log_probability, abs=1e-5)
 
 
-def test_what_cannot_be_scored_is_none_and_the_others_are_not(models: list[TransformerStepModel]) -> None:
+def test_pairs_that_cannot_be_scored_are_none_and_the_others_are_scored(models: list[TransformerStepModel]) -> None:
     long = [5] * 40
     pairs = [(long, [6]), ([6], [7]), ([6], long), ([], [6]), (long[1:], long[1:])]
     found = score_pairs(models, *zip(*pairs, strict=True))
     assert [result is None for result in found] == [True, False, True, True, False]
-    # The limit is that of the smallest model.
+    # The limit is the smallest of the models' limits.
     assert None not in score_pairs(models[:1], *zip(*pairs[:3], strict=True))
 
 
@@ -117,7 +117,7 @@ def test_nothing_to_score(models: list[TransformerStepModel]) -> None:
         score_pairs(models, [[5], [6]], [[5]])
 
 
-def test_perplexity_is_of_a_token() -> None:
+def test_perplexity_is_per_token() -> None:
     assert ScoredTarget(3 * math.log(0.25), (math.log(0.25),) * 3).perplexity == pytest.approx(4.0)
     assert ScoredTarget(0.0, ()).perplexity == 1.0
     assert math.isfinite(ScoredTarget(-1e6, (-1e6,)).perplexity)

@@ -1,4 +1,11 @@
-"""Searches over a step model, on piece ids: greedy, beam, sampling, minimum Bayes risk, ensembles, scoring."""
+"""Searches over a step model, on token ids.
+
+Open `beam_search.py` first. It needs `step_model.py` (what a search knows about a model), `hypothesis.py` (request,
+hypothesis, length penalty), `logits.py` (top-k and log-probabilities) and `backpointers.py` (the tokens chosen so far);
+`constraints/` matters only for searches with rules. `generate.py` is greedy search, on which `sampling.py` builds.
+`engine.py` batches sentences and calls the search that the settings name; `distributed.py` divides its work among
+processes. `mbr.py`, `ensemble.py` and `scoring.py` are minimum Bayes risk, ensembles and teacher-forced scores.
+"""
 
 from translator.decoding.beam_search import beam_search
 from translator.decoding.constraints import BannedText, Rules, TokenBytes

@@ -1,7 +1,8 @@
-"""What a beam search has chosen so far, as back-pointers, so that no hypothesis is copied while it grows.
+"""The tokens that a beam search has chosen so far, stored as back-pointers: no hypothesis is copied while it grows.
 
-It lives in the host's memory: a search brings each step's choice there in any case, to see what is over.
-Shapes: N sentences of the batch, M of them still searched, K hypotheses of each, L steps.
+They are kept in host memory, where a search needs each step's choice anyway to see which hypotheses are complete.
+
+Shapes: N sentences in the batch, M of them still searched, K hypotheses per sentence.
 """
 
 import math
@@ -14,42 +15,42 @@ from numpy.typing import NDArray
 
 
 class Ending(NamedTuple):
-    """A complete hypothesis: live hypothesis `parent` of the step before, and the end mark at `step`."""
+    """A complete hypothesis: live hypothesis `parent` of the previous step, followed by the end token at `step`."""
 
     loss: float
-    """Minus its score, so that the best come first."""
+    """The negated score, so that ascending order puts the best hypothesis first."""
     total: float
-    """What the search added up for it."""
+    """Its log-probability minus repetition penalties, as the search has added them up."""
     step: int
     parent: int
 
 
 class BackPointers:
-    """Back-pointers of the live hypotheses and the `count` best complete ones of each sentence."""
+    """Back-pointers of the live hypotheses, and the `count` best complete hypotheses of each sentence."""
 
     def __init__(self, sentences: int, width: int, steps: int, count: int, repeats: bool = False) -> None:
-        """`repeats` says that live hypotheses of a sentence may be the same; complete ones never are."""
+        """`repeats` says that two live hypotheses of a sentence may be equal; complete ones are never equal."""
         self._tokens = np.zeros((steps, sentences, width), np.int32)
         self._parents = np.zeros((steps, sentences, width), np.int32)
         self._complete: list[list[Ending]] = [[] for _ in range(sentences)]
         self._count, self._repeats = count, repeats
-        # What a further hypothesis has to exceed.
+        # The score that another complete hypothesis has to exceed.
         self.thresholds = np.full(sentences, -math.inf)  # [N]
 
-    def extend(self, step: int, rows: NDArray[Any], parents: NDArray[Any], tokens: NDArray[Any]) -> None:
-        """Record that at `step` hypothesis k of sentence `rows[m]` is `parents[m, k]` plus `tokens[m, k]`."""
+    def extend(self, step: int, sentences: NDArray[Any], parents: NDArray[Any], tokens: NDArray[Any]) -> None:
+        """Record that hypothesis k of sentence `sentences[m]` is now `parents[m, k]` followed by `tokens[m, k]`."""
         width = tokens.shape[1]
-        self._tokens[step, rows, :width] = tokens
-        self._parents[step, rows, :width] = parents
+        self._tokens[step, sentences, :width] = tokens
+        self._parents[step, sentences, :width] = parents
 
-    def finish(self, row: int, step: int, parent: int, total: float, score: float) -> None:
-        """Offer the hypothesis of sentence `row` that ends at `step` after live hypothesis `parent`."""
-        # Of two equal scores the one found first stays.
-        if not score > self.thresholds[row]:
+    def finish(self, sentence: int, step: int, parent: int, total: float, score: float) -> None:
+        """Offer the hypothesis of `sentence` that ends at `step` after live hypothesis `parent`."""
+        # Of two equal scores, the one found first wins.
+        if not score > self.thresholds[sentence]:
             return
-        complete = self._complete[row]
+        complete = self._complete[sentence]
         if self._repeats and any(
-            other.step == step and self.tokens(row, step, other.parent) == self.tokens(row, step, parent)
+            other.step == step and self.tokens(sentence, step, other.parent) == self.tokens(sentence, step, parent)
             for other in complete
         ):
             return
@@ -57,18 +58,19 @@ class BackPointers:
         complete.insert(bisect_right(complete, ending.loss, key=attrgetter("loss")), ending)
         del complete[self._count :]
         if len(complete) == self._count:
-            self.thresholds[row] = -complete[-1].loss
+            self.thresholds[sentence] = -complete[-1].loss
 
-    def tokens(self, row: int, step: int, parent: int) -> tuple[int, ...]:
-        """The pieces, before `step`, of the hypothesis of sentence `row` that was `parent` then."""
-        pieces = []
+    def tokens(self, sentence: int, step: int, parent: int) -> tuple[int, ...]:
+        """Return the tokens that hypothesis `parent` of `sentence` had before `step`."""
+        tokens = []
         for earlier in range(step - 1, -1, -1):
-            pieces.append(int(self._tokens[earlier, row, parent]))
-            parent = self._parents[earlier, row, parent]
-        return tuple(pieces[::-1])
+            tokens.append(int(self._tokens[earlier, sentence, parent]))
+            parent = self._parents[earlier, sentence, parent]
+        return tuple(tokens[::-1])
 
-    def complete(self, row: int) -> list[tuple[tuple[int, ...], float, float]]:
-        """The complete hypotheses of sentence `row`, best first: pieces, total, score."""
+    def complete(self, sentence: int) -> list[tuple[tuple[int, ...], float, float]]:
+        """Return the tokens, total and score of every complete hypothesis of `sentence`, best first."""
         return [
-            (self.tokens(row, ending.step, ending.parent), ending.total, -ending.loss) for ending in self._complete[row]
+            (self.tokens(sentence, ending.step, ending.parent), ending.total, -ending.loss)
+            for ending in self._complete[sentence]
         ]

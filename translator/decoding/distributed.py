@@ -1,18 +1,19 @@
-"""Several processes translate together: one reads and writes, all of them search, and the order is kept."""
+"""Several processes that translate together: one reads and writes, all of them search, and the order is kept."""
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from typing import Unpack
 
 from translator.config import DecodingSettings
-from translator.decoding.engine import Engine
+from translator.decoding.engine import Engine, SearchOptions
 from translator.decoding.hypothesis import Hypothesis, Request
 from translator.distributed.world import World
 
 
 class SharedEngine:
-    """`Engine` of the main process, which shares every call out over the processes of a job, each with an engine.
+    """`Engine` of the main process, which divides every call among the processes of a job; each has its own engine.
 
-    The others call `serve`, until the main process calls `close`.
+    The other processes call `serve`, which returns when the main process calls `close`.
     """
 
     def __init__(self, world: World, engine: Engine) -> None:
@@ -21,51 +22,43 @@ class SharedEngine:
         self.name, self.longest_source = engine.name, engine.longest_source
 
     def search(
-        self,
-        requests: Sequence[Request],
-        settings: DecodingSettings,
-        *,
-        with_scores: bool = True,
-        on_batch: Callable[[int], None] | None = None,
+        self, requests: Sequence[Request], settings: DecodingSettings, **options: Unpack[SearchOptions]
     ) -> list[list[Hypothesis]]:
-        """See `Engine`; `on_batch` hears of this process's sentences as they are done, and of the rest at the end."""
-        told = 0
+        """See `Engine`; `on_batch` is called for this process's sentences as they finish, for the rest at the end."""
+        on_batch = options.pop("on_batch", None)
+        reported = 0
 
-        def count(sentences: int) -> None:
-            nonlocal told
-            told += sentences
+        def report(sentences: int) -> None:
+            nonlocal reported
+            reported += sentences
             if on_batch is not None:
                 on_batch(sentences)
 
         with self._lock:
-            self._world.gather((requests, settings, with_scores))
-            found = self._search(requests, settings, with_scores, count)
-        count(len(requests) - told)
+            self._world.gather((requests, settings, options))
+            found = self._search(requests, settings, {**options, "on_batch": report})
+        report(len(requests) - reported)
         return found
 
     def serve(self) -> None:
-        """Search what the main process asks for until it is done."""
+        """Search what the main process asks for until it calls `close`."""
         while (task := self._world.gather(None)[0]) is not None:
-            self._search(*task, None)
+            self._search(*task)
 
     def close(self) -> None:
-        """Let the others go."""
+        """Let `serve` return in the other processes."""
         self._world.gather(None)
 
     def _search(
-        self,
-        requests: Sequence[Request],
-        settings: DecodingSettings,
-        with_scores: bool,
-        on_batch: Callable[[int], None] | None,
+        self, requests: Sequence[Request], settings: DecodingSettings, options: SearchOptions
     ) -> list[list[Hypothesis]]:
-        # Neighbours in length go to different processes, which then have as much to do.
-        order = sorted(range(len(requests)), key=lambda place: -len(requests[place].source))
+        # Sentences of similar length go to different processes, so that all have about the same amount of work.
+        order = sorted(range(len(requests)), key=lambda index: -len(requests[index].source))
         found = self._world.divide(
-            [requests[place] for place in order],
-            lambda part: self._engine.search(part, settings, with_scores=with_scores, on_batch=on_batch),
+            [requests[index] for index in order],
+            lambda part: self._engine.search(part, settings, **options),
         )
         results: list[list[Hypothesis]] = [[] for _ in requests]
-        for place, hypotheses in zip(order, found, strict=True):
-            results[place] = hypotheses
+        for index, hypotheses in zip(order, found, strict=True):
+            results[index] = hypotheses
         return results

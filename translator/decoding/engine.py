@@ -1,13 +1,13 @@
-"""Engines: many sentences in, their hypotheses out, in order; the native one searches with our own model.
+"""Engines turn many sentences into their hypotheses, in order; the native engine does so with a step model.
 
-What an engine is given and returns is piece ids: it knows nothing of text or lines.
+Engines work on token ids and know nothing about text or lines.
 """
 
 import math
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache, partial
-from typing import Protocol
+from typing import Protocol, TypedDict, Unpack
 
 import torch
 
@@ -22,72 +22,73 @@ from translator.decoding.step_model import StepModel
 from translator.errors import ConfigError
 
 NOTHING = Hypothesis((), 0.0, 0.0)
-"""The answer to a source without pieces."""
+"""The answer to a source without tokens."""
+
+
+class SearchOptions(TypedDict, total=False):
+    """Optional arguments of `Engine.search`."""
+
+    with_scores: bool
+    """Whether log-probabilities and scores are wanted (default); otherwise they may be NaN, which is faster in greedy
+    search."""
+    on_batch: Callable[[int], None] | None
+    """Called with the number of sentences of each finished batch."""
 
 
 class Engine(Protocol):
-    """Whatever can translate piece ids."""
+    """Anything that can translate token ids."""
 
     name: str
     """`native` or `ctranslate2`, for records of how translations were made."""
     longest_source: int | None
-    """Most pieces of a source, if there is a limit."""
+    """Maximum number of tokens in a source, if there is a limit."""
 
     def search(
-        self,
-        requests: Sequence[Request],
-        settings: DecodingSettings,
-        *,
-        with_scores: bool = True,
-        on_batch: Callable[[int], None] | None = None,
+        self, requests: Sequence[Request], settings: DecodingSettings, **options: Unpack[SearchOptions]
     ) -> list[list[Hypothesis]]:
         """Search for the hypotheses of every request, in order: at most `settings.n_best`, best first.
 
-        With `settings.search` "sampling" they are independent samples in the order in which they were drawn; with
-        "mbr", `settings.mbr_samples` such samples: choosing among them is not the engine's work. Without `with_scores`,
-        scores may be NaN, which is faster where only the best piece counts. A request that has no hypothesis of
-        non-zero probability gets an empty list. `on_batch` hears the number of sentences of each finished batch.
-        Safe to call from several threads at once. Raises `ConfigError` for settings that the engine cannot follow.
+        If `settings.search` is "sampling", they are independent samples in the order of drawing. If it is "mbr", they
+        are `settings.mbr_samples` such samples, among which the caller chooses. A request without any hypothesis of
+        non-zero probability gets an empty list. May be called from several threads at once. Raises `ConfigError` if the
+        engine does not support the settings.
         """
         ...
 
 
 class NativeEngine:
-    """`Engine` over a step model; batches of one call are searched by several threads at once.
+    """`Engine` over a step model; several threads search the batches of one call at once.
 
-    A thread of its own for a batch beats several threads for each matrix product, whose rows are few: PyTorch lets go
-    of the interpreter while it computes, and threads of one product that wait for each other on a busy machine wait
-    for very long.
+    One thread for each batch beats several threads for each matrix product, since these products have few rows.
+    PyTorch releases the interpreter lock while it computes, whereas threads that share a product wait for each other,
+    for very long on a busy machine.
     """
 
     name = "native"
 
-    def __init__(self, steps: StepModel, vocabulary: TokenBytes | None = None, workers: int = 1) -> None:
-        """`vocabulary` is what the target's pieces spell; without it text cannot be banned.
+    def __init__(self, step_model: StepModel, vocabulary: TokenBytes | None = None, workers: int = 1) -> None:
+        """`vocabulary` is what the target tokens spell; without it, text cannot be banned.
 
-        With several `workers` each computes on a single thread; one computes in the caller's thread as that is set up.
+        With several `workers`, each computes on a single thread; a single worker uses the caller's thread and its
+        PyTorch settings.
         """
-        self.steps, self.workers = steps, workers
-        self.longest_source = steps.max_length
+        self.step_model, self.workers = step_model, workers
+        self.longest_source = step_model.max_length
         self._banned_text = lru_cache(64)(partial(_banned_text, vocabulary))
         self._pool = ThreadPoolExecutor(workers, "search", partial(torch.set_num_threads, 1)) if workers > 1 else None
 
     def search(
-        self,
-        requests: Sequence[Request],
-        settings: DecodingSettings,
-        *,
-        with_scores: bool = True,
-        on_batch: Callable[[int], None] | None = None,
+        self, requests: Sequence[Request], settings: DecodingSettings, **options: Unpack[SearchOptions]
     ) -> list[list[Hypothesis]]:
         """See `Engine`."""
+        with_scores, on_batch = options.get("with_scores", True), options.get("on_batch")
         results = [[NOTHING] for _ in requests]
         filled = [index for index, request in enumerate(requests) if len(request.source)]
         width = hypotheses_of(settings)
-        # Each source counts with its end mark, once for every hypothesis.
+        # Each source counts with its end token, once for every hypothesis.
         lengths = [(len(requests[index].source) + 1) * width for index in filled]
         budget = even_budget(lengths, settings.batch_tokens, self.workers)
-        batches = [[filled[place] for place in places] for places in token_batches(lengths, budget)]
+        batches = [[filled[index] for index in batch] for batch in token_batches(lengths, budget)]
 
         def work(batch: list[int]) -> list[list[Hypothesis]]:
             return self._search([requests[index] for index in batch], settings, with_scores)
@@ -104,27 +105,29 @@ class NativeEngine:
         self, requests: Sequence[Request], settings: DecodingSettings, with_scores: bool
     ) -> list[list[Hypothesis]]:
         sources = [request.source for request in requests]
-        bounds = [length_bounds(len(source), settings, self.steps.max_length) for source in sources]
+        bounds = [length_bounds(len(source), settings, self.step_model.max_length) for source in sources]
         limits = [limit for _, limit in bounds]
         rules = [self._rules(request, least, settings) for request, (least, _) in zip(requests, bounds, strict=True)]
         penalty = LengthPenalty(settings.length_penalty, settings.length_alpha)
         if settings.search != "beam":
             return sample_search(
-                self.steps, sources, limits, samples=hypotheses_of(settings), penalty=penalty, rules=rules,
+                self.step_model, sources, limits, samples=hypotheses_of(settings), penalty=penalty, rules=rules,
                 seeds=[seed_of_source(settings.seed, source) for source in sources],
                 temperature=settings.temperature, top_k=settings.top_k, top_p=settings.top_p,
             )  # fmt: skip
         if settings.beam_size == 1:
-            best = greedy_search(self.steps, sources, limits, penalty=penalty if with_scores else None, rules=rules)
+            best = greedy_search(
+                self.step_model, sources, limits, penalty=penalty if with_scores else None, rules=rules
+            )
             return [[hypothesis] if hypothesis is not None else [] for hypothesis in best]
         return beam_search(
-            self.steps, sources, limits, beam_size=settings.beam_size, penalty=penalty, n_best=settings.n_best,
+            self.step_model, sources, limits, beam_size=settings.beam_size, penalty=penalty, n_best=settings.n_best,
             groups=settings.diverse_groups, diversity_penalty=settings.diversity_penalty, rules=rules,
         )  # fmt: skip
 
     def _rules(self, request: Request, minimum: int, settings: DecodingSettings) -> Rules:
         return Rules(
-            self.steps.eos_id,
+            self.step_model.eos_id,
             prefix=request.prefix,
             banned=self._banned_text(request.banned) if request.banned else None,
             required=request.required,
@@ -136,17 +139,17 @@ class NativeEngine:
 
 def _banned_text(vocabulary: TokenBytes | None, phrases: tuple[str, ...]) -> BannedText:
     if vocabulary is None:
-        raise ConfigError(["banned: this engine does not know what its pieces spell; leave it empty"])
+        raise ConfigError(["banned: this engine does not know what its tokens spell; leave it empty"])
     return BannedText(vocabulary, phrases)
 
 
 def hypotheses_of(settings: DecodingSettings) -> int:
-    """Return how many hypotheses of each sentence are searched or drawn at a time."""
+    """Return how many hypotheses of each sentence are searched or drawn at once."""
     return {"beam": settings.beam_size, "sampling": settings.n_best, "mbr": settings.mbr_samples}[settings.search]
 
 
 def token_batches(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
-    """Group indices, longest first, so that a batch holds at most `budget` tokens; a longer one is alone."""
+    """Group indices, longest first, so that a batch holds at most `budget` tokens; a longer one gets its own batch."""
     batch: list[int] = []
     tokens = 0
     for index in sorted(range(len(lengths)), key=lambda index: -lengths[index]):
@@ -160,30 +163,35 @@ def token_batches(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
 
 
 def even_budget(lengths: Sequence[int], budget: int, workers: int) -> int:
-    """Return a budget of at most `budget` tokens with which all `workers` have about as much to do.
+    """Return a batch size of at most `budget` tokens that gives all `workers` about the same amount of work.
 
-    Several times each, where there is that much: as few rounds as the budget allows.
+    If there is too much for one batch each, they get several, in as few rounds as the budget allows.
     """
     longest, total = max(lengths, default=0), sum(lengths)
     rounds = math.ceil(total / max(1, budget - longest) / workers)
-    # A batch is closed when the next sentence does not fit, so that it may lack so much.
+    # A batch is closed when the next sentence does not fit, so it may fall short by almost the longest sentence.
     return min(budget, math.ceil(total / max(1, rounds * workers)) + longest - 1) if workers > 1 else budget
 
 
 def length_bounds(size: int, settings: DecodingSettings, longest: int | None) -> tuple[int, int]:
-    """Return the least and the most pieces of a translation of `size` source pieces; `longest` is the model's limit."""
+    """Return the minimum and maximum number of tokens in a translation of `size` source tokens.
+
+    `longest` is the model's limit.
+    """
     limit = int(settings.max_length_factor * size) + settings.max_length_extra
     limit = limit if longest is None else min(limit, longest)
     minimum = int(settings.min_length_factor * size) + settings.min_length_extra
-    # The limit stands above: a sentence must end somewhere.
+    # The maximum takes precedence, since a sentence must end somewhere.
     return min(minimum, limit), limit
 
 
-def translate_ids(steps: StepModel, sources: Sequence[Sequence[int]], settings: DecodingSettings) -> list[list[int]]:
-    """Return the best translation of every source, in order, in piece ids without marks.
+def translate_ids(
+    step_model: StepModel, sources: Sequence[Sequence[int]], settings: DecodingSettings
+) -> list[list[int]]:
+    """Return the best translation of every source, in order, as token ids without special tokens.
 
-    A source without pieces, or without any hypothesis of non-zero probability, has an empty one.
+    A translation is empty if its source is, or if no hypothesis has a non-zero probability.
     """
     requests = [Request(tuple(source)) for source in sources]
-    found = NativeEngine(steps).search(requests, settings, with_scores=False)
+    found = NativeEngine(step_model).search(requests, settings, with_scores=False)
     return [list(hypotheses[0].tokens) if hypotheses else [] for hypotheses in found]

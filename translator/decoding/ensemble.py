@@ -1,28 +1,25 @@
-"""Several models with one vocabulary that translate together: each next piece has the mean of their probabilities.
+"""Ensembles: several models with one vocabulary that translate together by averaging their probabilities.
 
-Shapes: N sentences, K hypotheses of each, V vocabulary.
+Shapes: N sentences, K hypotheses per sentence, V vocabulary.
 """
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
+from translator.checkpoints import Bundle
 from translator.decoding.step_model import State, StepModel
 from translator.errors import ConfigError
 from translator.inference.cuda_graphs import choose_step_model
 
-if TYPE_CHECKING:
-    from translator.checkpoints import Bundle
-
 
 class EnsembleStepModel:
-    """`StepModel` over the `steps` of several models, whose marks, vocabulary and device are the same."""
+    """`StepModel` over several members, which must have the same special tokens, vocabulary and device."""
 
-    def __init__(self, steps: Sequence[StepModel]) -> None:
-        self.members = tuple(steps)
+    def __init__(self, members: Sequence[StepModel]) -> None:
+        self.members = tuple(members)
         self.bos_id, self.eos_id = self.members[0].bos_id, self.members[0].eos_id
         limits = [member.max_length for member in self.members if member.max_length is not None]
         self.max_length = min(limits, default=None)
@@ -38,7 +35,7 @@ class EnsembleStepModel:
         """See `StepModel`; the logits are the logarithms of the mean of the members' probabilities."""
         total: Tensor | None = None
         for member, own in zip(self.members, state, strict=True):
-            # In logarithms, so that a piece that all find improbable does not become impossible.
+            # Averaged as logarithms, so that a token with a tiny probability in all members does not become impossible.
             logits = member.step(tokens, own).float().log_softmax(dim=-1)  # [N, K, V]
             total = logits if total is None else torch.logaddexp(total, logits)
         assert total is not None
@@ -48,22 +45,24 @@ class EnsembleStepModel:
         return [member.select(own, sentences, parents) for member, own in zip(self.members, state, strict=True)]
 
 
-def join_step_models(bundles: Sequence["Bundle"], quantize: str = "none") -> StepModel:
-    """Return the step function of a loaded run, or of several, whose models may differ in shape.
+def join_step_models(bundles: Sequence[Bundle], quantize: str = "none") -> StepModel:
+    """Return the step model of a loaded run, or of an ensemble of runs that `check_ensemble` accepts.
 
-    Raises `ConfigError` if they cannot translate together, and for any `quantize` but `none`.
+    Raises `ConfigError` for any `quantize` but `none`.
     """
     if quantize != "none":
         raise ConfigError(
             [f"quantize: the native engine has no {quantize} products; use engine=ctranslate2, or set quantize=none"]
         )
-    check_ensemble(bundles)
     members = [choose_step_model(bundle) for bundle in bundles]
     return members[0] if len(members) == 1 else EnsembleStepModel(members)
 
 
-def check_ensemble(bundles: Sequence["Bundle"]) -> None:
-    """Raise `ConfigError` that names every run that does not go with the first, and what differs."""
+def check_ensemble(bundles: Sequence[Bundle]) -> None:
+    """Check that runs, whose models may differ in shape, can translate together.
+
+    Raises `ConfigError` that names every run that does not fit the first, and what differs.
+    """
     first, *others = bundles
     problems = []
     for other in others:
@@ -78,8 +77,8 @@ def check_ensemble(bundles: Sequence["Bundle"]) -> None:
             differences.append(f"the device or precision ({first.machine} and {other.machine})")
         if differences:
             problems.append(
-                f"with: {other.directory} differs from {first.directory} in {' and '.join(differences)}; an ensemble "
-                "needs runs on one device that were trained on one vocabulary (tokenizer.model of the first)"
+                f"with: {other.directory} differs from {first.directory} in {' and '.join(differences)}; the runs of "
+                "an ensemble must be on one device and share one vocabulary (train with tokenizer.model of the first)"
             )
     if problems:
         raise ConfigError(problems)

@@ -1,4 +1,4 @@
-"""What a search is asked for one sentence, and what it answers."""
+"""The data types of a search: the request for one sentence, a finished hypothesis, and the length penalty."""
 
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
@@ -10,9 +10,9 @@ Number = TypeVar("Number", float, np.ndarray[Any, Any])
 
 @dataclass(frozen=True)
 class LengthPenalty:
-    """The divisor of a hypothesis's log-probability, a function of its length n.
+    """The divisor of a hypothesis's log-probability, as a function of its length n.
 
-    n counts the end mark, so that the empty hypothesis has length 1. The divisor never falls as n grows.
+    n counts the end token, so the empty hypothesis has length 1. The divisor never falls as n grows.
     """
 
     kind: Literal["gnmt", "mean"] = "gnmt"
@@ -21,30 +21,32 @@ class LengthPenalty:
     """0 turns the penalty off."""
 
     def __call__(self, length: Number) -> Number:
-        return length**self.alpha if self.kind == "mean" else ((5.0 + length) / 6.0) ** self.alpha
+        base = length if self.kind == "mean" else (5.0 + length) / 6.0
+        divisor: Number = base**self.alpha
+        return divisor
 
 
 @dataclass(frozen=True)
 class Request:
-    """One sentence to translate, in piece ids without marks."""
+    """One sentence to translate, in token ids without special tokens."""
 
     source: tuple[int, ...]
-    """Without pieces, the answer is the empty hypothesis with log-probability 0; the model is not asked."""
+    """If it is empty, the answer is the empty hypothesis with log-probability 0 and the model is not called."""
     prefix: tuple[int, ...] = ()
-    """What every hypothesis begins with; its log-probability counts like that of the rest."""
+    """Tokens that every hypothesis begins with; they count in its log-probability like the others."""
     banned: tuple[str, ...] = ()
-    """Text that no hypothesis holds at the beginning of a word, however its pieces are cut."""
+    """Text that no hypothesis may contain at the beginning of a word, however it is split into tokens."""
     required: tuple[tuple[int, ...], ...] = ()
-    """Sequences of pieces that every hypothesis holds."""
+    """Token sequences that every hypothesis must contain; only beam search can do this."""
 
 
 @dataclass(frozen=True)
 class Hypothesis:
-    """A complete translation in piece ids, with its natural log-probability, end mark included."""
+    """A complete translation."""
 
     tokens: tuple[int, ...]
-    """Piece ids, without the end mark."""
+    """Token ids, without the end token."""
     log_probability: float
-    """Sum over the pieces and the end mark; NaN where it was not asked for."""
+    """Natural logarithm, summed over the tokens and the end token; NaN if it was not asked for."""
     score: float
-    """What hypotheses are ranked by: `log_probability` less penalties, divided by the length penalty."""
+    """What hypotheses are ranked by: `log_probability` minus penalties, divided by the length penalty."""

@@ -1,8 +1,8 @@
-"""How probable given translations are: teacher-forced log-probabilities of piece ids.
+"""Scores of given translations: teacher-forced log-probabilities of token ids, under one model or an ensemble.
 
-They are those of the searches (`Hypothesis.log_probability`), for one model and for an ensemble.
+They equal the log-probabilities that the searches report (`Hypothesis.log_probability`).
 
-Legend: `T` target tokens, end marks included; `C` tokens of a chunk, `V` vocabulary, `M` models.
+Shapes: T target tokens, end tokens included; C tokens of a chunk, V vocabulary, M models.
 """
 
 import itertools
@@ -27,9 +27,9 @@ class ScoredTarget:
     """The log-probability of a target, given its source, in nats."""
 
     log_probability: float
-    """Sum over the pieces and the end mark."""
+    """Sum over the tokens and the end token."""
     log_probabilities: tuple[float, ...]
-    """Of each piece and of the end mark; none where there is neither source nor target."""
+    """Of each token and of the end token; empty if source and target are both empty."""
 
     @property
     def perplexity(self) -> float:
@@ -46,10 +46,10 @@ def score_pairs(
 ) -> list[ScoredTarget | None]:
     """Score every target, in order, under one model, or under the mean of the probabilities of several.
 
-    Sources and targets are piece ids without marks; a source begins with its language tag where the models have tags.
-    None stands for a pair with a side that is longer than a model's `max_length`, and for a target without a source. A
-    pair without any pieces has the log-probability 0, as in the searches. A batch holds about `batch_tokens` tokens on
-    its longer side.
+    Sources and targets are token ids without special tokens; a source begins with its language tag if the models have
+    tags. The result is None if a side is longer than a model's `max_length`, or if a target has no source. If both
+    sides are empty, the log-probability is 0, as in the searches. A batch holds about `batch_tokens` tokens, counted on
+    the longer side of each pair.
     """
     results: list[ScoredTarget | None] = [None] * len(sources)
     longest = longest_side(models)
@@ -60,8 +60,8 @@ def score_pairs(
         elif not len(source) and not len(target):
             results[index] = ScoredTarget(0.0, ())
     lengths = [max(len(sources[index]), len(targets[index])) + 1 for index in usable]
-    for places in token_batches(lengths, batch_tokens):
-        batch = [usable[place] for place in places]
+    for indices in token_batches(lengths, batch_tokens):
+        batch = [usable[index] for index in indices]
         scored = _score_batch(models, [sources[index] for index in batch], [targets[index] for index in batch])
         for index, result in zip(batch, scored, strict=True):
             results[index] = result
@@ -69,12 +69,12 @@ def score_pairs(
 
 
 def longest_side(models: Sequence[TransformerStepModel]) -> float:
-    """Return the most pieces that either side of a pair may have."""
+    """Return the maximum number of tokens on either side of a pair."""
     return min(math.inf if model.max_length is None else model.max_length for model in models)
 
 
 def perplexity(log_probability: float, tokens: int) -> float:
-    """Return exp of the mean negative log-probability of so many tokens; 1 of none."""
+    """Return exp of the mean negative log-probability of a token; 1 if there are no tokens."""
     return math.exp(min(-log_probability / max(tokens, 1), _LARGEST_EXPONENT))
 
 
@@ -83,26 +83,26 @@ def _score_batch(
     models: Sequence[TransformerStepModel], sources: Sequence[Sequence[int]], targets: Sequence[Sequence[int]]
 ) -> list[ScoredTarget]:
     bos_id, eos_id, device = models[0].bos_id, models[0].eos_id, models[0].device
-    source = pack([[*pieces, eos_id] for pieces in sources]).to(device)
-    target = pack([[bos_id, *pieces] for pieces in targets]).to(device)
-    labels = pack([[*pieces, eos_id] for pieces in targets]).to(device).tokens
+    source = pack([[*tokens, eos_id] for tokens in sources]).to(device)
+    target = pack([[bos_id, *tokens] for tokens in targets]).to(device)
+    labels = pack([[*tokens, eos_id] for tokens in targets]).to(device).tokens
     by_model = torch.stack([_log_probabilities(model, source, target, labels) for model in models])  # [M, T]
     values = iter((by_model.logsumexp(0) - math.log(len(models))).tolist())
     scored = []
-    for pieces in targets:
-        own = tuple(itertools.islice(values, len(pieces) + 1))
+    for tokens in targets:
+        own = tuple(itertools.islice(values, len(tokens) + 1))
         scored.append(ScoredTarget(math.fsum(own), own))
     return scored
 
 
-def _log_probabilities(steps: TransformerStepModel, source: Packed, target: Packed, labels: Tensor) -> Tensor:
-    """Return the log-probability of every label under one model, float64 `[T]`; logits exist for a chunk at a time."""
+def _log_probabilities(step_model: TransformerStepModel, source: Packed, target: Packed, labels: Tensor) -> Tensor:
+    """Return the log-probability of every label under one model, float64 [T]; logits exist for one chunk at a time."""
     chosen = []
-    with steps.machine.autocast():
-        states = steps.model(source, target)  # [T, d_model]
-        rows = max(1, _CHUNK_LOGITS // len(steps.model.output_weight))
-        for chunk, ids in zip(states.split(rows), labels.split(rows), strict=True):
-            logits = steps.model.logits(chunk).float()  # [C, V]
+    with step_model.machine.autocast():
+        states = step_model.model(source, target)  # [T, d_model]
+        rows = max(1, _CHUNK_LOGITS // len(step_model.model.output_weight))
+        for chunk, ids in zip(torch.split(states, rows), torch.split(labels, rows), strict=True):
+            logits = step_model.model.logits(chunk).float()  # [C, V]
             values = logits.gather(-1, ids[:, None]).double()
             # Read before the logits are overwritten.
             highest = logits.amax(-1, keepdim=True)

@@ -13,7 +13,7 @@ from functools import cached_property
 from translator.config import DecodingSettings
 from translator.decoding.engine import Engine
 from translator.decoding.hypothesis import Hypothesis, LengthPenalty, Request
-from translator.decoding.mbr import choose_by_risk
+from translator.decoding.mbr import choose_by_mbr
 from translator.runtime.console import warn
 from translator.text import TokenizerPair, describe_lines, with_tag
 from translator.translation.aligned_text import LinkedText, Linker, join_links
@@ -143,14 +143,14 @@ class LineTranslator:
         different = list(dict.fromkeys(requests))
         found = self.engine.search(different, self.settings, with_scores=self.with_scores, on_batch=on_batch)
         if self.settings.search == "mbr":
-            found = [self._least_risk(samples) for samples in found]
+            found = [self._choose_by_mbr(samples) for samples in found]
         answers = dict(zip(different, found, strict=True))
         return [answers[request] for request in requests]
 
-    def _least_risk(self, samples: Sequence[Hypothesis]) -> list[Hypothesis]:
+    def _choose_by_mbr(self, samples: Sequence[Hypothesis]) -> list[Hypothesis]:
         """Choose those of the samples that are most like all of them, which becomes their score."""
         texts = [self.tokenizers.target.decode(sample.tokens) for sample in samples]
-        chosen = choose_by_risk(texts, self.settings.mbr_utility, self.settings.n_best)
+        chosen = choose_by_mbr(texts, self.settings.mbr_utility, self.settings.n_best)
         return [replace(samples[place], score=likeness) for place, likeness in chosen]
 
     def _translations(

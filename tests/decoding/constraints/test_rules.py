@@ -1,5 +1,6 @@
-"""Searches under rules against enumeration of all sentences that obey them, and against a plain search."""
+"""Searches with rules against an enumeration of all sentences that obey them, and against a plain search."""
 
+import itertools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -16,10 +17,10 @@ from translator.errors import ConfigError
 EOS = 2
 SOURCE = (7, 8)
 PENALTIES = [LengthPenalty(kind, alpha) for kind in ("gnmt", "mean") for alpha in (0.0, 0.6, 1.0)]
-# The last spells the same as the fourth, in a byte.
+# The last one spells the same as "b", as a byte.
 PIECES = ["<unk>", "<s>", "</s>", "▁a", "b", "▁ab", "<0x62>"]
 SPELLING = (b"", b"", b"", b" a", b"b", b" ab", b"b")
-SURFACES = TokenBytes(PIECES, silent=[0, 1, 2])
+TOKEN_BYTES = TokenBytes(PIECES, silent=[0, 1, 2])
 
 pieces = st.sampled_from([0, 3, 4, 5, 6])
 descriptions = st.fixed_dictionaries(
@@ -32,11 +33,11 @@ descriptions = st.fixed_dictionaries(
         "minimum": st.integers(0, 3),
         "never": st.sampled_from([frozenset(), frozenset({0, 1}), frozenset({4})]),
     }
-).map(lambda description: leave_out(description))
+).map(lambda description: drop_bans(description))
 
 
-def leave_out(description: dict[str, Any]) -> dict[str, Any]:
-    """Drop bans that hold most pieces back when there is more to obey, so that something is left to compare."""
+def drop_bans(description: dict[str, Any]) -> dict[str, Any]:
+    """Keep at most one ban if phrases are required, so that some sentences obey all rules."""
     if description["required"] and len(description["banned"]) > 1:
         description["banned"] = description["banned"][:1]
     return description
@@ -44,7 +45,7 @@ def leave_out(description: dict[str, Any]) -> dict[str, Any]:
 
 def rules_of(description: dict[str, Any]) -> Rules:
     banned = description["banned"]
-    return Rules(EOS, **{**description, "banned": BannedText(SURFACES, banned) if banned else None})
+    return Rules(EOS, **{**description, "banned": BannedText(TOKEN_BYTES, banned) if banned else None})
 
 
 @given(
@@ -124,29 +125,32 @@ def test_narrow_beam_equals_a_plain_search_without_stopping(
         assert hypothesis.log_probability == pytest.approx(total, abs=1e-5)
 
 
+METHODS = ["greedy", "beam", "groups", "sampling"]
+
+
 def search_all(
-    method: str, steps: Any, sources: Sequence[Sequence[int]], limits: Sequence[int], rules: Sequence[Rules]
+    method: str, step_model: Any, sources: Sequence[Sequence[int]], limits: Sequence[int], rules: Sequence[Rules]
 ) -> list[list[Hypothesis]]:
     penalty = LengthPenalty()
     if method == "greedy":
-        found = greedy_search(steps, sources, limits, penalty=penalty, rules=rules)
+        found = greedy_search(step_model, sources, limits, penalty=penalty, rules=rules)
         return [[hypothesis] if hypothesis else [] for hypothesis in found]
     if method == "sampling":
         seeds = [source[0] for source in sources]
-        return sample_search(steps, sources, limits, samples=3, seeds=seeds, penalty=penalty, rules=rules)
+        return sample_search(step_model, sources, limits, samples=3, seeds=seeds, penalty=penalty, rules=rules)
     groups = 2 if method == "groups" else 1
-    return beam_search(steps, sources, limits, beam_size=4, penalty=penalty, n_best=2, groups=groups, rules=rules)
+    return beam_search(step_model, sources, limits, beam_size=4, penalty=penalty, n_best=2, groups=groups, rules=rules)
 
 
-@pytest.mark.parametrize("method", ["greedy", "beam", "groups", "sampling"])
+@pytest.mark.parametrize("method", METHODS)
 @given(
     seed=st.integers(0, 10_000),
     order=st.permutations(range(5)),
     size=st.integers(1, 5),
-    described=st.lists(st.one_of(st.just({"banned": ()}), descriptions), min_size=5, max_size=5),
+    described=st.lists(st.one_of(st.just({"banned": (), "required": ()}), descriptions), min_size=5, max_size=5),
 )
 @settings(max_examples=40, deadline=None)
-def test_neighbours_and_their_rules_do_not_matter(
+def test_other_sentences_and_their_rules_do_not_matter(
     table_steps: Any,
     random_table: Any,
     plain_rules: Any,
@@ -157,9 +161,11 @@ def test_neighbours_and_their_rules_do_not_matter(
     described: list[dict[str, Any]],
 ) -> None:
     table = random_table(len(PIECES), seed)
-    sources = [(place, place) for place in order[:size]]
-    limits = [1 + place for place in order[:size]]
-    rules = [rules_of(described[place]) for place in order[:size]]
+    if method in ("greedy", "sampling"):
+        described = [{**description, "required": ()} for description in described]
+    sources = [(index, index) for index in order[:size]]
+    limits = [1 + index for index in order[:size]]
+    rules = [rules_of(described[index]) for index in order[:size]]
     together = search_all(method, table_steps(table), sources, limits, rules)
     for source, limit, rule, found in zip(sources, limits, rules, together, strict=True):
         (alone,) = search_all(method, table_steps(table), [source], [limit], [rule])
@@ -179,20 +185,27 @@ def uniform(_: object, __: object) -> list[float]:
     return [-9.0, -9.0, 1.0, 0.0, 0.0, 0.0, 0.0]
 
 
-@pytest.mark.parametrize("method", ["greedy", "beam", "groups", "sampling"])
+IMPOSSIBLE = [
+    Rules(EOS, minimum=4),
+    Rules(EOS, prefix=(3, 3, 3, 3)),
+    Rules(EOS, never=frozenset(range(7))),
+    Rules(EOS, minimum=3, block_ngrams=1, never=frozenset({0, 1, 3, 4})),
+]
+IMPOSSIBLE_TO_COMPLETE = [
+    Rules(EOS, required=((3, 4), (5, 6))),
+    Rules(EOS, required=((3, 3),), never=frozenset({3})),
+]
+
+
 @pytest.mark.parametrize(
-    "rules",
+    ("method", "rules"),
     [
-        Rules(EOS, required=((3, 4), (5, 6))),
-        Rules(EOS, minimum=4),
-        Rules(EOS, prefix=(3, 3, 3, 3)),
-        Rules(EOS, never=frozenset(range(7))),
-        Rules(EOS, required=((3, 3),), never=frozenset({3})),
-        Rules(EOS, minimum=3, block_ngrams=1, never=frozenset({0, 1, 3, 4})),
+        *itertools.product(METHODS, IMPOSSIBLE),
+        *itertools.product(["beam", "groups"], IMPOSSIBLE_TO_COMPLETE),
     ],
     ids=str,
 )
-def test_rules_that_leave_nothing_yield_nothing_and_spare_the_neighbours(
+def test_rules_that_allow_nothing_yield_nothing_and_do_not_affect_other_sentences(
     table_steps: Any, method: str, rules: Rules
 ) -> None:
     impossible, possible = search_all(method, table_steps(uniform), [(3,), (4,)], [3, 3], [rules, Rules(EOS)])
@@ -200,12 +213,20 @@ def test_rules_that_leave_nothing_yield_nothing_and_spare_the_neighbours(
     assert possible
 
 
-@pytest.mark.parametrize("method", ["greedy", "beam", "groups", "sampling"])
+@pytest.mark.parametrize("method", ["greedy", "sampling"])
+def test_greedy_search_and_sampling_refuse_required_phrases(table_steps: Any, method: str) -> None:
+    step_model = table_steps(uniform)
+    with pytest.raises(ConfigError, match="greedy search and sampling cannot place required phrases; use beam search"):
+        search_all(method, step_model, [SOURCE, SOURCE], [5, 5], [Rules(EOS), Rules(EOS, required=((3,),))])
+    assert step_model.calls == 0
+
+
+@pytest.mark.parametrize("method", ["beam", "groups"])
 def test_required_phrases_that_just_fit_are_found(table_steps: Any, method: str) -> None:
-    """No model would say them, and there is no room for anything else."""
-    steps = table_steps(lambda *_: [0.0, 0.0, 9.0, -20.0, -20.0, -20.0, -20.0])
+    """The model finds them improbable, and the limit leaves no room for anything else."""
+    step_model = table_steps(lambda *_: [0.0, 0.0, 9.0, -20.0, -20.0, -20.0, -20.0])
     rules = [Rules(EOS, required=((3, 4), (5, 6, 5)))]
-    (found,) = search_all(method, steps, [SOURCE], [5], rules)
+    (found,) = search_all(method, step_model, [SOURCE], [5], rules)
     assert {hypothesis.tokens for hypothesis in found} <= {(3, 4, 5, 6, 5), (5, 6, 5, 3, 4)}
     assert found
 
@@ -218,8 +239,8 @@ def test_overlapping_phrases_share_pieces(table_steps: Any) -> None:
     assert [hypothesis.tokens for hypothesis in found] == [(3, 4, 5)]
 
 
-def test_narrow_beam_puts_a_required_phrase_where_the_model_wants_it(table_steps: Any) -> None:
-    """The phrase is improbable at all places, least so at the third, long after the beam would have lost it."""
+def test_narrow_beam_puts_a_required_phrase_where_the_model_prefers_it(table_steps: Any) -> None:
+    """The phrase is improbable everywhere, least so after three tokens, when an ordinary beam would have lost it."""
 
     def logits(_: object, prefix: tuple[int, ...]) -> list[float]:
         if prefix[-1:] == (5,):
@@ -232,20 +253,11 @@ def test_narrow_beam_puts_a_required_phrase_where_the_model_wants_it(table_steps
     assert found[0].tokens == (3, 3, 3, 5, 6, 3)
 
 
-def test_greedy_begins_a_required_phrase_when_it_would_end(table_steps: Any) -> None:
-    steps = table_steps(lambda _, prefix: [-9.0, -9.0, 5.0 if len(prefix) >= 2 else 0.0, 3.0, 1.0, 2.0, 0.0])
-    rules = [Rules(EOS, required=((4, 6), (5, 5, 5)))]
-    # It would end after two pieces, takes the more probable phrase, would end again, and takes the other.
-    (found,) = greedy_search(steps, [SOURCE], [20], rules=rules)
-    assert found is not None and found.tokens == (3, 3, 5, 5, 5, 4, 6)
-    # Here it runs out of room first.
-    (found,) = greedy_search(steps, [SOURCE], [6], rules=rules)
-    assert found is not None and found.tokens == (3, 5, 5, 5, 4, 6)
-
-
-def test_a_prefix_costs_its_log_probability_and_may_hold_what_is_banned(table_steps: Any, random_table: Any) -> None:
+def test_a_prefix_counts_in_the_log_probability_and_may_contain_banned_text(
+    table_steps: Any, random_table: Any
+) -> None:
     table = random_table(7, seed=3)
-    rules = Rules(EOS, prefix=(5, 5), banned=BannedText(SURFACES, ["ab"]), block_ngrams=1, repetition_penalty=1.0)
+    rules = Rules(EOS, prefix=(5, 5), banned=BannedText(TOKEN_BYTES, ["ab"]), block_ngrams=1, repetition_penalty=1.0)
     for method in ("greedy", "beam", "sampling"):
         (found,) = search_all(method, table_steps(table), [SOURCE], [6], [rules])
         for hypothesis in found:
@@ -257,7 +269,7 @@ def test_a_prefix_costs_its_log_probability_and_may_hold_what_is_banned(table_st
             assert hypothesis.score == pytest.approx(score, abs=1e-5)
 
 
-def test_a_common_prefix_takes_one_hypothesis_a_step(table_steps: Any) -> None:
+def test_a_prefix_needs_one_hypothesis_per_step(table_steps: Any) -> None:
     seen = []
 
     def logits(_: object, prefix: tuple[int, ...]) -> list[float]:
@@ -271,37 +283,35 @@ def test_a_common_prefix_takes_one_hypothesis_a_step(table_steps: Any) -> None:
     assert [given for given in seen if len(given) <= len(prefix)] == [prefix[:length] for length in range(4)]
 
 
-def test_rules_that_say_nothing_are_not_followed_step_by_step(
-    table_steps: Any, random_table: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_empty_rules_are_not_tracked(table_steps: Any, random_table: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
-        raise AssertionError("the rules were asked")
+        raise AssertionError("the rules were applied")
 
     monkeypatch.setattr(Rules, "start", refuse)
     table = random_table(7, seed=3)
-    for method in ("greedy", "beam", "groups", "sampling"):
+    for method in METHODS:
         assert search_all(method, table_steps(table), [SOURCE], [4], [Rules(EOS)])[0]
     assert not Rules(EOS, minimum=1).is_empty
-    with pytest.raises(AssertionError, match="the rules were asked"):
+    with pytest.raises(AssertionError, match="the rules were applied"):
         search_all("beam", table_steps(table), [SOURCE], [4], [Rules(EOS, minimum=1)])
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"prefix": (3, EOS)}, "a prefix holds the end mark"),
-        ({"required": ((3,), ())}, "a required phrase has no pieces"),
-        ({"required": ((3, EOS),)}, "a required phrase has the end mark"),
+        ({"prefix": (3, EOS)}, "a prefix contains the end token"),
+        ({"required": ((3,), ())}, "a required phrase is empty"),
+        ({"required": ((3, EOS),)}, "a required phrase contains the end token"),
     ],
 )
-def test_rules_that_make_no_sense_are_errors(arguments: dict[str, Any], message: str) -> None:
+def test_invalid_rules_are_errors(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         Rules(EOS, **arguments)
 
 
-def test_numbers_that_went_wrong_yield_nothing_under_rules(table_steps: Any) -> None:
-    steps = table_steps(lambda source, _: [math.nan] * 7 if source == (3,) else uniform(None, None))
-    for method in ("greedy", "beam", "groups", "sampling"):
-        broken, sound = search_all(method, steps, [(3,), (4,)], [3, 3], [Rules(EOS, minimum=1)] * 2)
+def test_nan_logits_yield_nothing_with_rules(table_steps: Any) -> None:
+    step_model = table_steps(lambda source, _: [math.nan] * 7 if source == (3,) else uniform(None, None))
+    for method in METHODS:
+        broken, sound = search_all(method, step_model, [(3,), (4,)], [3, 3], [Rules(EOS, minimum=1)] * 2)
         assert broken == []
         assert sound

@@ -1,7 +1,7 @@
-"""Rules that the translations of one sentence obey, and how far a hypothesis has come with them.
+"""The rules that the translations of one sentence obey, and the state of a hypothesis with respect to them.
 
-`Rules` never change, so that hypotheses, sentences and threads share them; what differs from hypothesis to
-hypothesis is a small `RuleState` that the search carries along.
+`Rules` never change, so hypotheses, sentences and threads share them. What differs between hypotheses is a small
+`RuleState`, which the tracker keeps.
 """
 
 from collections.abc import Sequence
@@ -17,57 +17,57 @@ from translator.errors import ConfigError
 
 
 class RuleState(NamedTuple):
-    """Where a hypothesis stands with the rules of its sentence."""
+    """What has to be known about a hypothesis to apply the rules of its sentence."""
 
     tokens: tuple[int, ...]
+    """The tokens of the hypothesis."""
     text: int
     """State of the automaton of banned text."""
     phrase: int
     """State of the automaton of required phrases."""
     met: int
-    """Bit set of the required phrases that the hypothesis holds."""
-    hurried: bool = False
-    """Whether it is completing a phrase that it would not have begun by itself."""
+    """The required phrases that the hypothesis contains, as bits."""
 
 
 @dataclass(frozen=True)
 class Rules:
-    """What every translation of a sentence obeys; by default nothing.
+    """What every translation of a sentence must obey; by default there are no restrictions.
 
-    The prefix wins over all others: its pieces may be banned or repeat themselves, and the rules go on from there.
+    The prefix takes precedence: its tokens may be banned or repeat themselves, and the rules apply to what follows.
+    Raises `ConfigError` if the prefix or a required phrase contains the end token, or if a required phrase is empty.
     """
 
     eos_id: int
-    """The end mark, which none but `minimum`, `required` and `never` forbid."""
+    """The end token; only `minimum`, `required` and `never` forbid it."""
     prefix: tuple[int, ...] = ()
-    """Pieces that every hypothesis begins with."""
+    """Tokens that every hypothesis begins with."""
     banned: BannedText | None = None
-    """Text that none holds at the beginning of a word."""
+    """Text that no hypothesis may contain at the beginning of a word."""
     required: tuple[tuple[int, ...], ...] = ()
-    """Sequences of pieces that every hypothesis holds; they may overlap, and one that stands twice counts once."""
+    """Token sequences that every hypothesis must contain; they may overlap, and a repeated one counts once."""
     block_ngrams: int = 0
-    """No sequence of so many pieces occurs twice; 0 allows all."""
+    """No sequence of this many tokens may occur twice; 0 allows all."""
     repetition_penalty: float = 0.0
-    """What each piece after the prefix costs, in nats, that the hypothesis already holds."""
+    """Cost in nats of each token after the prefix that the hypothesis already contains."""
     minimum: int = 0
-    """Least number of pieces."""
+    """Minimum number of tokens."""
     never: frozenset[int] = field(default=frozenset())
-    """Pieces that none holds."""
+    """Tokens that no hypothesis may contain."""
 
     def __post_init__(self) -> None:
         problems = []
         if self.eos_id in self.prefix:
-            problems.append("a prefix holds the end mark; expected pieces of text")
+            problems.append("a prefix contains the end token; expected tokens of text")
         for phrase in self.required:
             if not phrase or self.eos_id in phrase:
-                found = "the end mark" if phrase else "no pieces"
-                problems.append(f"a required phrase has {found}; expected pieces of text")
+                found = "contains the end token" if phrase else "is empty"
+                problems.append(f"a required phrase {found}; expected tokens of text")
         if problems:
             raise ConfigError(problems)
 
     @property
     def is_empty(self) -> bool:
-        """Whether everything is allowed and nothing costs."""
+        """Whether everything is allowed at no cost."""
         return self == Rules(self.eos_id)
 
     @cached_property
@@ -80,25 +80,23 @@ class Rules:
         return np.array(sorted(self.never), np.int64)
 
     def start(self) -> RuleState:
-        """Return the state of the hypothesis without pieces."""
+        """Return the state of the hypothesis without tokens."""
         return RuleState((), self.banned.start if self.banned else 0, 0, 0)
 
-    def advance(self, state: RuleState, piece: int) -> RuleState:
-        """Return the state of a hypothesis that goes on with `piece`."""
-        text = self.banned.advance(state.text, piece) if self.banned else 0
-        phrase, met = self.phrases.advance(state.phrase, state.met, piece) if self.required else (0, 0)
-        return RuleState((*state.tokens, piece), text, phrase, met)
-
-    def is_complete(self, state: RuleState) -> bool:
-        """Tell whether the hypothesis holds all required phrases."""
-        return not self.required or state.met == self.phrases.all
+    def advance(self, state: RuleState, token: int) -> RuleState:
+        """Return the state of a hypothesis after one more `token`."""
+        text = self.banned.advance(state.text, token) if self.banned else 0
+        phrase, met = self.phrases.advance(state.phrase, state.met, token) if self.required else (0, 0)
+        return RuleState((*state.tokens, token), text, phrase, met)
 
     def may_end(self, state: RuleState) -> bool:
-        """Tell whether the end mark may be next."""
-        return len(state.tokens) >= max(self.minimum, len(self.prefix)) and self.is_complete(state)
+        """Tell whether the end token may be next."""
+        if len(state.tokens) < max(self.minimum, len(self.prefix)):
+            return False
+        return not self.required or state.met == self.phrases.all
 
     def forbidden(self, state: RuleState) -> NDArray[Any]:
-        """Return the ids of the pieces that may not be next; the end mark only if it is in `never`."""
+        """Return the ids of the tokens that may not be next; for the end token see `may_end` too."""
         parts = [self._never]
         if self.banned:
             parts.append(self.banned.forbidden(state.text))
@@ -107,13 +105,13 @@ class Rules:
         return np.concatenate(parts)
 
     def charge(self, tokens: Sequence[int]) -> float:
-        """Return what the repetitions in a hypothesis cost, in nats; those within the prefix are free."""
+        """Return the cost of the repetitions in a hypothesis, in nats; repetitions within the prefix are free."""
         free = len(self.prefix) - len(set(self.prefix))
         return self.repetition_penalty * (len(tokens) - len(set(tokens)) - free)
 
 
 def _repeating(tokens: tuple[int, ...], size: int) -> list[int]:
-    """Return the pieces with which the last `size` pieces would have occurred before."""
+    """Return the tokens that, if they came next, would repeat a sequence of `size` tokens."""
     tail = tokens[len(tokens) - size + 1 :]
     if len(tokens) < size:
         return []

@@ -1,9 +1,10 @@
-"""How far the hypotheses of a batch have come with the rules of their sentences, step by step.
+"""Applies the rules of every sentence to the hypotheses of a batch, step by step.
 
-It is kept on the host and tells the search which logits to change, so that the vocabulary is touched where a rule says
-something and nowhere else. A search without rules never comes here.
+The state is kept on the host. The tracker tells the search which few logits to change, so the rest of the vocabulary is
+not touched. A search without rules has no tracker.
 
-Shapes: M sentences still searched, K hypotheses of each, V vocabulary, W wanted pieces.
+Shapes: M sentences still searched, K hypotheses per sentence, V vocabulary, B continuations considered per hypothesis,
+W tokens that advance a required phrase.
 """
 
 import math
@@ -17,72 +18,58 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from translator.decoding.constraints.rules import Rules, RuleState
+from translator.decoding.constraints.rules import Rules
 
-NEVER = -math.inf
+_NEVER = -math.inf
 
 
 class RuleTracker:
-    """The rules of the sentences that are still searched, and a state for each of their hypotheses."""
+    """The rules of the sentences that are still searched, and the state of each of their hypotheses."""
 
-    def __init__(self, rules: Sequence[Rules], eos_id: int, early_end: bool = False) -> None:
-        """`early_end` leaves the end mark open to hypotheses that lack required phrases; see `hurry`."""
+    def __init__(self, rules: Sequence[Rules], eos_id: int) -> None:
         self._rules = list(rules)
         self._states = [[rule.start()] for rule in rules]
-        self._eos_id, self._early_end = eos_id, early_end
+        self._eos_id = eos_id
         self.requires = any(rule.required for rule in rules)
-        """Whether there are required phrases."""
+        """Whether any sentence has required phrases."""
 
     @classmethod
-    def of(cls, rules: Sequence[Rules] | None, eos_id: int, early_end: bool = False) -> "RuleTracker | None":
-        """Return a tracker, or None where no rule says anything."""
+    def of(cls, rules: Sequence[Rules] | None, eos_id: int) -> "RuleTracker | None":
+        """Return a tracker, or None if no sentence has any rules."""
         if rules is None or all(rule.is_empty for rule in rules):
             return None
-        return cls(rules, eos_id, early_end)
+        return cls(rules, eos_id)
 
-    def advance(
-        self,
-        keep: NDArray[Any] | None,
-        parents: NDArray[Any],
-        tokens: NDArray[Any],
-        hurried: NDArray[Any] | None = None,
-    ) -> None:
-        """Keep the sentences in places `keep` (None: all); their hypotheses go on as in `StepModel.select`.
+    def advance(self, keep: NDArray[Any] | None, parents: NDArray[Any], tokens: NDArray[Any]) -> None:
+        """Keep the sentences with indices `keep` (None: all) and append `tokens` [M, K] to their hypotheses.
 
-        `parents`, `tokens` and `hurried` (those whose token `hurry` chose) are `[M, K]`.
+        `parents` [M, K] are the hypotheses that are continued, as in `StepModel.select`.
         """
         if keep is not None:
-            self._rules = [self._rules[place] for place in keep.tolist()]
-            self._states = [self._states[place] for place in keep.tolist()]
-        before = [
-            [states[parent] for parent in row] for states, row in zip(self._states, parents.tolist(), strict=True)
-        ]
+            self._rules = [self._rules[index] for index in keep.tolist()]
+            self._states = [self._states[index] for index in keep.tolist()]
         self._states = [
-            [rule.advance(state, token) for state, token in zip(states, row, strict=True)]
-            for rule, states, row in zip(self._rules, before, tokens.tolist(), strict=True)
+            [rule.advance(states[parent], token) for parent, token in zip(*rows, strict=True)]
+            for rule, states, *rows in zip(self._rules, self._states, parents.tolist(), tokens.tolist(), strict=True)
         ]
-        if hurried is not None:
-            for place, column in np.argwhere(hurried).tolist():
-                state = self._states[place][column]
-                # Hurry is over when a phrase is complete.
-                self._states[place][column] = state._replace(hurried=state.met == before[place][column].met)
 
     def forced(self, length: int, ceilings: NDArray[Any]) -> NDArray[Any]:
-        """Return the only piece [M] that each sentence may have after `length` pieces, or -1.
+        """Return the only token [M] that may follow `length` tokens of each sentence, or -1 if there are several.
 
-        It is one of the prefix, or the end mark at the length limit `ceilings` [M].
+        It is a token of the prefix, or the end token at the length limit `ceilings` [M].
         """
         prefixes = [rule.prefix[length] if length < len(rule.prefix) else -1 for rule in self._rules]
         return np.where(ceilings <= length, self._eos_id, prefixes)
 
     @contextmanager
     def edited(self, logits: Tensor, forced: NDArray[Any]) -> Iterator[None]:
-        """Change contiguous `logits` [M, K, V] for a while: -inf for what is forbidden, less for what is repeated.
+        """Edit contiguous `logits` [M, K, V] inside the `with` block, and restore them afterwards.
 
-        Where one piece is `forced` [M], only the end mark can be forbidden.
+        Forbidden tokens get -inf, and repeated ones are lowered by the repetition penalty. If a sentence has a `forced`
+        token [M], no token other than the end token is edited.
         """
-        places, amounts = self._edits(logits.size(-1), forced)
-        positions = torch.from_numpy(places).to(logits.device)
+        indices, amounts = self._edits(logits.size(-1), forced)
+        positions = torch.from_numpy(indices).to(logits.device)
         flat = logits.view(-1)
         before = flat[positions]
         flat.index_add_(0, positions, torch.from_numpy(amounts).to(logits))
@@ -90,34 +77,30 @@ class RuleTracker:
         flat[positions] = before
 
     def _edits(self, vocabulary: int, forced: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-        places: list[Any] = []
+        """Return the indices in the flattened logits [M, K, V] to edit, and what to add to them."""
+        indices: list[Any] = []
         amounts: list[Any] = []
         offset = -vocabulary
         for rule, states, only in zip(self._rules, self._states, forced.tolist(), strict=True):
             for state in states:
                 offset += vocabulary
-                if only in (-1, self._eos_id) and not self._end_is_open(rule, state, at_limit=only >= 0):
-                    places.append([offset + self._eos_id])
-                    amounts.append([NEVER])
+                if only in (-1, self._eos_id) and not rule.may_end(state):
+                    indices.append([offset + self._eos_id])
+                    amounts.append([_NEVER])
                 if only < 0:
                     forbidden = rule.forbidden(state)
-                    places.append(forbidden + offset)
-                    amounts.append(np.full(len(forbidden), NEVER))
+                    indices.append(forbidden + offset)
+                    amounts.append(np.full(len(forbidden), _NEVER))
                     if rule.repetition_penalty:
                         repeated = np.array(sorted(set(state.tokens)), np.int64)
-                        places.append(repeated + offset)
+                        indices.append(repeated + offset)
                         amounts.append(np.full(len(repeated), -rule.repetition_penalty))
-        if not places:
+        if not indices:
             return np.empty(0, np.int64), np.empty(0)
-        return np.concatenate(places), np.concatenate(amounts)
-
-    def _end_is_open(self, rule: Rules, state: RuleState, at_limit: bool) -> bool:
-        if self._early_end and not at_limit:
-            return len(state.tokens) >= rule.minimum
-        return rule.may_end(state)
+        return np.concatenate(indices), np.concatenate(amounts)
 
     def wanted(self) -> NDArray[Any]:
-        """Return the pieces [M, K, W] that bring a required phrase forward, and -1 where there are fewer."""
+        """Return the tokens [M, K, W] that advance a required phrase; -1 fills up the rows with fewer."""
         if not self.requires:
             return np.empty((len(self._states), len(self._states[0]), 0), np.int64)
         return _padded(
@@ -127,33 +110,34 @@ class RuleTracker:
             ]
         )
 
-    def shared(self, keys: Tensor, pieces: Tensor, first: int) -> Tensor:
-        """Return `keys` [M, K, B] by which a beam is shared out among candidates with and without required phrases.
+    def divided(self, keys: Tensor, ids: Tensor, first: int) -> Tensor:
+        """Return keys that divide a beam among continuations that contain more and fewer required phrases.
 
-        `pieces` are theirs, and hypotheses `first`, `first` + 1 and so on what they continue. What holds few of the
-        phrases is more probable and would leave no room to the rest. So candidates go into banks: by the number of
-        phrases that they hold, and within it by whether they have begun another. The best of each bank come first,
-        those of the furthest bank before the others; then the second of each, and so on (dynamic beam allocation:
-        Post and Vilar 2018; in this form Hu et al. 2019, there with a bank for each piece). Before all comes the one
-        that has come furthest, in pieces, so that even a narrow beam arrives.
+        `keys` and token `ids` are [M, K, B]; they continue hypotheses `first`, `first` + 1, ... Continuations with few
+        of the phrases are more probable and would fill the beam. So they are put into banks: by the number of phrases
+        that they contain, and within it by whether they have begun another. The best of each bank come first, starting
+        with the bank that has come furthest; then the second of each, and so on (dynamic beam allocation: Post and
+        Vilar 2018; in this form Hu et al. 2019, there with one bank for each token). The continuation that has come
+        furthest, in tokens, is put before all of these, so that even a narrow beam completes the phrases.
         """
-        shared = keys.clone()
-        for place, rule in enumerate(self._rules):
+        divided = keys.clone()
+        for index, rule in enumerate(self._rules):
             if rule.required:
-                order = self._shared_order(place, keys[place].numpy(), pieces[place].numpy(), first)
-                shared[place].view(-1)[order] = -torch.arange(len(order), dtype=keys.dtype)
-        return shared
+                order = self._bank_order(index, keys[index].numpy(), ids[index].numpy(), first)
+                divided[index].view(-1)[order] = -torch.arange(len(order), dtype=keys.dtype)
+        return divided
 
-    def _shared_order(self, place: int, keys: NDArray[Any], pieces: NDArray[Any], first: int) -> Tensor:
-        phrases = self._rules[place].phrases
+    def _bank_order(self, sentence: int, keys: NDArray[Any], ids: NDArray[Any], first: int) -> Tensor:
+        """Return the order of the possible continuations of one sentence, as indices in its flattened `keys` [K, B]."""
+        phrases = self._rules[sentence].phrases
         order = np.argsort(-keys.ravel(), kind="stable")
-        order = order[keys.ravel()[order] > NEVER]
+        order = order[keys.ravel()[order] > _NEVER]
         ranks: Counter[int] = Counter()
         positions: list[tuple[int, int]] = []
         progress: list[int] = []
         for candidate in order.tolist():
-            state = self._states[place][first + candidate // keys.shape[1]]
-            phrase, met = phrases.advance(state.phrase, state.met, int(pieces.flat[candidate]))
+            state = self._states[sentence][first + candidate // keys.shape[1]]
+            phrase, met = phrases.advance(state.phrase, state.met, int(ids.flat[candidate]))
             bank = 2 * met.bit_count() + (phrases.begun(phrase, met) > 0)
             positions.append((ranks[bank], -bank))
             progress.append(phrases.progress(phrase, met))
@@ -162,39 +146,12 @@ class RuleTracker:
             positions[progress.index(max(progress))] = (-1, 0)
         return torch.from_numpy(order[sorted(range(len(order)), key=positions.__getitem__)])
 
-    def hurry(self, logits: Tensor, tokens: Tensor, room: NDArray[Any]) -> tuple[Tensor, NDArray[Any]]:
-        """Keep hypotheses that are not compared with others from ending without their required phrases.
 
-        One that chose the end mark too early among `tokens` [M, K], or whose `room` [M] for pieces is just enough,
-        takes the most probable next piece of a missing phrase instead, until the phrase is complete. Returns the
-        tokens, and which were replaced.
-        """
-        width = tokens.size(1)
-        lacking, urgent = (np.zeros((len(room), width), bool) for _ in range(2))
-        following: list[list[list[int]]] = []
-        for place, (rule, states) in enumerate(zip(self._rules, self._states, strict=True)):
-            following.append([])
-            for column, state in enumerate(states):
-                if rule.is_complete(state):
-                    following[-1].append([])
-                    continue
-                columns = slice(None) if len(states) == 1 else column
-                lacking[place, columns] = True
-                urgent[place, columns] = state.hurried or room[place] <= rule.phrases.missing(state.phrase, state.met)
-                following[-1].append(rule.phrases.following(rule.phrases.begun(state.phrase, state.met), state.met))
-        hurried = lacking & (urgent | (tokens.cpu().numpy() == self._eos_id))
-        if not hurried.any():
-            return tokens, hurried
-        ids = torch.from_numpy(_padded(following)).to(logits.device)
-        values = logits.gather(-1, ids.clamp(min=0)).masked_fill(ids < 0, NEVER)
-        best = ids.gather(-1, values.argmax(-1, keepdim=True)).squeeze(-1)  # [M, K]
-        return torch.where(torch.from_numpy(hurried).to(logits.device), best, tokens), hurried
-
-
-def _padded(pieces: list[list[list[int]]]) -> NDArray[Any]:
-    longest = max(len(found) for row in pieces for found in row)
-    padded = np.full((len(pieces), len(pieces[0]), longest), -1, np.int64)
-    for place, row in enumerate(pieces):
+def _padded(tokens: list[list[list[int]]]) -> NDArray[Any]:
+    """Return lists of tokens [M][K] as one array [M, K, W], with -1 after the end of each list."""
+    longest = max(len(found) for row in tokens for found in row)
+    padded = np.full((len(tokens), len(tokens[0]), longest), -1, np.int64)
+    for index, row in enumerate(tokens):
         for column, found in enumerate(row):
-            padded[place, column, : len(found)] = found
+            padded[index, column, : len(found)] = found
     return padded
