@@ -18,7 +18,7 @@ FILES = ("--source", "{0}/text", "--reference", "{0}/text")
         (("--loss-budget", "0.1", "--source", "{0}/text"), 2, "give --source FILE and --reference FILE"),
         (("--heads", "1", "--kind", "self", *FILES), 2, "expected encoder, decoder, cross"),
         (("--heads", "cross.1.1", "--kind", "cross"), 2, "--kind limits which heads are chosen"),
-        (("--heads", "4", *FILES), 1, "found 4, expected at most 3 of these 6: one stays in every layer"),
+        (("--heads", "4", *FILES), 1, "found 4, expected at most 3 of these 6: every layer keeps at least one"),
         (("--heads", "cross.1"), 1, "found 'cross.1', expected KIND.LAYER.HEAD"),
         (("--heads", "cross.1.1,cross.1.2"), 1, "nothing would be left of cross.1"),
         (("--heads", "cross.1.1", "--set", "beam=3"), 1, "beam"),

@@ -1,4 +1,4 @@
-"""Warnings where references and output differ in tokenisation or case."""
+"""Warnings if references and output differ in tokenisation or case, or if output is no translation."""
 
 import re
 

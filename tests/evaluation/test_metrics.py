@@ -92,7 +92,7 @@ def test_unknown_names_are_refused() -> None:
 
 def test_a_missing_library_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "MeCab", None)
-    with pytest.raises(EvaluationError, match=r"ja-mecab is not possible here: .*pip install sacrebleu\[ja\]"):
+    with pytest.raises(EvaluationError, match=r"ja-mecab is not available here: .*pip install sacrebleu\[ja\]"):
         score(HYPOTHESES, REFERENCES, tokenize="ja-mecab")
 
 

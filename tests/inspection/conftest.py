@@ -1,4 +1,4 @@
-"""What tests of the page share: made-up maps, and a headless browser."""
+"""Fixtures for tests of the page: made-up maps, and a headless browser."""
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,7 +17,7 @@ from translator.inspection.page import attention_page
 
 @pytest.fixture(scope="session")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    """One window; without a browser, tests are skipped, or fail where `TRANSLATOR_BROWSER` is `required`."""
+    """One window; without a browser, tests are skipped, or fail if `TRANSLATOR_BROWSER` is `required`."""
     programs = installed()
     if programs is None:
         reason = "no chromium and chromedriver on PATH; install Debian's chromium and chromium-driver"
@@ -35,7 +35,7 @@ HEADS = {"encoder": (2, 3), "decoder": (2, 2), "cross": (3, 2)}
 
 @pytest.fixture(scope="session")
 def make_maps() -> Callable[..., AttentionMaps]:
-    """Make maps with random weights; `source` and `target` are pieces without marks, `heads` counts by layer."""
+    """Make maps with random weights from pieces without special tokens; `heads` are counts by layer."""
 
     def make(
         source: Sequence[str] = PIECES["source"],
@@ -67,7 +67,7 @@ def make_maps() -> Callable[..., AttentionMaps]:
 
 @pytest.fixture
 def open_page(browser: Browser, make_maps: Any, tmp_path: Path) -> Iterator[Callable[..., AttentionMaps]]:
-    """Open the page of made-up maps; at the end of a test it asked for nothing but itself and complained of nothing."""
+    """Open the page of made-up maps; after the test, check that it loaded nothing else and logged no error."""
     path = tmp_path / "attention.html"
 
     def open_maps(**values: Any) -> AttentionMaps:
@@ -80,5 +80,5 @@ def open_page(browser: Browser, make_maps: Any, tmp_path: Path) -> Iterator[Call
     yield open_maps
     assert browser.requests() == [path.as_uri()]
     assert browser.run("return performance.getEntriesByType('resource').map(entry => entry.name)") == []
-    # Chromium remarks that a test reads pixels.
+    # Chromium logs a warning when a test reads pixels.
     assert [entry for entry in browser.logged("browser") if "getImageData" not in entry["message"]] == []

@@ -1,4 +1,4 @@
-"""Attention maps with chosen pieces and random weights, for tests of what is made of them."""
+"""Attention maps with chosen pieces and random weights, for tests of pages, pictures and files."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ HOSTILE = (
     "\u2581\u5c71\u7530", "\u2581e\u0301", "\u2581\U0001f468\u200d\U0001f469", "\u2581\ud55c", "\u0301", "\u2581\ufeff",
     "\u2581\u0915\u094d\u0937", "<0x0A>", "\u2581&amp;", "\u2581%s", "\u2581\\alpha", "\u2581",
 )  # fmt: skip
-"""Pieces that want to be something else than text, or that no font has."""
+"""Pieces that could be mistaken for markup or commands, or that no font has."""
 
 
 def made_up_maps(
@@ -24,7 +24,7 @@ def made_up_maps(
     alignment_head: Head | None = None,
     seed: int = 1,
 ) -> AttentionMaps:
-    """Return maps of sentences in pieces without marks; `heads` by layer are encoder, decoder and cross."""
+    """Return maps of sentences in pieces without special tokens; `heads` by layer are encoder, decoder and cross."""
     read = (*([tag] if tag else []), *source, "</s>")
     given = ("<s>", *target)
     generator = np.random.default_rng(seed)

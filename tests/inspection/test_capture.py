@@ -1,4 +1,4 @@
-"""The weights that are shown are those that the model computed with, and looking leaves no trace (promise 5)."""
+"""Recorded weights are those that the model computed with, and recording leaves no trace."""
 
 import dataclasses
 import subprocess
@@ -24,7 +24,7 @@ from translator.training.optimizer import make_optimizer
 from translator.training.update import Updater
 from translator.translation import Translator
 
-# Sentences of different lengths, one with nothing but its mark.
+# Sentences of different lengths, one with only its special token.
 SOURCES = [[5, 6, 7, 8, 9, 10, 2], [11, 2], [12, 13, 14, 2], [2]]
 TARGETS = [[1, 20, 21], [1, 22, 23, 24, 25, 26], [1], [1, 27]]
 SHAPES: list[dict[str, Any]] = [
@@ -55,13 +55,13 @@ def bundle_of(loaded: Bundle, precision: str = "fp32", **shape: Any) -> Bundle:
 
 
 def spans(batch: Packed) -> list[slice]:
-    """Where each sentence of a batch lies among its tokens."""
+    """The slice of each sentence among the tokens of a batch."""
     offsets = batch.layout.offsets.tolist()
     return [slice(begin, end) for begin, end in zip(offsets, offsets[1:], strict=False)]
 
 
 class Calls:
-    """What goes into the attention modules of a model, and what comes out, by kind and layer."""
+    """The inputs and outputs of the attention modules of a model, by kind and layer."""
 
     def __init__(self, model: Transformer) -> None:
         self.inputs: dict[str, list[tuple[Tensor, Projected]]] = {kind: [] for kind in KINDS}
@@ -192,7 +192,7 @@ def test_looking_changes_no_output_and_leaves_nothing_behind(loaded: Bundle) -> 
 
 @pytest.fixture
 def no_weights(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Whoever computes weights, by whatever name it has imported the function, fails."""
+    """Make every import of the function that computes weights fail when called."""
 
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("weights were computed")

@@ -1,4 +1,4 @@
-"""Heads are compared with a known alignment word by word."""
+"""Comparison of heads with a gold word alignment."""
 
 from pathlib import Path
 
@@ -40,7 +40,7 @@ def look_that_sees(bundle: Bundle, pairs: Pairs, index: int, heads: list[dict[in
     for number, seen in enumerate(heads):
         for row, word in enumerate(target_words):
             places = [place for place, other in enumerate(source_words) if other == seen[word]]
-            # The end mark has more than any piece, and is out of the question.
+            # The end token has the largest weight, but is left out.
             weights[0, number, row, places] = 0.4 / len(places)
             weights[0, number, row, -1] = 0.6
     packed = pack([[*source, bundle.tokenizers.source.eos_id]]), pack([[bundle.tokenizers.target.bos_id, *target]])
@@ -53,7 +53,7 @@ def test_words_are_counted_that_look_at_a_linked_word(bundle: Bundle, tmp_path: 
     counter = GoldCounter(bundle, pairs, links)
     counter(look_that_sees(bundle, pairs, 0, [{0: 1, 1: 0, 2: 2}, {0: 1, 1: 1, 2: 1}]))
     counter(look_that_sees(bundle, pairs, 1, [{0: 1, 1: 0, 2: 0}, {0: 0, 1: 1, 2: 2}]))
-    # Three words of the first pair are linked, and one of the second, to either of two.
+    # Three words of the first pair are aligned; one word of the second is aligned to two words.
     assert counter.words == 4
     assert counter.shares() == {Head("cross", 1, 1): 1.0, Head("cross", 1, 2): 0.25}
 
@@ -85,13 +85,13 @@ def test_lines_that_are_left_out_leave_out_their_links(
 def test_other_words_than_white_space_makes_are_left_out(
     bundle: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    # NFKC makes a space of U+00A8 (and a mark), which white space does not.
+    # NFKC turns U+00A8 into a space and an accent, but it is not white space.
     pairs = written(bundle, tmp_path, "a dog\na\u00a8dog cat\n", "a dog\ndog cat\n")
     counter = GoldCounter(bundle, pairs, links_of(pairs, tmp_path, "0-0\n0-0\n"))
     head_statistics(bundle, pairs.ids, counter)
     assert counter.words == 1
     counter.shares()
-    assert "line 2 is cut into other words" in capsys.readouterr().err
+    assert "line 2 is split into words differently" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_other_words_than_white_space_makes_are_left_out(
         ("0-0\n0:0\n", "line 2: found '0:0'"),
         ("0-2\n\n", "line 1: found the link 0-2, expected words from 0 to 1 of the source and 1 of the target"),
         ("2-0\n\n", "line 1: found the link 2-0"),
-        ("\n\n", "links no word"),
+        ("\n\n", "has no link"),
     ],
 )
 def test_a_wrong_alignment_is_explained(bundle: Bundle, tmp_path: Path, text: str, error: str) -> None:

@@ -1,4 +1,4 @@
-"""Masking a head equals a model without it, and leaves the model as it was."""
+"""Masking a head equals removing it, and leaves the model unchanged."""
 
 from pathlib import Path
 

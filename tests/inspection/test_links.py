@@ -29,7 +29,7 @@ SOURCES = [
 
 @pytest.fixture
 def loaded(tiny_run: Path) -> Bundle:
-    """The tiny run with heads that look at something: random weights of its size are nearly uniform."""
+    """The tiny run with larger weights, so that its attention is not nearly uniform."""
     bundle = load_bundle(tiny_run, device="cpu")
     with torch.no_grad():
         bundle.model.attentions("cross")[0].input_weight.mul_(30.0)
@@ -41,7 +41,7 @@ def bundle(loaded: Bundle, request: pytest.FixtureRequest) -> Bundle:
     if not request.param:
         return loaded
     loaded.tokenizers.source.__dict__["tags"] = {"de": TAG}
-    # As it stands in the vocabulary of a run with tags.
+    # As in the vocabulary of a run with tags.
     original = loaded.tokenizers.source.pieces
     loaded.tokenizers.source.__dict__["pieces"] = lambda ids: [
         "<2de>" if number == TAG else piece for number, piece in zip(ids, original(ids), strict=True)
@@ -77,18 +77,19 @@ def test_a_given_target_is_aligned_as_the_aligner_does(bundle: Bundle, source: s
         expected = word_links(*pieces, [place - bool(to) for place in links])
         found.append(alignment_of(maps, Head("cross", 1, number)))
         assert found[-1] == pharaoh(expected)
-    # Heads that look alike would show nothing.
+    # The test would prove nothing if heads were alike.
     assert len(source.split()) == 1 or found[0] != found[1]
 
 
 def test_pieces_are_joined_to_words_and_marks_left_out() -> None:
     maps = made_up_maps(tag="<2de>", alignment_head=Head("cross", 2, 1))
     weights = np.full((2, 5, 7), 0.01, dtype=np.float32)
-    # Tag and end mark win everywhere; behind them run, s, dog, "." and, in the row of the end mark, A.
+    # Tag and end token have the largest weight everywhere; after them come run, s, dog, "." and, in the row of the end
+    # token, A.
     weights[0, :, 0], weights[0, :, 6] = 0.4, 0.5
     weights[0, range(5), [3, 4, 2, 5, 1]] = 0.1
     maps = dataclasses.replace(maps, weights={**maps.weights, "cross": (weights[::-1], weights)})
-    # Ein: run; Hund: the s of runs; renn and t: dog and the point that is written behind runs.
+    # Ein: run; Hund: the s of runs; renn and t: dog and the full stop that follows runs.
     assert alignment_of(maps) == "1-2 2-0 2-1 2-2"
     assert alignment_of(maps, Head("cross", 1, 2)) == alignment_of(maps)
     assert alignment_of(maps, Head("cross", 1, 1)) != alignment_of(maps)

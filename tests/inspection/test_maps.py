@@ -1,4 +1,4 @@
-"""One sentence pair: its pieces, the translation that is looked at, and what is refused."""
+"""The maps of one sentence pair: its pieces, its translation, and the errors."""
 
 import dataclasses
 from pathlib import Path

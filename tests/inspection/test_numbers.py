@@ -1,4 +1,4 @@
-"""Files of numbers hold what was seen, bit for bit, and are read without trusting them."""
+"""Files of numbers contain the weights bit for bit, and can be read without pickle."""
 
 import json
 import re
@@ -20,7 +20,7 @@ PIECES = ("source", "target", "predicted")
 
 
 def read(path: Path) -> dict[str, Any]:
-    """All names of a file; arrays of JSON in the precision that the layout promises."""
+    """The contents of a file by name; arrays of JSON in the documented precision."""
     if path.suffix.lower() == ".npz":
         with np.load(path, allow_pickle=False) as file:
             return dict(file)

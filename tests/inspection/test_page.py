@@ -1,4 +1,4 @@
-"""The page's document: it loads nothing, holds any text as data, and its weights are those of the maps."""
+"""The page's document loads nothing, stores any text as data, and has the weights of the maps."""
 
 import base64
 import fnmatch
@@ -34,7 +34,7 @@ HOSTILE = [
 
 
 class Parsed(HTMLParser):
-    """Elements with attributes in order, and the text within each script and style."""
+    """Collects elements with their attributes in order, and the text of each script and style."""
 
     def __init__(self, document: str) -> None:
         super().__init__(convert_charrefs=True)
@@ -84,7 +84,7 @@ def test_policy_allows_only_this_script_and_this_style(make_maps: Any) -> None:
         "form-action": "'none'",
     }
     assert [found.get("type") for tag, found in parsed.elements if tag == "script"] == ["application/json", None]
-    # The policy stands before all that it rules.
+    # The policy comes before everything it applies to.
     assert [tag for tag, _ in parsed.elements].index("style") > 3
 
 
@@ -92,7 +92,7 @@ def test_policy_allows_only_this_script_and_this_style(make_maps: Any) -> None:
 @example(HOSTILE)
 @example(list(reversed(HOSTILE)))
 def test_any_text_is_data(make_maps: Any, texts: list[str]) -> None:
-    # Halves of a character that stand side by side are one character in JSON.
+    # Two adjacent surrogates are one character in JSON.
     texts = [text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass") for text in texts]
     maps = make_maps(source=texts, target=texts, run=texts[0], source_text=texts[1], target_text=texts[2])
     document = attention_page(maps)

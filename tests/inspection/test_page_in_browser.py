@@ -1,4 +1,4 @@
-"""The page in a real browser: what it shows, in the grid, in one head and in lines, are the weights of the maps."""
+"""The page in a real browser: the grid, the enlarged head and the lines show the weights of the maps."""
 
 from collections.abc import Callable
 from typing import Any
@@ -39,13 +39,13 @@ def lines(browser: Browser) -> int:
 
 
 def shown(maps: AttentionMaps, head: Head) -> NDArray[np.float64]:
-    """The weights that the page reads from its bytes, `[Lq, Lk]`."""
+    """The weights that the page decodes from its bytes, [Lq, Lk]."""
     read = (quantise(maps.of(head)) / 255.0) ** 2
     return read / read.sum(-1, keepdims=True)
 
 
 def read_map(browser: Browser, rows: int, columns: int) -> NDArray[np.float64]:
-    """Every cell's weight, as the keyboard reads it from the map that is open."""
+    """The weight of every cell of the open map, read with the keyboard."""
     found = np.zeros((rows, columns))
     for _ in range(rows):
         browser.press("ArrowUp")
@@ -93,7 +93,7 @@ def test_small_maps_have_a_pixel_a_weight(browser: Browser, open_page: Opener) -
     image = np.array(pixels, float).reshape(*maps.of(head).shape, 4)
     lightness = image[..., :3] @ [0.2126, 0.7152, 0.0722]
     seen = np.tril(np.ones(lightness.shape, bool))
-    # On light paper more weight is darker.
+    # In the light theme, more weight is darker.
     order = np.argsort(shown(maps, head)[seen])
     assert np.all(np.diff(lightness[seen][order]) <= 1e-9)
     assert len({tuple(pixel) for pixel in image[~seen]}) == 1
@@ -266,7 +266,7 @@ def test_a_word_shows_where_each_head_looks(browser: Browser, open_page: Opener)
     ]
     browser.point("h1")
     assert lines(browser) == everything
-    # The keyboard: one stop a column, arrows within it and across.
+    # The keyboard: one tab stop per column, arrows within a column and between columns.
     browser.run("document.querySelector('#looking .word').focus()")
     browser.press("ArrowDown", "ArrowRight")
     assert browser.focused()["index"] == "1"

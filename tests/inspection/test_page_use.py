@@ -1,4 +1,4 @@
-"""The page in a real browser, for any text and for everybody: keyboard, themes, colours, long sentences, telephones."""
+"""The page in a real browser, for any text and every user: keyboard, themes, colours, long sentences, phones."""
 
 from collections.abc import Callable
 
@@ -11,7 +11,7 @@ from translator.inspection import AttentionMaps
 
 Opener = Callable[..., AttentionMaps]
 
-# How dichromats see colours, in linear RGB (Machado, Oliveira and Fernandes 2009, severity 1.0).
+# Colours as dichromats see them, in linear RGB (Machado, Oliveira and Fernandes 2009, severity 1.0).
 VISION = {
     "trichromat": np.eye(3),
     "protanope": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
@@ -79,7 +79,7 @@ def test_what_cannot_be_seen_is_spelled_out(browser: Browser, open_page: Opener,
     open_page(source=["▁x", piece])
     browser.click("[data-head='encoder.1.1']")
     assert browser.texts("#row-labels > span") == ["▁x", seen, "</s>"]
-    # Text from right to left stays on its own.
+    # Right-to-left text does not affect the text around it.
     assert (
         browser.run(
             "return [...document.querySelectorAll('#row-labels bdi')]"
@@ -90,7 +90,7 @@ def test_what_cannot_be_seen_is_spelled_out(browser: Browser, open_page: Opener,
 
 
 def reached_by_tab(browser: Browser, count: int) -> list[str]:
-    """Press Tab, and return what has the focus each time, which must be seen to have it."""
+    """Press Tab repeatedly and return what has the focus each time; the focus must be visible."""
     found = []
     for _ in range(count):
         browser.press("Tab")
@@ -103,7 +103,7 @@ def reached_by_tab(browser: Browser, count: int) -> list[str]:
 
 def test_everything_is_reached_by_keyboard(browser: Browser, open_page: Opener) -> None:
     maps = open_page()
-    # One stop for the two views, and one for each grid.
+    # One tab stop for the two views, and one for each grid.
     stops = ["theme", "maps-tab", "merge", "summary", "encoder.1.1", "decoder.1.1", "cross.1.1"]
     assert reached_by_tab(browser, len(stops)) == stops
     browser.press("ArrowRight", "ArrowRight", "ArrowRight", "ArrowDown")
@@ -178,7 +178,7 @@ def test_more_weight_is_told_by_lightness_alone(browser: Browser, open_page: Ope
     linear = np.where(colours <= 0.04045, colours / 12.92, ((colours + 0.055) / 1.055) ** 2.4)
     luminance = np.clip(linear @ np.transpose(VISION[vision]), 0.0, 1.0) @ [0.2126, 0.7152, 0.0722]
     lightness = 116.0 * np.cbrt(np.maximum(luminance, 0.008856)) - 16.0
-    # In every sixteenth of the scale, and by far from end to end.
+    # In every sixteenth of the scale, and clearly from end to end.
     steps = np.diff(lightness[::15]) * (1 if theme == "dark" else -1)
     assert steps.min() > 0.5
     assert steps.sum() > 70.0
@@ -200,7 +200,7 @@ def test_a_hundred_pieces_open_and_answer(browser: Browser, open_page: Opener) -
     assert float(at["weight"]) == pytest.approx(maps.of(Head("cross", 6, 8))[50, 99], abs=0.005)
     for keys in ([], ["ArrowUp"] * 30 + ["ArrowLeft"] * 60):
         browser.press(*keys)
-        # The cell that is moved to is in sight, beside the labels and not behind them.
+        # The cell that the cursor moves to is visible, not covered by the labels.
         above = browser.run(
             "const box = document.getElementById('cursor').getBoundingClientRect();"
             "return document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2).id"

@@ -1,4 +1,4 @@
-"""Pictures of heads: every weight in its cell, pieces at their rows and columns, and no text that means anything."""
+"""Pictures of heads: every weight in its cell, pieces at their rows and columns, and text that is never markup."""
 
 import sys
 import warnings
@@ -22,12 +22,12 @@ UNEVEN = ((3, 1, 2), (1, 4, 2))
 
 
 def drawn(figure: Figure) -> dict[str, Any]:
-    """The maps of a figure, by their titles."""
+    """The maps of a figure, by title."""
     return {axes.get_title(loc="left") or axes.get_title(): axes for axes in figure.axes if axes.images}
 
 
 def check_cells(axes: Any, maps: AttentionMaps, head: Head) -> None:
-    """Compare what is drawn with the weights; the future is masked, and all else is seen."""
+    """Compare what is drawn with the weights; only the future is masked."""
     shown = axes.images[0].get_array()
     weights = maps.of(head)
     future = np.triu(np.ones(weights.shape, dtype=bool), 1) & (head.kind == "decoder")
@@ -44,7 +44,7 @@ def test_every_head_has_a_small_map(tmp_path: Path, figures: list[Figure], part:
     assert list(found) == list(map(str, heads))
     for head in heads:
         check_cells(found[str(head)], maps, head)
-    # Layers are rows and heads are columns, also where layers have different numbers of heads.
+    # Layers are rows and heads are columns, even if layers have different numbers of heads.
     places = {head: found[str(head)].get_position() for head in heads}
     for one in heads:
         for other in heads:
@@ -96,7 +96,7 @@ def test_the_scale_of_colours_is_that_of_the_weights(tmp_path: Path, figures: li
     norms = [{(a.images[0].norm.vmin, a.images[0].norm.vmax) for a in drawn(f).values()} for f in figures]
     for norm, heads in zip(norms, ([Head("encoder", 1, 1)], [Head("decoder", 1, 1)], maps.heads()), strict=True):
         ((least, most),) = norm
-        # The start of a target looks at itself, whatever the head; that says nothing.
+        # The begin token can only look at itself, so its weight is ignored.
         largest = max(float(maps.of(head)[int(head.kind == "decoder") :].max()) for head in heads)
         assert least == 0.0 and largest <= most <= largest + 0.1
 
@@ -108,7 +108,7 @@ def test_hostile_text_is_text(tmp_path: Path, ending: str, part: str | None, cap
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         file = draw_attention(maps, tmp_path / "new" / f"hostile{ending}", part)
-    # One line says that a font lacks characters, where it does.
+    # If a font lacks characters, one warning says so.
     assert len(capfd.readouterr().err.splitlines()) <= (0 if ending == ".svg" else 1)
     if ending == ".svg":
         written = [element.text for element in ElementTree.parse(file).iter() if element.tag.endswith("text")]
@@ -137,7 +137,7 @@ def test_a_picture_grows_with_its_pieces_within_limits(tmp_path: Path, figures: 
     box = axes.get_window_extent()
     inches = box.width / figures[0].dpi
     assert box.width == pytest.approx(box.height) and 1.4 < inches < 13.0
-    # A label is no higher than its cell.
+    # A label is not higher than its cell.
     assert axes.get_yticklabels()[0].get_fontsize() / 72 <= inches / (count + 1)
     assert all(side < 20.0 for side in figures[1].get_size_inches())
 

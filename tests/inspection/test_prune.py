@@ -1,4 +1,4 @@
-"""A pruned run computes what the whole one computes with these heads masked; the heads that matter least go first."""
+"""A pruned run computes the same as the whole run with these heads masked; the least important heads go first."""
 
 import errno
 import json
@@ -40,7 +40,7 @@ def run(tiny_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         for parameter in built.parameters():
             parameter.add_(torch.randn(parameter.shape, generator=torch.Generator().manual_seed(7)) * 0.3)
     weights = model_tensors(built)
-    # Numbers that say where they stand.
+    # Every number is its own index.
     moments = {
         f"{name}/exp_avg": torch.arange(w.numel(), dtype=torch.float32).view_as(w) for name, w in weights.items()
     }
@@ -110,10 +110,10 @@ def test_what_belongs_to_the_run_goes_along(run: Path, tmp_path: Path) -> None:
     output = tmp_path / "pruned"
     pruned = prune_run(source, [Head("cross", 2, 1)], output)
     assert read_run_config(output) == pruned
-    # Its shape is no longer that of the run that it was begun from.
+    # Its shape differs from that of the run that it started from.
     assert (pruned.run, pruned.start_from, pruned.data.prepared) == (str(output), None, str(source / "prepared"))
     assert (output / "metrics.jsonl").read_bytes() == (source / "metrics.jsonl").read_bytes()
-    # That of other weights may be another head.
+    # The alignment head of other weights may be another one.
     assert not (output / "alignment.json").exists()
 
 
@@ -139,7 +139,7 @@ def test_all_mistakes_are_named_and_nothing_is_written(run: Path, tmp_path: Path
     (tmp_path / "taken" / "file").touch()
     with pytest.raises(CheckpointError, match="is not an empty directory"):
         prune_run(run, HEADS, tmp_path / "taken")
-    with pytest.raises(CheckpointError, match="cannot be made in"):
+    with pytest.raises(CheckpointError, match="cannot be created in"):
         prune_run(run, HEADS, tmp_path / "taken" / "file" / "pruned")
 
 
@@ -164,7 +164,7 @@ def test_the_head_that_matters_least_goes_first(bundle: Bundle) -> None:
     assert choice.loss_after == pytest.approx(found.loss + found.increase[choice.heads[0]], abs=1e-6)
     three = choose_heads(bundle, pairs, count=3)
     second = measure_importance(bundle, pairs, masked=choice.heads)
-    # In rounds of one, what is left is measured without what is gone.
+    # In rounds of one head, the remaining heads are measured with the chosen ones masked.
     assert three.heads[:2] == [*choice.heads, min(second.increase, key=lambda head: second.increase[head])]
     assert three.loss_after == pytest.approx(loss_of(bundle, pairs, three.heads))
 
@@ -182,7 +182,7 @@ def test_one_head_stays_in_every_layer(bundle: Bundle) -> None:
 def test_a_budget_is_used_up_and_kept(
     bundle: Bundle, monkeypatch: pytest.MonkeyPatch, budget: float, expected: int
 ) -> None:
-    """The n-th head is worth n hundredths of a nat, whatever else is masked; those of a layer are neighbours."""
+    """Masking the n-th head costs n hundredths of a nat, whatever else is masked; heads of a layer are consecutive."""
     worth = {head: place / 100 for place, head in enumerate(model_heads(bundle.model))}
 
     def loss(bundle: Bundle, pairs: Any, masked: Sequence[Head] = ()) -> float:
@@ -194,7 +194,7 @@ def test_a_budget_is_used_up_and_kept(
     monkeypatch.setattr(module, "loss_of", loss)
     monkeypatch.setattr(module, "measure_importance", measure)
     choice = choose_heads(bundle, [], loss_budget=budget)
-    # The third head of each layer stays, so it is 0, 1, 3, 4, 6, 7, ... hundredths.
+    # The third head of each layer is kept, so the costs are 0, 1, 3, 4, 6, 7, ... hundredths.
     free = [head for place, head in enumerate(worth) if place % 3 < 2]
     assert choice.heads == free[:expected]
     assert choice.loss_after == pytest.approx(2.0 + sum(worth[head] for head in free[:expected]))
@@ -202,7 +202,7 @@ def test_a_budget_is_used_up_and_kept(
 
 
 def test_a_head_that_another_stood_in_for_becomes_dear(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The first two heads are alike: either can go for nothing, and both together cost a nat."""
+    """The first two heads are redundant: removing either is free, and removing both costs a nat."""
     twins, other = {Head("encoder", 1, 1), Head("encoder", 1, 2)}, Head("decoder", 1, 1)
 
     def loss(bundle: Bundle, pairs: Any, masked: Sequence[Head] = ()) -> float:

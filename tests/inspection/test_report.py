@@ -1,4 +1,4 @@
-"""The report joins what each part measures, and a role stands only where a figure supports it."""
+"""The report combines all measurements, and gives a role only if a figure supports it."""
 
 import math
 from dataclasses import replace
@@ -52,7 +52,7 @@ def test_every_figure_is_that_of_its_own_part(translator: Translator, pairs: Pai
         place = each.head.head - 1
         np.testing.assert_equal(each.figures, {name: own.figures[name][place] for name in FIGURES})
         assert each.importance == importance.increase[each.head]
-        # Of two heads, the other is the nearest.
+        # With two heads, each is the nearest of the other.
         assert each.nearest == each.head._replace(head=3 - each.head.head)
         assert each.distance == own.distances[0, 1]
         assert each.aligned == counter.shares().get(each.head) and each.information == information.get(each.head)
@@ -65,7 +65,7 @@ def test_every_figure_is_that_of_its_own_part(translator: Translator, pairs: Pai
 def test_bleu_is_measured_anew_without_each_head(
     translator: Translator, pairs: Pairs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In place of BLEU, the number of heads whose columns of W^O are not zero."""
+    """A replacement for BLEU: the number of heads whose columns of W^O are not zero."""
     used: list[Translator] = []
 
     def count(translator: Translator, sources: list[str], *_: object, **__: object) -> Evaluation:
@@ -82,7 +82,7 @@ def test_bleu_is_measured_anew_without_each_head(
     report = inspect_heads(translator, pairs, bleu=translator.settings)
     assert (report.bleu, report.signature) == (6.0, "sig")
     assert [each.bleu for each in report.heads] == [-1.0] * 6
-    # One that has been used before may hold the weights as they were then.
+    # A translator that was used before may have a copy of the old weights.
     assert len(set(map(id, [translator, *used]))) == 8
 
 
@@ -115,7 +115,7 @@ def test_the_table_has_the_columns_that_were_asked_for() -> None:
     ]
     report = ModelReport("run", "final", 1200, "test", 3, 1.5, heads, {kind: np.zeros((1, 1)) for kind in KINDS})
     lines = head_table(report).splitlines()
-    assert lines[0] == "run (final, step 1,200) on 3 pairs of test: loss 1.5000 nats a token"
+    assert lines[0] == "run (final, step 1,200) on 3 pairs of test: loss 1.5000 nats per token"
     titles, *rows = [line.split() for line in lines[-3:]]
     assert titles[0] == "head" and "aligned" not in titles and "BLEU" not in titles
     named = [dict(zip(titles, row, strict=False)) for row in rows]
@@ -127,4 +127,4 @@ def test_the_table_has_the_columns_that_were_asked_for() -> None:
         heads=[replace(each, bleu=-1.25, aligned=0.5) for each in heads],
     )  # fmt: skip
     table = head_table(full)
-    assert "BLEU 30.00 (sig)" in table and "-1.25" in table and "7 linked words" in table
+    assert "BLEU 30.00 (sig)" in table and "-1.25" in table and "7 aligned words" in table

@@ -1,4 +1,4 @@
-"""Figures of heads equal those that plain loops over the maps of single sentences give."""
+"""Figures of heads equal those of plain loops over the maps of single sentences."""
 
 import math
 from pathlib import Path
@@ -23,7 +23,7 @@ def bundle(tiny_run: Path) -> Bundle:
 
 
 def divergence(one: Any, other: Any) -> float:
-    """Half the divergences (Kullback-Leibler) of two distributions from their mean, in bits."""
+    """The mean Kullback-Leibler divergence of two distributions from their mean, in bits."""
     found = 0.0
     for p, q in zip(one, other, strict=True):
         found += 0.5 * sum(w * math.log2(2.0 * w / (p + q)) for w in (p, q) if w > 0.0)
@@ -31,7 +31,7 @@ def divergence(one: Any, other: Any) -> float:
 
 
 def plainly(bundle: Bundle, kind: str) -> tuple[dict[str, list[float]], list[list[float]]]:
-    """Means over all rows, one sentence and one row at a time, and the distances of all heads."""
+    """Means over all rows, computed one sentence and one row at a time, and the distances of all heads."""
     found: dict[str, list[list[float]]] = {name: [] for name in FIGURES}
     distances = []
     tokenizer = bundle.tokenizers.source

@@ -1,4 +1,4 @@
-"""The map in the terminal: numbers under their pieces, lines that fit and align, and text that commands nothing."""
+"""The map in the terminal: numbers below their pieces, lines that fit and align, and escaped control characters."""
 
 import math
 import re
@@ -21,18 +21,18 @@ LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
 def columns_of(text: str) -> int:
-    """Columns of a terminal that a text takes (Unicode TR 11; marks and joining jamo take none)."""
+    """The width of a text in terminal columns (Unicode TR 11; combining marks and joining jamo have none)."""
     marks = sum(unicodedata.category(each) in ("Mn", "Me") or "\u1160" <= each <= "\u11ff" for each in text)
     return len(text) - marks + sum(unicodedata.east_asian_width(each) in "WF" for each in text)
 
 
 def body(drawn: str) -> list[list[str]]:
-    """The lines of each panel, without what stands above the first."""
+    """The lines of each panel, without the heading."""
     return [block.split("\n") for block in drawn.split("\n\n")[1:]]
 
 
 def labels_above(lines: Sequence[str], rows: int) -> dict[int, str]:
-    """What is written from top to bottom above the rows, by its column; for texts of one column a character."""
+    """The labels written from top to bottom above the rows, by column; for characters one column wide."""
     written: dict[int, str] = {}
     for line in lines[:-rows]:
         for place, character in enumerate(line):
@@ -42,7 +42,7 @@ def labels_above(lines: Sequence[str], rows: int) -> dict[int, str]:
 
 
 def letters(count: int) -> list[str]:
-    """Different pieces of three letters."""
+    """Distinct pieces of three letters."""
     return [f"\u2581{LETTERS[n // 26]}{LETTERS[n % 26]}" for n in range(count)]
 
 
@@ -120,7 +120,7 @@ def test_colours_are_greys_that_rise_with_the_weight() -> None:
             found = [int(code) for code in COLOUR.findall(line) if code]
             seen = weights[row, : row + 1] if head.kind == "decoder" else weights[row]
             greys += zip(seen.tolist(), found, strict=True)
-            # Whatever is switched on is off at the end of the line.
+            # Every colour is reset at the end of the line.
             assert COLOUR.findall(line)[-1] == ""
             shown = re.findall(r"\d+", COLOUR.sub("", line).removeprefix(maps.labels(head.kind)[0][row]))
             assert [int(each) for each in shown] == [round(100 * w) for w in seen.tolist() if round(100 * w)]
@@ -171,7 +171,7 @@ def test_wide_and_combining_characters_keep_columns_straight() -> None:
     ]
     maps = made_up_maps(texts, texts)
     (lines,) = body(terminal_map(maps, Head("decoder", 1, 1), width=120))
-    # The first cell that is masked lies a cell further to the right in every row.
+    # The first masked cell is one cell further to the right in every row.
     ends = [columns_of(line[: line.index(" -") + 2]) for line in lines[-6:-1]]
     assert np.diff(ends).tolist() == [3] * 4
 

@@ -14,7 +14,6 @@ from translator.cli.arguments import CallSettings, Run, To, Weights
 if TYPE_CHECKING:
     from translator.config import Head
     from translator.inspection import AttentionMaps
-    from translator.translation import Translator
 
 _PAGE = ".html"
 
@@ -79,6 +78,7 @@ def attention(
     from translator.config import read_call_settings, stated_machine
     from translator.inspection import inspect_sentence
     from translator.inspection.labels import readable
+    from translator.inspection.maps import heads_to_show
     from translator.inspection.parts import parse_part
     from translator.translation import Translator
 
@@ -88,7 +88,7 @@ def attention(
     text = _first_line() if sentence == "-" else sentence
     translator = Translator.load(run, engine="native", weights=weights, **stated_machine(call))
     decoding = {name: getattr(call.decoding, name) for name in call.decoding.model_fields_set}
-    heads = _chosen(translator, head, shown, decoding.get("alignment"))
+    heads = heads_to_show(translator.bundle, head, shown.value if shown else None, decoding.get("alignment"))
     maps = inspect_sentence(translator, text, target, to=to, **decoding)
     if target is None:
         say(readable(maps.target_text))
@@ -104,31 +104,6 @@ def _first_line() -> str:
     from translator.text.input_lines import bounded_lines, standard_input
 
     return "".join(decode_lines(islice(bounded_lines(standard_input()), 1), "stdin"))
-
-
-def _chosen(translator: "Translator", name: str | None, shown: Shown | None, alignment: str | None) -> "list[Head]":
-    """Return the heads that `--head` names, one if something is printed of it; errors come before any translation."""
-    from translator.config import Head
-    from translator.errors import ConfigError
-    from translator.inspection.maps import known_alignment_head
-    from translator.inspection.parts import head_counts, heads_of, parse_part
-
-    run, counts = translator.bundle.directory, head_counts(translator.bundle.model)
-    if name is not None and name != "best":
-        found = heads_of(parse_part(name), counts, str(run))
-        if shown and len(found) > 1:
-            raise ConfigError([f"head: found {name}, expected one head to print, such as {found[0]}"])
-    elif best := known_alignment_head(translator.bundle, alignment):
-        found = [best]
-    elif name is None and shown is Shown.map:
-        found = [Head("cross", len(counts["cross"]), 1)]
-    elif name is None and shown is None:
-        found = []
-    else:
-        raise ConfigError([f"head: {run} has learned no head for alignments; name one, such as --head cross.1.1"])
-    if shown is Shown.alignment and found[0].kind != "cross":
-        raise ConfigError([f"head: found {found[0]}, expected a head of the cross-attention to print its alignment"])
-    return found
 
 
 def _printed(maps: "AttentionMaps", head: "Head", shown: Shown) -> str:

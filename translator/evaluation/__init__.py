@@ -1,4 +1,4 @@
-"""Evaluation: scores with signatures, of a run on a test set."""
+"""Evaluation: translate a test set with a run and score it, with signatures. Open `evaluate.py` first."""
 
 from translator.evaluation.appearance import faults, mismatches
 from translator.evaluation.evaluate import Evaluation, evaluate, read_scores, record_evaluation

@@ -1,4 +1,4 @@
-"""Does the output look like the references? Where it does not, scores say little about the translation."""
+"""Checks whether translations look like their references; if not, scores say little about their quality."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -8,7 +8,7 @@ _ATTACHED = re.compile(r"\w[,.](?=\s|$)")
 
 
 def mismatches(hypotheses: Sequence[str], references: Sequence[str]) -> list[str]:
-    """Say in sentences how the two differ in tokenisation and case; nothing where they do not."""
+    """Return sentences that say how the two differ in tokenisation and case; empty if they do not."""
     found = []
     output, reference = looks_tokenised(hypotheses), looks_tokenised(references)
     if reference and not output:
@@ -19,24 +19,24 @@ def mismatches(hypotheses: Sequence[str], references: Sequence[str]) -> list[str
     elif output and not reference:
         found.append(
             "the translations look tokenised (spaces before full stops and commas) and the reference does "
-            "not: scores will be too low. Train on raw text; the tokenizer needs none other"
+            "not: scores will be too low. Train on raw text; the tokenizer does not need tokenised text"
         )
     output, reference = looks_lowercased(hypotheses), looks_lowercased(references)
     if reference and not output:
         found.append(
             "the reference looks lower-cased and the translations do not: scores will be too low. "
-            "Score with --lowercase, or against references with their case"
+            "Score with --lowercase, or against references that are not lower-cased"
         )
     elif output and not reference:
         found.append(
             "the translations look lower-cased and the reference does not: scores will be too low. "
-            "Train on text with its case, or score with --lowercase"
+            "Train on text that is not lower-cased, or score with --lowercase"
         )
     return found
 
 
 def looks_tokenised(lines: Iterable[str]) -> bool:
-    """Tell whether most full stops and commas stand alone. (French sets other marks apart, but not these.)"""
+    """Tell whether most full stops and commas follow a space (in French, other punctuation does, but not these)."""
     spaced = attached = 0
     for line in lines:
         spaced += len(_SPACED.findall(line))
@@ -45,7 +45,7 @@ def looks_tokenised(lines: Iterable[str]) -> bool:
 
 
 def looks_lowercased(lines: Iterable[str]) -> bool:
-    """Tell whether text in a script with two cases has next to no capitals (raw text: about 3 %)."""
+    """Tell whether text in a script with two cases has almost no capitals (raw text: about 3 %)."""
     upper = lower = 0
     for line in lines:
         upper += sum(map(str.isupper, line))
@@ -56,32 +56,35 @@ def looks_lowercased(lines: Iterable[str]) -> bool:
 # Fewer lines than this say nothing about a model.
 _FEWEST = 8
 _MOST = 0.5
-# A word or phrase of up to 40 characters, said four times or more without anything between.
+# A word or phrase of up to 40 characters, four times or more in a row.
 _LOOP = re.compile(r"(.{1,40}?)\1{3,}", re.DOTALL)
 
 
 def faults(sources: Sequence[str], references: Sequence[str], hypotheses: Sequence[str]) -> dict[str, str]:
-    """Say in sentences how translations are none at all: `copies`, `empty`, `loops`, `overlong`, `alike`.
+    """Return sentences about output that is no translation, by kind: `copies`, `empty`, `loops`, `overlong`, `alike`.
 
-    Judged by most of the lines, and only by those whose reference does not do the same; nothing for fewer than 8.
+    A fault is reported if most lines have it, not counting lines whose reference has it too, and if there are at least
+    8 lines.
     """
     lines = list(zip(map(_plain, sources), map(_plain, references), map(_plain, hypotheses), strict=True))
     found = {}
     foreign = [hypothesis == source for source, reference, hypothesis in lines if source and source != reference]
     if _are_most(foreign):
         found["copies"] = f"{_share(foreign)} of the translations are copies of their source"
-    said = [(reference, hypothesis) for _, reference, hypothesis in lines if reference]
-    empty = [not hypothesis for _, hypothesis in said]
+    given = [(reference, hypothesis) for _, reference, hypothesis in lines if reference]
+    empty = [not hypothesis for _, hypothesis in given]
     if _are_most(empty):
         found["empty"] = f"{_share(empty)} of the translations are empty"
-    loops = [_is_loop(hypothesis) for reference, hypothesis in said if not _is_loop(reference)]
-    overlong = [len(hypothesis) > 3 * len(reference) + 20 for reference, hypothesis in said]
+    loops = [_is_loop(hypothesis) for reference, hypothesis in given if not _is_loop(reference)]
+    overlong = [len(hypothesis) > 3 * len(reference) + 20 for reference, hypothesis in given]
     if _are_most(loops):
         found["loops"] = f"{_share(loops)} of the translations repeat a word or phrase over and over"
     elif _are_most(overlong):
-        found["overlong"] = f"{_share(overlong)} of the translations are over three times as long as their reference"
-    different, answers = len({source for source, _, _ in lines}), {hypothesis for _, hypothesis in said}
-    expected = len({reference for reference, _ in said})
+        found["overlong"] = (
+            f"{_share(overlong)} of the translations are more than three times as long as their reference"
+        )
+    different, answers = len({source for source, _, _ in lines}), {hypothesis for _, hypothesis in given}
+    expected = len({reference for reference, _ in given})
     if "empty" not in found and expected >= _FEWEST and len(answers) <= expected // 5:
         found["alike"] = (
             f"{different:,} different sources have only {len(answers):,} different "
@@ -103,6 +106,6 @@ def _share(judged: Sequence[bool]) -> str:
 
 
 def _is_loop(line: str) -> bool:
-    """Tell whether repetition without a pause makes at least half of a line."""
+    """Tell whether immediate repetitions make up at least half of a line."""
     repeated = sum(len(match[0]) for match in _LOOP.finditer(line))
     return repeated > 0 and repeated >= 0.5 * len(line)

@@ -1,4 +1,4 @@
-"""Scoring a run on a test set, and keeping the scores with the run."""
+"""Scores a run on a test set, and stores the scores with the run."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -22,15 +22,15 @@ SCORES = "scores.json"
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What a run scored, and the translations that did."""
+    """The scores of a run, and the translations that were scored."""
 
     scores: list[Score]
     hypotheses: list[str]
     settings: DecodingSettings
     warnings: list[str]
-    """Sentences about what makes the scores doubtful."""
+    """Sentences that say why the scores are doubtful."""
     to: str | None = None
-    """The language that was translated into, where the model has several."""
+    """The target language, if the model has several."""
 
 
 def evaluate(
@@ -47,8 +47,8 @@ def evaluate(
 ) -> Evaluation:
     """Translate `sources` and score the result against one or several references for each.
 
-    Raises `EvaluationError` for unequal counts or an impossible metric before any work. `tokenize` and
-    `lowercase` are those of `score`, `to` is that of `Translator.translate`.
+    `tokenize` and `lowercase` are those of `score`; `to` and `on_progress` are those of `Translator.translate`. Raises
+    `EvaluationError`, before any work, if the counts differ or a metric is not available.
     """
     streams = check_counts(len(sources), references)
     make_metrics(metrics, tokenize=tokenize, lowercase=lowercase)
@@ -62,9 +62,9 @@ def evaluate(
 
 
 def record_evaluation(translator: Translator, test_set: TestSet, evaluation: Evaluation) -> Path:
-    """Append the scores to `scores.json` of the run and write the translations beside it; return their file.
+    """Append the scores to `scores.json` of the run and write the translations next to it; return their file.
 
-    Raises `EvaluationError` where `scores.json` is damaged, which is left as it is.
+    Raises `EvaluationError` if `scores.json` is damaged; the file is left as it is.
     """
     now, bundle = datetime.now(UTC), translator.bundle
     run = Path(bundle.directory)
@@ -95,7 +95,7 @@ def record_evaluation(translator: Translator, test_set: TestSet, evaluation: Eva
 
 
 def read_scores(run: Path) -> list[dict[str, Any]]:
-    """Read the evaluations of a run, oldest first; raise `EvaluationError` where the file is damaged."""
+    """Read the evaluations of a run, oldest first; raises `EvaluationError` if the file is damaged."""
     file = run / SCORES
     if not file.exists():
         return []
@@ -104,5 +104,5 @@ def read_scores(run: Path) -> list[dict[str, Any]]:
     except ValueError:
         entries = None
     if not isinstance(entries, list):
-        raise EvaluationError(f"{file} is damaged: expected a JSON list of evaluations. Move it away")
+        raise EvaluationError(f"{file} is damaged: expected a JSON list of evaluations; move the file away")
     return entries

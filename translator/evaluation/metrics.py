@@ -1,4 +1,4 @@
-"""Scores of a translation against references, through sacreBLEU; no score goes without its signature."""
+"""Scores translations against references with sacreBLEU; every score has its signature."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ class Score:
     value: float
     """0 to 100; for TER, which can exceed 100, lower is better."""
     signature: str
-    """The recipe: sacreBLEU's version and every choice that changes the number."""
+    """sacreBLEU's version and every choice that affects the score."""
 
     def __str__(self) -> str:
         return f"{self.name} = {self.value:.2f}  {self.signature}"
@@ -35,9 +35,9 @@ def score(
 ) -> list[Score]:
     """Score a corpus with BLEU, chrF2 and TER.
 
-    `references` is one reference for each hypothesis, or several such lists. `tokenize` is BLEU's tokenizer
-    in sacreBLEU's names. Raises `EvaluationError` for unequal counts, no text at all or a tokenizer whose
-    library is missing.
+    `references` is one reference for each hypothesis, or several such lists. `tokenize` is sacreBLEU's name of the
+    tokenizer for BLEU. Raises `EvaluationError` if the counts differ, if there is no text, or if the library of a
+    tokenizer is missing.
     """
     streams = check_counts(len(hypotheses), references)
     scores = []
@@ -48,26 +48,26 @@ def score(
 
 
 def make_metrics(metrics: Sequence[str], *, tokenize: str = "13a", lowercase: bool = False) -> list[Any]:
-    """Make sacreBLEU's metric objects; raise `EvaluationError` for what is unknown or not installed."""
+    """Return sacreBLEU's metric objects; raises `EvaluationError` if one is unknown or not installed."""
     return [_metric(name, tokenize, lowercase) for name in metrics]
 
 
 def default_tokenizer(language: str | None) -> str:
-    """Name BLEU's tokenizer for a target language code, as the `sacrebleu` command would choose it."""
+    """Return the name of BLEU's tokenizer for a target language code, as the `sacrebleu` command chooses it."""
     code = (language or "").replace("_", "-").split("-")[0].lower()
     return {"zh": "zh", "ja": "ja-mecab", "ko": "ko-mecab"}.get(code, "13a")
 
 
 def check_counts(count: int, references: Sequence[str] | Sequence[Sequence[str]]) -> list[list[str]]:
-    """Return `references` as a list of lists of `count` lines; raise `EvaluationError` where they are not."""
+    """Return `references` as a list of lists; raises `EvaluationError` if one does not have `count` lines."""
     streams = (
         [list(stream) for stream in references]
         if references and not isinstance(references[0], str)
         else [[str(line) for line in references]]
     )
-    for place, stream in enumerate(streams, start=1):
+    for number, stream in enumerate(streams, start=1):
         if len(stream) != count:
-            which = "the reference" if len(streams) == 1 else f"reference {place}"
+            which = "the reference" if len(streams) == 1 else f"reference {number}"
             raise EvaluationError(
                 f"there are {count:,} sentences to score but {which} has {len(stream):,} lines; "
                 "expected one line for each"
@@ -78,7 +78,9 @@ def check_counts(count: int, references: Sequence[str] | Sequence[Sequence[str]]
 
 
 def _metric(name: str, tokenize: str, lowercase: bool) -> Any:
-    from sacrebleu.metrics import BLEU, CHRF, TER
+    from sacrebleu.metrics.bleu import BLEU
+    from sacrebleu.metrics.chrf import CHRF
+    from sacrebleu.metrics.ter import TER
 
     if name == "chrf":
         return CHRF(lowercase=lowercase)
@@ -89,9 +91,9 @@ def _metric(name: str, tokenize: str, lowercase: bool) -> Any:
     if tokenize not in TOKENIZERS:
         raise EvaluationError(f"there is no BLEU tokenizer {tokenize!r}; expected {', '.join(TOKENIZERS)}")
     try:
-        # `force` only silences sacreBLEU's guess about tokenised output; `appearance` says it better.
+        # `force` only silences sacreBLEU's warning about tokenised output; `appearance.py` warns more precisely.
         return BLEU(tokenize=tokenize, lowercase=lowercase, force=True)
     except (ImportError, RuntimeError, OSError) as error:
         raise EvaluationError(
-            f"BLEU with the tokenizer {tokenize} is not possible here: {' '.join(str(error).split())}"
+            f"BLEU with the tokenizer {tokenize} is not available here: {' '.join(str(error).split())}"
         ) from None

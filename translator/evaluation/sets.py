@@ -1,4 +1,4 @@
-"""What a run is scored on: a file with its references, or one of sacreBLEU's named test sets."""
+"""Test sets: a source file with its references, or one of sacreBLEU's named test sets."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,22 +10,22 @@ from translator.text import hash_file, read_lines
 
 @dataclass(frozen=True)
 class TestSet:
-    """Source lines and one or more references for each."""
+    """Source lines, with one or more references for each."""
 
-    __test__ = False  # not a class of tests, whatever pytest makes of its name
+    __test__ = False  # tells pytest that this is not a class of tests
 
     name: str
     sources: list[str]
     references: list[list[str]]
     """One list for each set of references."""
     files: dict[str, str | None]
-    """The SHA-256 of every file, by name."""
+    """The SHA-256 of every file, by name; None for a pipe."""
 
 
 def open_test_set(source: Path, references: Sequence[Path]) -> TestSet:
-    """Read a source file and its references, plain or gzip'd.
+    """Read a source file and its references, plain or gzipped.
 
-    Raises `DataError` for damaged text and `EvaluationError` for unequal numbers of lines.
+    Raises `DataError` if text is damaged, and `EvaluationError` if the numbers of lines differ.
     """
     return _read(source.name, source, references)
 
@@ -33,15 +33,13 @@ def open_test_set(source: Path, references: Sequence[Path]) -> TestSet:
 def named_test_set(name: str, language_pair: str) -> TestSet:
     """Read one of sacreBLEU's test sets, such as wmt14 and en-de; downloads it on first use.
 
-    Raises `EvaluationError` for an unknown name or pair, or where it cannot be downloaded.
+    Raises `EvaluationError` if the name or pair is unknown, or if it cannot be downloaded.
     """
     from sacrebleu.dataset import DATASETS
     from sacrebleu.utils import get_reference_files, get_source_file
 
     if name not in DATASETS:
-        raise EvaluationError(
-            f"sacreBLEU has no test set {name!r}; `sacrebleu --list` names those it has, such as wmt14"
-        )
+        raise EvaluationError(f"sacreBLEU has no test set {name!r}; `sacrebleu --list` shows them, such as wmt14")
     pairs = sorted(DATASETS[name].langpairs)
     if language_pair not in pairs:
         raise EvaluationError(
@@ -52,7 +50,7 @@ def named_test_set(name: str, language_pair: str) -> TestSet:
         references = get_reference_files(name, language_pair)
     except (OSError, SystemExit) as error:
         raise EvaluationError(
-            f"the test set {name} {language_pair} cannot be downloaded ({error}). Connect to the network "
+            f"the test set {name} {language_pair} cannot be downloaded ({error}); connect to the network "
             "once, or give the files with --source and --reference"
         ) from None
     return _read(f"{name} {language_pair}", Path(source), [Path(reference) for reference in references])
@@ -68,6 +66,6 @@ def _read(name: str, source: Path, references: Sequence[Path]) -> TestSet:
             )
     if not sources:
         raise EvaluationError(f"{source} is empty; expected at least one line to translate and score")
-    # A pipe has been read by now and has nothing left to hash.
+    # A pipe has already been read, so it cannot be hashed.
     files = {str(file): hash_file(file) if file.is_file() else None for file in (source, *references)}
     return TestSet(name, sources, streams, files)

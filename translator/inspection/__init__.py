@@ -1,4 +1,8 @@
-"""Inside the heads: where each of them looks, what it is worth, and runs without those that are worth little."""
+"""Inspection of attention heads: where each head looks, how important it is, and pruning of unimportant heads.
+
+Open `maps.py` first: the attention maps of one sentence pair. `report.py` measures all heads on a test set, and
+`prune.py` writes a run without some of them.
+"""
 
 from translator.inspection.importance import Importance, measure_importance, without_heads
 from translator.inspection.maps import AttentionMaps, inspect_sentence

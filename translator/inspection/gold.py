@@ -1,17 +1,17 @@
-"""How often a cross-attention head looks at the right word, where the right one is known.
+"""How often a cross-attention head looks at the right word, given a gold word alignment.
 
-Legend: `H` heads, `Lt`, `Ls` target and source pieces of a sentence.
+Shapes: H heads, Lt and Ls target and source pieces of a sentence.
 """
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from translator.checkpoints import Bundle
 from translator.config import Head
 from translator.errors import DataError
 from translator.inspection.pairs import Pairs
@@ -20,18 +20,15 @@ from translator.runtime.console import warn
 from translator.text import describe_lines, read_lines
 from translator.translation.word_alignment import word_numbers
 
-if TYPE_CHECKING:
-    from translator.checkpoints import Bundle
-
 Links = frozenset[tuple[int, int]]
-"""Words (source, target), counted from 0."""
+"""Aligned words (source, target), counted from 0."""
 
 
 def read_links(path: Path, pairs: Pairs) -> list[Links]:
-    """Read a word alignment in Pharaoh format, `0-0 1-2`, a line for each line of the test set, for its `pairs`.
+    """Read a word alignment in Pharaoh format, `0-0 1-2`, with one line for each line of the test set of `pairs`.
 
-    Words are what white space separates; `0?0`, a possible link, counts as well. Raises `DataError` with file and line
-    for anything else.
+    Words are separated by white space. Possible links, `0?0`, count too. Raises `DataError` with file and line if
+    anything else is found.
     """
     lines = list(read_lines(path))
     texts = list(zip(pairs.test_set.sources, pairs.test_set.references[0], strict=True))
@@ -58,13 +55,13 @@ def _links(line: str, source: str, target: str, where: str) -> Links:
 
 @dataclass
 class GoldCounter:
-    """Counts, for every cross-attention head, the target words whose largest weight lies on a word they are linked to.
+    """Counts, for every cross-attention head, the target words whose largest weight is on a word aligned to them.
 
-    The weights of a word are the sum over its source pieces and the mean over its target pieces; language tag and end
-    mark are out of the question. Target words without a link are not counted.
+    Weights are added over the source pieces of a word and averaged over its target pieces; the language tag and the end
+    token are left out. Target words without a link are not counted.
     """
 
-    bundle: "Bundle"
+    bundle: Bundle
     pairs: Pairs
     links: Sequence[Links]
     words: int = 0
@@ -93,30 +90,30 @@ class GoldCounter:
             right[word, left] = True
         linked = np.flatnonzero(right.any(axis=1))
         self.words += len(linked)
-        for place, weights in enumerate(layers):
+        for layer, weights in enumerate(layers):
             pieces = weights[:, : len(target_words), first : first + len(source_words)]  # [H, Lt, Ls]
             by_source = np.add.reduceat(pieces, _starts(source_words), axis=2)
             most = np.add.reduceat(by_source, _starts(target_words), axis=1)[:, linked].argmax(-1)  # [H, linked]
-            if place == len(self._right):
+            if layer == len(self._right):
                 self._right.append(np.zeros(len(weights), dtype=np.int64))
-            self._right[place] += right[linked, most].sum(-1)
+            self._right[layer] += right[linked, most].sum(-1)
 
     def shares(self) -> dict[Head, float]:
-        """Return the share of the counted words that each head gets right; raises `DataError` where there are none."""
+        """Return the share of counted words that each head gets right; raises `DataError` if no word was counted."""
         if self._different:
             warn(
-                f"{describe_lines(self._different)} cut into other words by the tokenizer than by white space; left "
-                "out of the comparison with the alignment"
+                f"{describe_lines(self._different)} split into words differently by the tokenizer than by white space; "
+                "left out of the comparison with the alignment"
             )
         if not self.words:
-            raise DataError("the alignment links no word of the sentence pairs, expected at least one link")
+            raise DataError("the alignment has no link in the sentence pairs, expected at least one")
         return {
-            Head("cross", layer, number): int(right) / self.words
+            Head("cross", layer, head): int(right) / self.words
             for layer, counts in enumerate(self._right, start=1)
-            for number, right in enumerate(counts, start=1)
+            for head, right in enumerate(counts, start=1)
         }
 
 
 def _starts(words: Sequence[int]) -> list[int]:
-    """Return the places where a word begins."""
-    return [place for place, word in enumerate(words) if place == 0 or word != words[place - 1]]
+    """Return the indices at which a word begins."""
+    return [index for index, word in enumerate(words) if index == 0 or word != words[index - 1]]

@@ -1,4 +1,4 @@
-"""A picture of all heads of a run: layers by heads, coloured by what each is worth, and how alike heads are."""
+"""A picture of all heads of a run: layers by heads, coloured by importance, and how similar heads are."""
 
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ _SHORT = {
 
 
 def check_report(path: Path) -> None:
-    """Raise, before any work, where `write_report` could not write this file; see `check_output`."""
+    """Raise, before any work, if `write_report` could not write this file; see `check_output`."""
     if path.suffix.lower() in PICTURES:
         check_picture(path)
     else:
@@ -26,7 +26,7 @@ def check_report(path: Path) -> None:
 
 
 def write_report(report: ModelReport, path: Path) -> Path:
-    """Write a report as JSON or as a picture, by the ending of the file, and return it."""
+    """Write a report as JSON or as a picture, depending on the file name, and return the file."""
     if path.suffix.lower() == ".json":
         return report.write_json(path)
     return write_picture(path, lambda: _draw(report), {"axes.grid": False, "text.parse_math": False})
@@ -45,12 +45,12 @@ def _draw(report: ModelReport) -> Any:
     highest = max(max(each.importance for each in report.heads), 1e-6)
     colours = ScalarMappable(Normalize(0.0, highest), "cividis")
     axes = upper.subplots(1, 3, width_ratios=widths)
-    for place, (kind, axis) in enumerate(zip(KINDS, axes, strict=True)):
+    for index, (kind, axis) in enumerate(zip(KINDS, axes, strict=True)):
         _draw_importance(axis, report, kind, colours)
-        if place == 0:
+        if index == 0:
             axis.set_ylabel("layer")
-    upper.colorbar(colours, ax=axes, label="rise of the loss when masked\n(nats a token)", fraction=0.05)
-    upper.suptitle(f"{readable(report.run)}: what each head is worth, on {report.sentences:,} sentence pairs")
+    upper.colorbar(colours, ax=axes, label="rise of the loss when masked\n(nats per token)", fraction=0.05)
+    upper.suptitle(f"{readable(report.run)}: importance of each head, on {report.sentences:,} sentence pairs")
     below = lower.subplots(1, 3, width_ratios=widths)
     for kind, axis in zip(KINDS, below, strict=True):
         shown = axis.imshow(report.distances[kind], cmap="viridis", vmin=0.0, vmax=1.0)
@@ -69,20 +69,20 @@ def _draw_importance(axis: Any, report: ModelReport, kind: str, colours: Any) ->
     for each in report.of_kind(kind):
         roles = each.roles()
         text = f"{round(each.importance, 3) + 0.0:+.3f}" + (f"\n{_SHORT[roles[0][0]]}" if roles else "")
-        # Dark cells want light letters; cividis gets lighter with the value.
+        # Dark cells need light text; cividis gets lighter as the value grows.
         light = colours.norm(each.importance) < 0.5
         axis.text(
             each.head.head - 1, each.head.layer - 1, text,
             ha="center", va="center", fontsize=7, color="white" if light else "black",
         )  # fmt: skip
-    axis.set_xticks(range(grid.shape[1]), [str(number + 1) for number in range(grid.shape[1])])
-    axis.set_yticks(range(grid.shape[0]), [str(number + 1) for number in range(grid.shape[0])])
+    axis.set_xticks(range(grid.shape[1]), [str(index + 1) for index in range(grid.shape[1])])
+    axis.set_yticks(range(grid.shape[0]), [str(index + 1) for index in range(grid.shape[0])])
     axis.set_xlabel("head")
     axis.set_title(KIND_TITLES[kind])
 
 
 def _grid(report: ModelReport, kind: str) -> Any:
-    """Importance `[layers, heads]`, NaN where a layer has fewer heads than another."""
+    """Return the importance [layers, heads], NaN where a layer has fewer heads than another."""
     heads = report.of_kind(kind)
     grid = np.full((max(each.head.layer for each in heads), max(each.head.head for each in heads)), np.nan)
     for each in heads:

@@ -1,7 +1,4 @@
-"""Which source word a target word comes from, by where one cross-attention head looks: `translate`'s own alignment.
-
-Only `maps` is needed; decoding's `alignment` is what makes the same of whole files.
-"""
+"""Word alignment from the attention map of one cross-attention head, as `translate` computes it for whole files."""
 
 import re
 
@@ -12,11 +9,11 @@ from translator.translation.word_alignment import pharaoh, word_links
 
 
 def alignment_of(maps: AttentionMaps, head: Head | None = None) -> str:
-    """Return linked words (source-target, counted from 0) in Pharaoh format, such as `0-0 1-2`.
+    """Return aligned words (source-target, counted from 0) in Pharaoh format, such as `0-0 1-2`.
 
-    A target piece is linked to the source piece that `head` looks at most to predict it, language tag and end mark
-    excepted; without `head`, the run's own is taken. Raises `ConfigError` where that is unknown, and for a head that is
-    not in the cross-attention.
+    A target piece is aligned to the source piece that `head` looks at most when predicting it, language tag and end
+    token excluded. The default is the run's alignment head. Raises `ConfigError` if the run has none, or if `head` is
+    not a cross-attention head.
     """
     head = head or maps.alignment_head
     if head is None:
@@ -25,7 +22,7 @@ def alignment_of(maps: AttentionMaps, head: Head | None = None) -> str:
         )
     if head.kind != "cross":
         raise ConfigError([f"head: found {head}, expected a head of the cross-attention, such as cross.1.1"])
-    # No text begins with a piece like a tag: it would begin a word.
+    # The first piece of a text is never like a tag, since it begins a word.
     first = int(re.fullmatch(r"<2.+>", maps.source[0]) is not None)
-    weights = maps.of(head)[:-1, first:-1]  # without the row that predicts the end
+    weights = maps.of(head)[:-1, first:-1]  # without the row that predicts the end token
     return pharaoh(word_links(maps.source[first:-1], maps.predicted[:-1], weights.argmax(-1).tolist()))

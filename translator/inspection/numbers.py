@@ -1,10 +1,10 @@
-"""The weights of all heads in a sentence pair as numbers for other programs, in NPZ or JSON.
+"""The weights of all heads in a sentence pair as NPZ or JSON, for other programs.
 
-Both files hold the same names. `S` counts the source pieces, `T` the target pieces, `H` the heads of a layer.
+Both formats have the same names. S counts source pieces, T target pieces and H the heads of a layer.
 
 | name                         | what it is                                                                   |
 |------------------------------|------------------------------------------------------------------------------|
-| `version`                    | 1; it changes when a name or a meaning does                                  |
+| `version`                    | 1; changes when a name or a meaning changes                                  |
 | `run`                        | name of the run                                                              |
 | `source_text`, `target_text` | the sentence and its translation                                             |
 | `source`                     | `[S]` pieces the encoder reads: a language tag if there is one, `</s>` last  |
@@ -15,10 +15,10 @@ Both files hold the same names. `S` counts the source pieces, `T` the target pie
 | `decoder.1`, ...             | `[H, T, T]` weights of decoder self-attention; zero above the diagonal       |
 | `cross.1`, ...               | `[H, T, S]` weights of cross-attention; row t is the one that predicts t     |
 
-The row is the piece that looks, the column the piece that it looks at; a row sums to one. Weights are 32-bit floats,
-and JSON gives each with the digits that it takes to tell it from every other one. Layers, and heads along the first
-axis, are numbered as in the names of heads: `cross.2.1` is `numbers["cross.2"][0]`. Layers may have different numbers
-of heads. U+2581 begins a word.
+A row is the piece that looks, a column a piece that it looks at; each row sums to one. Weights are 32-bit floats; JSON
+has the shortest decimals that read back as the same float. Layers are numbered as in the names of heads, and heads are
+the first axis: `cross.2.1` is `numbers["cross.2"][0]`. Layers may have different numbers of heads. U+2581 begins a
+word.
 
     numbers = numpy.load("attention.npz")           # without pickle
     numbers = json.load(open("attention.json"))
@@ -41,9 +41,9 @@ VERSION = 1
 
 
 def write_numbers(maps: AttentionMaps, path: Path) -> Path:
-    """Write everything that `maps` holds as NPZ or JSON, by the ending of the file, and return the file.
+    """Write everything in `maps` as NPZ or JSON, depending on the file name, and return the file.
 
-    Raises `DataError` for another ending, `TranslatorError` where the file cannot be written.
+    Raises `DataError` if the name ends differently, and `TranslatorError` if the file cannot be written.
     """
     check_output(path, NUMBERS)
     if path.suffix.lower() == ".json":
@@ -73,5 +73,5 @@ def _weights(maps: AttentionMaps) -> dict[str, NDArray[np.float32]]:
 
 
 def _digits(weights: NDArray[np.float32]) -> Any:
-    """Nested lists of the shortest decimals that read back as the same 32-bit floats."""
+    """Return nested lists of the shortest decimals that read back as the same 32-bit floats."""
     return weights.astype(np.float32).astype("U32").astype(np.float64).tolist()

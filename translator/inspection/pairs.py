@@ -1,10 +1,10 @@
-"""Sentence pairs that heads are measured on, read from a source file and its reference."""
+"""The sentence pairs that heads are measured on, read from a source file and its reference."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from translator.checkpoints import Bundle
 from translator.errors import DataError
 from translator.evaluation import TestSet, open_test_set
 from translator.runtime.console import warn
@@ -12,31 +12,28 @@ from translator.text import choose_tag, describe_lines, with_tag
 from translator.translation.line_translator import content_of
 from translator.translation.word_alignment import Pair
 
-if TYPE_CHECKING:
-    from translator.checkpoints import Bundle
-
 
 @dataclass(frozen=True)
 class Pairs:
-    """The pairs of a test set that pass through a model: text on both sides, and none longer than its limit."""
+    """The pairs of a test set that a model can read: text on both sides, and no side longer than its limit."""
 
     test_set: TestSet
-    """All lines, as they were read."""
+    """All lines, unchanged."""
     lines: list[int]
-    """The line of each pair, counted from 0."""
+    """The line number of each pair, counted from 0."""
     ids: list[Pair]
-    """Source and target of each pair in pieces, without marks; a source begins with its language tag, if it has one."""
+    """Source and target ids of each pair, without special tokens; a source begins with its language tag, if any."""
 
     def texts(self) -> list[tuple[str, str]]:
-        """Source and reference of each pair."""
+        """Return the source and the reference of each pair."""
         return [(self.test_set.sources[line], self.test_set.references[0][line]) for line in self.lines]
 
 
-def read_pairs(bundle: "Bundle", source: Path, reference: Path, to: str | None = None) -> Pairs:
+def read_pairs(bundle: Bundle, source: Path, reference: Path, to: str | None = None) -> Pairs:
     """Read a test set for a run; a warning names the lines that are left out.
 
-    `to` is the target language, for a run with language tags. Raises `DataError` for damaged text or where no pair is
-    left, `EvaluationError` for unequal numbers of lines, and `ConfigError` where `to` is wrong.
+    `to` is the target language, for a run with language tags. Raises `DataError` if text is damaged or no pair is left,
+    `EvaluationError` if the numbers of lines differ, and `ConfigError` if `to` is wrong.
     """
     test_set = open_test_set(source, [reference])
     pairs = encode_pairs(bundle, test_set.sources, test_set.references[0], to)
@@ -52,8 +49,8 @@ def read_pairs(bundle: "Bundle", source: Path, reference: Path, to: str | None =
     return Pairs(test_set, lines, [pairs[line] for line in lines])
 
 
-def encode_pairs(bundle: "Bundle", sources: Sequence[str], targets: Sequence[str], to: str | None = None) -> list[Pair]:
-    """Return lines of both sides in pieces, without marks; a blank side has none."""
+def encode_pairs(bundle: Bundle, sources: Sequence[str], targets: Sequence[str], to: str | None = None) -> list[Pair]:
+    """Return the ids of the lines of both sides, without special tokens; a blank side has none."""
     tokenizers = bundle.tokenizers
     tag = choose_tag(tokenizers.source, bundle.config.data.language_tags, to, str(bundle.directory))
     encoded = with_tag(tokenizers.source.encode([content_of(line) for line in sources]), tag)

@@ -1,21 +1,19 @@
-"""Which heads a picture shows or an alignment comes from: one head, all of a layer, all of a kind, or all there are."""
+"""Names for groups of heads: one head, all heads of a layer, all heads of a kind, or all heads of a model."""
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from translator.config import KINDS, Head
 from translator.errors import ConfigError
-
-if TYPE_CHECKING:
-    from translator.model import Transformer
+from translator.model import Transformer
 
 Counts = Mapping[str, Sequence[int]]
-"""Numbers of heads by kind, for every layer."""
+"""The number of heads of every layer, by kind."""
 
 
 class Part(NamedTuple):
-    """Some heads of a model; what is None stands for all."""
+    """Some heads of a model; None means all."""
 
     kind: str | None = None
     layer: int | None = None
@@ -26,7 +24,7 @@ class Part(NamedTuple):
 
 
 def parse_part(text: str) -> Part:
-    """Read `cross.2.1`, `cross.2`, `cross` or `all`; raise `ConfigError` for anything else."""
+    """Read `cross.2.1`, `cross.2`, `cross` or `all`; raises `ConfigError` for anything else."""
     if text.strip() == "all":
         return Part()
     found = re.fullmatch(rf"({'|'.join(KINDS)})(?:\.([1-9]\d{{0,5}})(?:\.([1-9]\d{{0,5}}))?)?", text.strip())
@@ -41,18 +39,18 @@ def parse_part(text: str) -> Part:
     return Part(kind, int(layer) if layer else None, int(head) if head else None)
 
 
-def head_counts(model: "Transformer") -> dict[str, list[int]]:
-    """Return the numbers of heads of a model."""
+def head_counts(model: Transformer) -> dict[str, list[int]]:
+    """Return the number of heads of every layer of a model, by kind."""
     return {kind: [module.num_heads for module in model.attentions(kind)] for kind in KINDS}
 
 
 def heads_of(part: Part, counts: Counts, run: str) -> list[Head]:
-    """Return the heads of a part, by kind, layer and number; raise `ConfigError` where `run` has none of them."""
+    """Return the heads of a part, by kind, layer and index; raises `ConfigError` if `run` has none of them."""
     found = [
         head
         for kind in KINDS
         for layer, count in enumerate(counts[kind], start=1)
-        for head in (Head(kind, layer, number) for number in range(1, count + 1))
+        for head in (Head(kind, layer, index) for index in range(1, count + 1))
         if all(wanted in (None, value) for wanted, value in zip(part, head, strict=True))
     ]
     if not found:

@@ -1,7 +1,7 @@
-"""Runs without some of their heads: smaller and faster, and for all that a run like any other.
+"""Pruning: runs without some of their heads, smaller and faster but otherwise like any other run.
 
-A head is its rows of W^Q, W^K and W^V and its columns of W^O; without them the model computes what it computed with the
-head masked. Which heads, is stated, or found by what they are worth (Michel et al. 2019, section 4).
+A head is its rows of W^Q, W^K and W^V and its columns of W^O; without them the model computes the same as with the head
+masked. The heads are named by the user, or chosen by their importance (Michel et al. 2019, section 4).
 """
 
 import json
@@ -10,11 +10,12 @@ import os
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import torch
 from torch import Tensor
 
-from translator.checkpoints import Checkpoint, RunDirectory, read_checkpoint, write_checkpoint
+from translator.checkpoints import Bundle, Checkpoint, RunDirectory, read_checkpoint, write_checkpoint
 from translator.checkpoints.run_directory import FINAL
 from translator.config import KINDS, Config, Head, ModelSettings, prepared_directory, read_run_config, write_config
 from translator.errors import CheckpointError, ConfigError
@@ -23,9 +24,6 @@ from translator.runtime.files import new_directory
 from translator.text import copy_tokenizers
 from translator.translation.alignment_head import ALIGNMENT
 from translator.translation.word_alignment import Pair
-
-if TYPE_CHECKING:
-    from translator.checkpoints import Bundle
 
 _ROUNDS = 8
 _LAYERS = {
@@ -37,16 +35,16 @@ _LAYERS = {
 
 @dataclass(frozen=True)
 class Choice:
-    """Heads to remove, and the loss on the pairs that they were chosen by, in nats a target token."""
+    """Heads to remove, and the loss before and after on the pairs used to choose them, in nats per target token."""
 
     heads: list[Head]
-    """In the order in which they were chosen, those that are worth least first."""
+    """In the order of choice, least important first."""
     loss_before: float
     loss_after: float
 
 
 def choose_heads(
-    bundle: "Bundle",
+    bundle: Bundle,
     pairs: Sequence[Pair],
     *,
     count: int | None = None,
@@ -54,18 +52,18 @@ def choose_heads(
     kinds: Collection[str] = KINDS,
     on_progress: Callable[[int], None] | None = None,
 ) -> Choice:
-    """Choose `count` heads of these `kinds`, or as many as the loss may rise for by `loss_budget`.
+    """Choose `count` heads of these `kinds`, or as many as possible while the loss rises by at most `loss_budget`.
 
-    Heads stand in for one another, so after every eighth of them the rest are measured again, with those masked that
-    are chosen already. The last head of a layer is never chosen. `on_progress` hears of passes, as in
-    `measure_importance`. Raises `ConfigError` where there are not so many heads.
+    Heads can replace each other, so after every eighth of them the rest are measured again, with the chosen ones
+    masked. The last head of a layer is never chosen. `on_progress` is that of `measure_importance`. Raises
+    `ConfigError` if there are fewer than `count` heads to choose from.
     """
     free = [head for head in model_heads(bundle.model) if head.kind in kinds]
     blocks = {(head.kind, head.layer) for head in free}
     most = len(free) - len(blocks)
     if count is not None and count > most:
         raise ConfigError(
-            [f"heads: found {count}, expected at most {most} of these {len(free)}: one stays in every layer"]
+            [f"heads: found {count}, expected at most {most} of these {len(free)}: every layer keeps at least one"]
         )
     before = after = loss_of(bundle, pairs)
     budget = math.inf if loss_budget is None else loss_budget
@@ -88,7 +86,7 @@ def choose_heads(
 
 
 def _without_last(ranked: Sequence[Head], chosen: Sequence[Head], free: Sequence[Head]) -> list[Head]:
-    """Leave out of `ranked` the best head of every layer that would otherwise lose all."""
+    """Return `ranked` without the most important head of every layer that would otherwise lose all its heads."""
     left = {block: sum(head[:2] == block for head in free if head not in chosen) for block in {h[:2] for h in free}}
     kept = []
     for head in ranked:
@@ -99,30 +97,36 @@ def _without_last(ranked: Sequence[Head], chosen: Sequence[Head], free: Sequence
 
 
 def prune_run(run: str | Path, heads: Sequence[Head], output: str | Path, weights: str | None = None) -> Config:
-    """Write a run without `heads` to a directory that is new or empty; return its settings.
+    """Write a run without `heads` to a new or empty directory; return its settings.
 
-    The weights called `weights` (as in `load_bundle`) become its final model. With them goes the newest checkpoint, or
-    the one that `weights` names, optimizer included, so that training can go on: `translator train OUTPUT/config.yaml`.
-    Raises `ConfigError` for heads that are unknown, repeated, or the last of their layer, and `CheckpointError` where
-    the output is taken or cannot be written, or weights are missing or damaged.
+    The weights called `weights` (as in `load_bundle`) become its final model. The newest checkpoint, or the one that
+    `weights` names, is written too, optimizer included, so that `translator train OUTPUT/config.yaml` can continue
+    training. Raises `ConfigError` if a head is unknown, repeated or the last of its layer, and `CheckpointError` if the
+    output exists or cannot be written, or if weights are missing or damaged.
     """
     directory, output = RunDirectory(run), Path(output)
     check_output(output)
     config = read_run_config(run)
-    place = directory.weights(weights)
+    model_directory = directory.weights(weights)
     kept, width = kept_heads(config.model, heads), config.model.width_of_head
     pruned = _pruned_config(config, kept, output, directory)
-    model = read_checkpoint(place, with_optimizer=False)
+    model = read_checkpoint(model_directory, with_optimizer=False)
     steps = directory.steps()
-    step = int(place.name.removeprefix("step-")) if place.parent == directory.checkpoints else max(steps, default=None)
+    step = max(steps, default=None)
+    if model_directory.parent == directory.checkpoints:
+        step = int(model_directory.name.removeprefix("step-"))
     checkpoint = read_checkpoint(directory.checkpoint(step)) if step is not None else None
-    note = {"run": str(directory.root.resolve()), "weights": place.name, "heads": [str(head) for head in heads]}
+    note = {
+        "run": str(directory.root.resolve()),
+        "weights": model_directory.name,
+        "heads": [str(head) for head in heads],
+    }
     try:
         with new_directory(output) as partial:
             made = RunDirectory(partial)
             for folder in (made.models, made.checkpoints):
                 folder.mkdir()
-            # What was validated was another model.
+            # The validation history belongs to the whole model.
             state = {"step": model.state["step"], "pruned": note}
             write_checkpoint(made.models / FINAL, _pruned(replace(model, state=state), kept, width))
             if checkpoint is not None and step is not None:
@@ -131,29 +135,29 @@ def prune_run(run: str | Path, heads: Sequence[Head], output: str | Path, weight
             if directory.metrics.is_file():
                 made.metrics.write_bytes(directory.metrics.read_bytes())
             copy_tokenizers(directory.root, partial)
-            _keep_alignment(directory, partial, kept, place.name)
+            _keep_alignment(directory, partial, kept, model_directory.name)
             write_config(pruned, made.config)
     except OSError as error:
         raise CheckpointError(
-            f"cannot write {output}: {error.strerror or error}; make room and see that it can be written, or choose "
-            "another place with --output"
+            f"cannot write {output}: {error.strerror or error}; make room, check that it is writable, or choose "
+            "another directory with --output"
         ) from None
     return pruned
 
 
 def check_output(output: Path) -> None:
-    """Raise `CheckpointError` where no run can be written, so that it is said before heads are measured."""
+    """Raise `CheckpointError` if no run can be written to `output`; called before heads are measured."""
     if output.exists() and not (output.is_dir() and not any(output.iterdir())):
-        raise CheckpointError(f"{output} exists and is not an empty directory; choose another place with --output")
+        raise CheckpointError(f"{output} exists and is not an empty directory; choose another directory with --output")
     parent = next(parent for parent in output.absolute().parents if parent.exists())
     if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
-        raise CheckpointError(f"{output} cannot be made in {parent}; choose another place with --output")
+        raise CheckpointError(f"{output} cannot be created in {parent}; choose another directory with --output")
 
 
 def kept_heads(settings: ModelSettings, heads: Sequence[Head]) -> dict[tuple[str, int], list[int]]:
-    """Return by kind and layer (from 1) the numbers, from 0, of the heads that stay, for layers that lose some.
+    """Return the indices (from 0) of the heads kept, by kind and layer (from 1), for every layer that loses some.
 
-    Raises `ConfigError` for heads that are unknown, repeated, or the last of their layer.
+    Raises `ConfigError` if a head is unknown, repeated or the last of its layer.
     """
     counts = {(kind, layer): n for kind in KINDS for layer, n in enumerate(settings.heads(kind), start=1)}
     kept = {block: list(range(n)) for block, n in counts.items()}
@@ -182,7 +186,7 @@ def _pruned_config(config: Config, kept: dict[tuple[str, int], list[int]], outpu
     for kind in KINDS:
         before = config.model.heads(kind)
         shape[f"{kind}_heads"] = [len(kept.get((kind, layer), range(n))) for layer, n in enumerate(before, start=1)]
-    # Prepared data are looked for where they are.
+    # The prepared data stay where they are.
     data = config.data
     if (prepared := prepared_directory(config, run.root)).is_dir():
         data = data.model_copy(update={"prepared": str(prepared.resolve())})
@@ -191,7 +195,7 @@ def _pruned_config(config: Config, kept: dict[tuple[str, int], list[int]], outpu
 
 
 def _pruned(checkpoint: Checkpoint, kept: dict[tuple[str, int], list[int]], width: int) -> Checkpoint:
-    """Remove heads of this `width` from weights, and from what of the optimizer's has their shape."""
+    """Remove heads of this `width` from the weights, and from optimizer tensors of the same shape."""
 
     def prune(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
         return {name: _prune_tensor(name, tensor, kept, width) for name, tensor in tensors.items()}
@@ -200,21 +204,21 @@ def _pruned(checkpoint: Checkpoint, kept: dict[tuple[str, int], list[int]], widt
 
 
 def _prune_tensor(name: str, tensor: Tensor, kept: dict[tuple[str, int], list[int]], width: int) -> Tensor:
-    # The optimizer's have the parameter's name before a slash; a step count has no shape.
+    # Optimizer tensors are called PARAMETER/NAME; a step count is a scalar.
     parameter, _, _ = name.partition("/")
     for (kind, layer), own in kept.items():
         part = parameter.removeprefix(_LAYERS[kind].format(layer - 1))
         if part == parameter or tensor.dim() == 0:
             continue
         if part in ("input_weight", "input_bias"):
-            return tensor.unflatten(0, (3, -1, width))[:, own].flatten(0, 2)
+            return torch.unflatten(tensor, 0, (3, -1, width))[:, own].flatten(0, 2)
         if part == "output.weight":
-            return tensor.unflatten(1, (-1, width))[:, own].flatten(1)
+            return torch.unflatten(tensor, 1, (-1, width))[:, own].flatten(1)
     return tensor
 
 
 def _keep_alignment(run: RunDirectory, output: Path, kept: dict[tuple[str, int], list[int]], weights: str) -> None:
-    """Give the head that alignments come from its new number; where it is gone, another has to be learned."""
+    """Copy the alignment head with its new index; if it is pruned, another has to be learned."""
     try:
         stored = json.loads((run.root / ALIGNMENT).read_text())
         layer, head = stored["layer"], stored["head"] - 1
@@ -224,6 +228,6 @@ def _keep_alignment(run: RunDirectory, output: Path, kept: dict[tuple[str, int],
         return
     own = kept.get(("cross", layer))
     if own is None or head in own:
-        number = head if own is None else own.index(head)
-        text = json.dumps({**stored, "head": number + 1, "weights": FINAL})
+        index = head if own is None else own.index(head)
+        text = json.dumps({**stored, "head": index + 1, "weights": FINAL})
         (output / ALIGNMENT).write_text(text + "\n")

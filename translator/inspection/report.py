@@ -1,15 +1,16 @@
-"""All that is known of the heads of a run: what each looks at, what it is worth, and which role its figures support."""
+"""A report on all heads of a run: what each looks at, how important it is, and which role its figures suggest."""
 
 import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from translator.checkpoints import Bundle
 from translator.config import KINDS, DecodingSettings, Head
 from translator.evaluation import evaluate
 from translator.inspection.gold import GoldCounter, Links
@@ -22,42 +23,39 @@ from translator.translation import Translator
 from translator.translation.alignment_head import alignment_scores
 from translator.translation.result import rounded
 
-if TYPE_CHECKING:
-    from translator.checkpoints import Bundle
-
 MAJORITY = 0.5
-"""A role that is a share (of the weight, or of the words of a gold alignment) wants at least this much."""
+"""Least share (of the weight, or of the words of a gold alignment) for a role."""
 INFORMATIVE = 0.1
-"""Without a gold alignment, links that carry at least this share of the target's information make an alignment head."""
+"""Least share of the target's information in a head's links for the role of alignment, without a gold alignment."""
 
 _POSITIONS = {"previous": "previous position", "same": "same position", "next": "next position"}
 
 
 @dataclass(frozen=True)
 class HeadReport:
-    """One head; a share that makes no sense for its kind is NaN, and what was not asked for is None."""
+    """One head; figures that do not apply to its kind are NaN, and figures that were not asked for are None."""
 
     head: Head
     figures: dict[str, float]
-    """By the names in `statistics.FIGURES`."""
+    """Figures by name; see `statistics.FIGURES`."""
     nearest: Head | None
-    """The head of the same kind that looks most alike; None where there is no other."""
+    """The head of the same kind with the most similar weights; None if there is no other."""
     distance: float
-    """The Jensen-Shannon divergence from it, in bits."""
+    """Jensen-Shannon divergence from `nearest`, in bits."""
     importance: float
-    """Rise of the loss, in nats a target token, with this head masked."""
+    """Rise of the loss when this head is masked, in nats per target token."""
     bleu: float | None = None
-    """Change of BLEU with this head masked."""
+    """Change of BLEU when this head is masked."""
     information: float | None = None
-    """Cross-attention: the share of the target's information that its links carry, as in `learn_alignment_head`."""
+    """Cross-attention: share of the target's information that its links carry, as in `learn_alignment_head`."""
     aligned: float | None = None
-    """Cross-attention: the share of linked words of a gold alignment that it looks at most."""
+    """Cross-attention: share of the words of a gold alignment for which it looks most at an aligned word."""
 
     def roles(self) -> list[tuple[str, float]]:
-        """What the head is for, with the figure that says so; none where it does a bit of everything."""
+        """Return the roles of the head, each with the figure that suggests it; empty if no role dominates."""
         found = [(role, self.figures[name]) for name, role in _POSITIONS.items() if self.figures[name] >= MAJORITY]
-        mark = "sentence start" if self.head.kind == "decoder" else "sentence end"
-        found += [(mark, self.figures["mark"])] if self.figures["mark"] >= MAJORITY else []
+        end = "sentence start" if self.head.kind == "decoder" else "sentence end"
+        found += [(end, self.figures["mark"])] if self.figures["mark"] >= MAJORITY else []
         found += [("punctuation", self.figures["punctuation"])] if self.figures["punctuation"] >= MAJORITY else []
         if self.aligned is not None:
             found += [("alignment", self.aligned)] if self.aligned >= MAJORITY else []
@@ -76,21 +74,21 @@ class ModelReport:
     test_set: str
     sentences: int
     loss: float
-    """In nats a target token, end marks included, without label smoothing."""
+    """In nats per target token, end tokens included, without label smoothing."""
     heads: list[HeadReport]
     distances: dict[str, NDArray[np.float64]]
-    """By kind, `[K, K]` in bits, heads by layer and number."""
+    """By kind, [K, K] in bits; the K heads are ordered by layer and index."""
     bleu: float | None = None
     signature: str | None = None
     gold_words: int | None = None
-    """Target words that a gold alignment links."""
+    """Target words that have a link in the gold alignment."""
 
     def of_kind(self, kind: str) -> list[HeadReport]:
-        """Heads of a kind, by layer and number."""
+        """Return the heads of a kind, by layer and index."""
         return [each for each in self.heads if each.head.kind == kind]
 
     def write_json(self, path: Path) -> Path:
-        """Write everything, and return the file; a figure that makes no sense for a head is null."""
+        """Write everything as JSON and return the file; a figure that does not apply to a head is null."""
         heads = []
         for each in self.heads:
             entry: dict[str, Any] = {"head": str(each.head), "kind": each.head.kind}
@@ -120,10 +118,10 @@ def inspect_heads(
     translator: Translator, pairs: Pairs, *, gold: Sequence[Links] | None = None, bleu: DecodingSettings | None = None,
     to: str | None = None,
 ) -> ModelReport:  # fmt: skip
-    """Measure all heads of a run on known pairs, with progress on stderr.
+    """Measure all heads of a run on sentence pairs, with progress on stderr.
 
-    `gold` are links of `read_links`. With `bleu`, the test set is translated under these settings once, and once more
-    with each head masked.
+    `gold` is the result of `read_links`. With `bleu`, the test set is translated with these settings, once with the
+    whole model and once with each head masked.
     """
     bundle = translator.bundle
     counter = GoldCounter(bundle, pairs, gold) if gold is not None else None
@@ -138,12 +136,12 @@ def inspect_heads(
     heads = []
     for kind in KINDS:
         own = [head for head in importance.increase if head.kind == kind]
-        for place, head in enumerate(own):
-            nearest, distance = _nearest(place, statistics[kind])
+        for index, head in enumerate(own):
+            nearest, distance = _nearest(index, statistics[kind])
             heads.append(
                 HeadReport(
                     head,
-                    {name: float(statistics[kind].figures[name][place]) for name in FIGURES},
+                    {name: float(statistics[kind].figures[name][index]) for name in FIGURES},
                     own[nearest] if nearest is not None else None,
                     distance,
                     importance=importance.increase[head],
@@ -160,8 +158,8 @@ def inspect_heads(
     )  # fmt: skip
 
 
-def measure_with_progress(bundle: "Bundle", pairs: Pairs) -> Importance:
-    """Mask every head once; see `measure_importance`."""
+def measure_with_progress(bundle: Bundle, pairs: Pairs) -> Importance:
+    """Mask every head once, with progress on stderr; see `measure_importance`."""
     total = (1 + len(model_heads(bundle.model))) * batch_count(bundle, pairs.ids)
     with progress(description="masking", unit="pass", total=total) as bar:
         return measure_importance(bundle, pairs.ids, on_progress=bar.update)
@@ -170,11 +168,11 @@ def measure_with_progress(bundle: "Bundle", pairs: Pairs) -> Importance:
 def _bleu_without_heads(
     translator: Translator, pairs: Pairs, heads: Sequence[Head], settings: DecodingSettings, to: str | None
 ) -> tuple[float, str, dict[Head, float]]:
-    """Return BLEU of the whole model with its signature, and the change for each head that is masked."""
+    """Return the BLEU of the whole model, its signature, and the change when each head is masked."""
     sources, references = zip(*pairs.texts(), strict=True)
 
     def score(masked: list[Head]) -> tuple[float, str]:
-        # What translates makes its own arrangement of the weights when it is made, so it is made anew.
+        # A translator prepares its own copy of the weights, so each masking needs a new one.
         with without_heads(translator.bundle.model, masked):
             result = evaluate(
                 Translator(translator.bundle, "native"),
@@ -196,13 +194,13 @@ def _bleu_without_heads(
     return whole, signature, changes
 
 
-def _nearest(place: int, statistics: KindStatistics) -> tuple[int | None, float]:
-    """Return which head of the same kind is most alike, and how far it is."""
-    distances = np.delete(statistics.distances[place], place)
+def _nearest(index: int, statistics: KindStatistics) -> tuple[int | None, float]:
+    """Return the index of the most similar head of the same kind, and its distance."""
+    distances = np.delete(statistics.distances[index], index)
     if not np.isfinite(distances).any():
         return None, math.nan
     nearest = int(np.nanargmin(distances))
-    return nearest + (nearest >= place), float(distances[nearest])
+    return nearest + (nearest >= index), float(distances[nearest])
 
 
 def _number(value: float | None) -> float | None:

@@ -1,16 +1,15 @@
-"""What heads do over many sentences: how sure they are, which positions they look at, and which heads are alike.
+"""What heads do over many sentences: how focused they are, which positions they look at, and which are similar.
 
-Figures are means over query positions. The decoder's first position, which sees itself alone, is none of them.
+Figures are means over query positions. The decoder's first position is left out, since it can only look at itself.
 
-Legend: `N` sentences, `H` heads of a layer, `K` heads of all layers of a kind, `Lq`, `Lk` longest query and key
-sentence, `R` query positions.
+Shapes: N sentences, H heads of a layer, K heads of all layers of a kind, Lq and Lk longest query and key sentence, R
+query positions, V vocabulary.
 """
 
 import math
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -18,19 +17,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from translator.attention import Packed
+from translator.checkpoints import Bundle
 from translator.config import KINDS
 from translator.decoding import token_batches
 from translator.inspection.capture import Weights, pack_pairs, teacher_forced_weights
+from translator.text import Tokenizer
 from translator.translation.word_alignment import Pair
 
-if TYPE_CHECKING:
-    from translator.checkpoints import Bundle
-    from translator.text import Tokenizer
-
 FIGURES = ("entropy", "maximum", "previous", "same", "next", "mark", "punctuation")
-"""entropy in nats; maximum: the largest weight; the others: the weight on the previous, same and next position (of the
-source for cross-attention, whose positions are those that are predicted), on the end mark (the start mark for the
-decoder's self-attention), and on pieces of punctuation."""
+"""entropy: in nats; maximum: the largest weight; previous, same, next: the weight on that position (for
+cross-attention, of the source, relative to the position that is predicted); mark: the weight on the end token
+(decoder self-attention: on the begin token); punctuation: the weight on pieces of punctuation."""
 
 _BATCH_TOKENS = 2048
 _CHUNK_NUMBERS = 1 << 23
@@ -39,12 +36,12 @@ _WORD = "\u2581"
 
 @dataclass
 class KindStatistics:
-    """Figures of all heads of a kind, by layer and number."""
+    """Figures of all heads of a kind, by layer and index."""
 
     figures: dict[str, NDArray[np.float64]]
-    """By the name in `FIGURES`, `[K]`; NaN where no position has such a neighbour."""
+    """By name in `FIGURES`, [K]; NaN if no position has such a neighbour."""
     distances: NDArray[np.float64]
-    """Jensen-Shannon divergence of two heads in bits, `[K, K]`: 0 they always look alike, 1 never at the same piece."""
+    """Jensen-Shannon divergence of two heads in bits, [K, K]: 0 if their weights are equal, 1 if they never overlap."""
 
 
 @dataclass
@@ -54,13 +51,13 @@ class _Sums:
     distances: Tensor | float = 0.0
 
     def add(self, name: str, values: Tensor) -> None:
-        """Add values `[R, K]` of a figure."""
+        """Add values [R, K] of a figure."""
         self.totals[name] = self.totals.get(name, 0.0) + values.double().sum(0)
         self.counts[name] = self.counts.get(name, 0) + len(values)
 
     def means(self) -> KindStatistics:
-        """Divide by what was counted."""
-        # Sums of nothing are zero, so that the figure becomes NaN.
+        """Return the means of everything that was added."""
+        # If nothing was added, the figure becomes NaN.
         found = {name: (self.totals[name] / (self.counts[name] or math.nan)).cpu().numpy() for name in FIGURES}
         assert isinstance(self.distances, Tensor)
         distances = self.distances / (self.counts["entropy"] or math.nan) / math.log(2.0)
@@ -69,41 +66,43 @@ class _Sums:
 
 @dataclass(frozen=True)
 class Look:
-    """One batch of pairs with the weights of all heads."""
+    """One batch of pairs and the weights of all heads."""
 
     indices: list[int]
-    """Which pairs these are."""
+    """Indices of the pairs."""
     source: Packed
     target: Packed
     weights: Weights
 
 
-def looks(bundle: "Bundle", pairs: Sequence[Pair]) -> Iterator[Look]:
-    """Pass pairs through the model once, in batches of like length, and yield the weights of each batch."""
+def looks(bundle: Bundle, pairs: Sequence[Pair]) -> Iterator[Look]:
+    """Pass pairs through the model once, in batches of similar length, and yield the weights of each batch."""
     for indices in token_batches([max(map(len, pair)) + 1 for pair in pairs], _BATCH_TOKENS):
         source, target = pack_pairs(bundle, [pairs[index] for index in indices])
         yield Look(indices, source, target, teacher_forced_weights(bundle, source, target))
 
 
 def head_statistics(
-    bundle: "Bundle",
+    bundle: Bundle,
     pairs: Sequence[Pair],
     on_look: Callable[[Look], None] | None = None,
     on_progress: Callable[[int], None] | None = None,
 ) -> dict[str, KindStatistics]:
-    """Return the figures of all heads by kind, over known pairs with pieces on both sides.
+    """Return the figures of all heads by kind, over pairs that have pieces on both sides.
 
-    `on_look` sees every batch too; `on_progress` hears the number of pairs of each.
+    `on_look` is called with every batch, `on_progress` with the number of pairs in it.
     """
     tokenizers = bundle.tokenizers
-    source_dots, target_dots = (_punctuation(side, bundle) for side in (tokenizers.source, tokenizers.target))
+    source_punctuation, target_punctuation = (
+        _punctuation(side, bundle) for side in (tokenizers.source, tokenizers.target)
+    )
     sums = {kind: _Sums() for kind in KINDS}
     for look in looks(bundle, pairs):
         for kind in KINDS:
             query = look.source if kind == "encoder" else look.target
             key = look.target if kind == "decoder" else look.source
-            dots = (target_dots if kind == "decoder" else source_dots)[key.tokens]
-            _add(sums[kind], look.weights[kind], query, key, dots, causal=kind == "decoder")
+            punctuation = (target_punctuation if kind == "decoder" else source_punctuation)[key.tokens]
+            _add(sums[kind], look.weights[kind], query, key, punctuation, causal=kind == "decoder")
         if on_look is not None:
             on_look(look)
         if on_progress is not None:
@@ -111,8 +110,11 @@ def head_statistics(
     return {kind: each.means() for kind, each in sums.items()}
 
 
-def _add(sums: _Sums, weights: Sequence[Tensor], query: Packed, key: Packed, dots: Tensor, causal: bool) -> None:
-    """Add the figures of a batch; `weights` are `[N, H, Lq, Lk]` of every layer, `dots` bool `[Tk]`."""
+def _add(sums: _Sums, weights: Sequence[Tensor], query: Packed, key: Packed, punctuation: Tensor, causal: bool) -> None:
+    """Add the figures of a batch, given the weights [N, H, Lq, Lk] of every layer.
+
+    `punctuation` says which key tokens are punctuation, bool [total number of key tokens].
+    """
     mask = query.layout.mask.clone()  # [N, Lq]
     if causal:
         mask[:, :1] = False
@@ -124,31 +126,32 @@ def _add(sums: _Sums, weights: Sequence[Tensor], query: Packed, key: Packed, dot
     sums.add("entropy", entropy)
     sums.add("maximum", rows.amax(-1))
     for name, shift in (("previous", -1), ("same", 0), ("next", 1)):
-        places = positions + shift
-        there = (places >= 0) & (places < seen)
-        sums.add(name, _at(rows[there], places[there]))
+        shifted = positions + shift
+        exists = (shifted >= 0) & (shifted < seen)
+        sums.add(name, _at(rows[exists], shifted[exists]))
     sums.add("mark", rows[:, :, 0] if causal else _at(rows, seen - 1))
-    punctuation = dots.new_zeros(key.layout.mask.numel())
-    punctuation[key.layout.cells] = dots
-    sums.add("punctuation", (rows * punctuation.view(key.layout.mask.shape)[sentences].unsqueeze(1)).sum(-1))
+    padded = punctuation.new_zeros(key.layout.mask.numel())
+    padded[key.layout.cells] = punctuation
+    sums.add("punctuation", (rows * padded.view(key.layout.mask.shape)[sentences].unsqueeze(1)).sum(-1))
     for part, entropies in zip(*_chunks(rows, entropy), strict=True):
         sums.distances = sums.distances + _divergences(part, entropies)
 
 
-def _at(rows: Tensor, places: Tensor) -> Tensor:
-    """Return the weight `[R, K]` on one place `[R]` of every row `[R, K, Lk]`."""
-    return rows.gather(-1, places.view(-1, 1, 1).expand(-1, rows.size(1), 1)).squeeze(-1)
+def _at(rows: Tensor, positions: Tensor) -> Tensor:
+    """Return the weight [R, K] on one position [R] of every row [R, K, Lk]."""
+    return rows.gather(-1, positions.view(-1, 1, 1).expand(-1, rows.size(1), 1)).squeeze(-1)
 
 
 def _chunks(rows: Tensor, entropy: Tensor) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
     size = max(1, _CHUNK_NUMBERS // max(1, rows[0].numel() if len(rows) else 1))
-    return rows.split(size), entropy.split(size)
+    return torch.split(rows, size), torch.split(entropy, size)
 
 
 def _divergences(rows: Tensor, entropy: Tensor) -> Tensor:
-    """Return the sum over rows `[R, K, Lk]` of each pair's divergence in nats, above the diagonal of `[K, K]`.
+    """Return the divergence of every pair of heads in nats, summed over rows [R, K, Lk], above the diagonal of [K, K].
 
-    It is H((p + q) / 2) - (H(p) + H(q)) / 2 (Lin 1991); as between heads in Clark et al. 2019, section 6.
+    The Jensen-Shannon divergence is H((p + q) / 2) - (H(p) + H(q)) / 2 (Lin 1991); Clark et al. 2019, section 6, use it
+    to compare heads.
     """
     heads = rows.size(1)
     found = torch.zeros(heads, heads, dtype=torch.float64, device=rows.device)
@@ -159,13 +162,13 @@ def _divergences(rows: Tensor, entropy: Tensor) -> Tensor:
     return found
 
 
-def _punctuation(tokenizer: "Tokenizer", bundle: "Bundle") -> Tensor:
-    """Say of every piece of a vocabulary whether it is punctuation only, bool `[V]`."""
+def _punctuation(tokenizer: Tokenizer, bundle: Bundle) -> Tensor:
+    """Return which pieces of a vocabulary are punctuation only, bool [V]."""
     pieces = tokenizer.pieces(range(tokenizer.vocab_size))
     return torch.tensor([is_punctuation(piece) for piece in pieces], device=bundle.machine.device)
 
 
 def is_punctuation(piece: str) -> bool:
-    """Whether all characters of a piece are punctuation (Unicode's categories P)."""
+    """Tell whether all characters of a piece are punctuation (Unicode categories P)."""
     text = piece.removeprefix(_WORD)
     return bool(text) and all(unicodedata.category(character).startswith("P") for character in text)

@@ -1,4 +1,4 @@
-"""The report on a run's heads as a table for people."""
+"""The report on a run's heads as a table of text."""
 
 import math
 from collections.abc import Sequence
@@ -11,15 +11,15 @@ _TITLES = {"maximum": "max", "punctuation": "punct"}
 
 
 def head_table(report: ModelReport) -> str:
-    """Return aligned columns, a line for each head, with a legend and the run's own figures above them."""
+    """Return a line for each head in aligned columns, below a legend and the figures of the whole model."""
     titles, rows = _columns(report)
-    widths = [max(len(row[place]) for row in (titles, *rows)) for place in range(len(titles))]
+    widths = [max(len(row[column]) for row in (titles, *rows)) for column in range(len(titles))]
     lines = []
     for row in (titles, *rows):
-        # Names and roles begin at the left, numbers end at the right.
+        # Names and roles are aligned to the left, numbers to the right.
         cells = [
-            cell.ljust(width) if place in (0, len(row) - 1) else cell.rjust(width)
-            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+            cell.ljust(width) if column in (0, len(row) - 1) else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
         ]
         lines.append("  ".join(cells).rstrip())
     return "\n".join([*_heading(report), "", *lines])
@@ -29,15 +29,15 @@ def _heading(report: ModelReport) -> list[str]:
     masked = "loss and BLEU" if report.bleu is not None else "loss"
     lines = [
         f"{report.run} ({report.weights}, step {report.step:,}) on {report.sentences:,} pairs of {report.test_set}: "
-        f"loss {report.loss:.4f} nats a token"
+        f"loss {report.loss:.4f} nats per token"
         + (f", BLEU {report.bleu:.2f} ({report.signature})" if report.bleu is not None else ""),
         "entropy: nats; max: the largest weight; previous, same, next, mark, punct: the weight on that position,",
-        "on the sentence end (decoder: start), on punctuation; alike: the most similar head; distance from it, 0 to 1;",
+        "on the end token (decoder: begin token), on punctuation; alike: the most similar head; distance from it, 0-1;",
         f"info: share of the target's information that links carry; {masked}: change when the head is masked",
     ]
     if report.gold_words is not None:
         lines.append(
-            f"aligned: share of {report.gold_words:,} linked words of the alignment that the head looks at most"
+            f"aligned: share of {report.gold_words:,} aligned words for which the head looks most at an aligned word"
         )
     return lines
 
@@ -59,12 +59,12 @@ def _row(each: HeadReport, report: ModelReport) -> list[str]:
 
 
 def describe_counts(settings: ModelSettings) -> str:
-    """Say how many heads the layers of each kind have."""
+    """Return how many heads the layers of each kind have, as text."""
     return "; ".join(f"{kind} {', '.join(map(str, settings.heads(kind)))}" for kind in KINDS)
 
 
 def describe_roles(roles: Sequence[tuple[str, float]]) -> str:
-    """Name roles with their figures, such as `alignment (0.91)`."""
+    """Return roles with their figures, such as `alignment (0.91)`."""
     return ", ".join(f"{role} ({figure:.2f})" for role, figure in roles)
 
 

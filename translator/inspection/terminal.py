@@ -1,7 +1,7 @@
-"""A compact map of one head for the terminal: pieces beside rows and above columns, weights as shades and percent.
+"""A compact map of one head for the terminal: labelled rows and columns, weights as shades and in percent.
 
-Text is measured in columns of the terminal, so that wide (Chinese, Japanese, Korean) and combining characters keep the
-map straight, and nothing in a sentence can command the terminal.
+Text is measured in terminal columns, so that wide (Chinese, Japanese, Korean) and combining characters do not shift the
+map. Control characters in a sentence are escaped.
 """
 
 import bisect
@@ -22,11 +22,11 @@ _BLOCKS, _ASCII = " ░▒▓█", " .:*#"
 _LEAST = (0.05, 0.2, 0.4, 0.7)
 """The smallest weight of each shade after the first."""
 _NUMBER, _BLOCK = 3, 2
-"""Columns of a cell with a shade and a number, and of one with a shade alone."""
+"""Width in columns of a cell with a shade and a number, and of a cell with a shade only."""
 _LABEL = 14
-"""The most columns of a row's label, and lines of a column's."""
+"""Maximum width of a row label, and maximum height of a column label."""
 _MOST = 16
-"""The most columns of what a row ends with."""
+"""Width of the largest weight and its piece at the end of a row."""
 _NARROWEST = 20
 
 
@@ -35,10 +35,10 @@ def terminal_map(
 ) -> str:
     """Return the map of one head as lines that fit `width` columns: the terminal's by default, 20 at least.
 
-    A cell shows its weight in percent and as a shade: of grey with `colour` (ANSI, 256 colours), else of block
-    characters, or of ASCII where `encoding` has no blocks. Where numbers do not fit, shades stand alone and every row
-    ends with its largest weight and the piece that has it; where those do not fit, the map is cut into panels. Raises
-    `ConfigError` for a head that is not there.
+    A cell shows its weight in percent and as a shade: grey with `colour` (ANSI, 256 colours), else a block character,
+    or an ASCII character if `encoding` has no blocks. If numbers do not fit, cells show shades only and every row ends
+    with its largest weight and the piece that has it. If that does not fit either, the map is split into panels. Raises
+    `ConfigError` if the model does not have the head.
     """
     width = max(width or shutil.get_terminal_size().columns, _NARROWEST)
     weights = maps.of(head)
@@ -48,7 +48,7 @@ def terminal_map(
     ends = [] if numbers else _largest(weights, columns)
     cell = _NUMBER if numbers else _BLOCK
     room = width - gutter - (_MOST if ends else 0)
-    # A terminal that is this narrow has room for one of the two.
+    # A terminal this narrow has no room for the ends of the rows.
     if room < 2 * cell:
         ends, room = [], width - gutter
     shades = _BLOCKS if _can_encode(_BLOCKS, encoding) else _ASCII
@@ -58,7 +58,7 @@ def terminal_map(
     lines += cells.legend(width)
     for begin in range(0, len(columns), room // cell):
         panel = range(begin, min(begin + room // cell, len(columns)))
-        lines += ["", *(" " * gutter + line for line in _above([columns[place] for place in panel], cell))]
+        lines += ["", *(" " * gutter + line for line in _above([columns[index] for index in panel], cell))]
         for row, label in enumerate(rows):
             lines.append(f"{label.cut(gutter - 1, right=True)} {cells.row(row, panel)}{ends[row] if ends else ''}")
     return "\n".join(_encodable(line.rstrip(" "), encoding) for line in lines)
@@ -66,7 +66,7 @@ def terminal_map(
 
 @dataclass(frozen=True)
 class _Label:
-    """A text in characters as they are seen: each with what combines with it, and with its width in columns."""
+    """A text as displayed characters: each with the marks that combine with it, and with its width in columns."""
 
     characters: tuple[tuple[str, int], ...]
 
@@ -79,7 +79,7 @@ class _Label:
         return sum(width for _, width in self.characters)
 
     def cut(self, width: int, right: bool = False) -> str:
-        """Write the label in exactly `width` columns, on the left or right; `~` is for what of it does not fit."""
+        """Return the label in exactly `width` columns, aligned left or right; `~` marks where it is cut."""
         text, used = "", 0
         room = width if self.width <= width else width - 1
         for character, own in self.characters:
@@ -94,7 +94,7 @@ class _Label:
 
 @dataclass(frozen=True)
 class _Cells:
-    """What stands for the weights of a map."""
+    """Draws the cells of a map."""
 
     weights: NDArray[np.float32]
     causal: bool
@@ -103,7 +103,7 @@ class _Cells:
     numbers: bool
 
     def row(self, row: int, columns: Sequence[int]) -> str:
-        """Draw neighbouring cells of a row."""
+        """Return the cells of a row in these `columns`."""
         return "".join(self._cell(row, column) for column in columns)
 
     def _cell(self, row: int, column: int) -> str:
@@ -116,11 +116,11 @@ class _Cells:
         if self.colour:
             return _on_grey(weight, number.rjust(size))
         shade = self.shades[bisect.bisect(_LEAST, weight)]
-        # Only a whole hundred, which is without doubt the largest, takes the place of its shade.
+        # Only 100, which is certainly the largest, leaves no room for its shade.
         return number.rjust(size - 1).rjust(size, shade) if self.numbers else shade * size
 
     def legend(self, width: int) -> list[str]:
-        """Say what cells mean."""
+        """Return lines that explain the cells."""
         notes = ["numbers: percent"] if self.numbers else []
         notes += ["-: masked"] if self.causal else []
         if self.colour:
@@ -131,12 +131,12 @@ class _Cells:
 
 
 def _largest(weights: NDArray[np.float32], columns: Sequence[_Label]) -> list[str]:
-    """What rows end with: the largest weight and whose it is, in `_MOST` columns."""
+    """Return the end of every row: its largest weight and the piece that has it, in `_MOST` columns."""
     return [f"  {row.max():.2f} {columns[row.argmax()].cut(_MOST - 7)}" for row in weights]
 
 
 def _above(labels: Sequence[_Label], cell: int) -> Iterator[str]:
-    """Write labels from top to bottom, above cells."""
+    """Yield the lines of labels written from top to bottom, above cells."""
     cut = [
         label.characters if len(label.characters) <= _LABEL else (*label.characters[: _LABEL - 1], ("~", 1))
         for label in labels
@@ -145,8 +145,8 @@ def _above(labels: Sequence[_Label], cell: int) -> Iterator[str]:
     for line in range(height):
         text = ""
         for characters in cut:
-            place = line - height + len(characters)
-            character, width = characters[place] if place >= 0 else ("", 0)
+            index = line - height + len(characters)
+            character, width = characters[index] if index >= 0 else ("", 0)
             spaces = " " * (cell - width)
             # Above the last digit of a number, or the first column of a block.
             text += spaces + character if cell == _NUMBER else character + spaces
@@ -154,30 +154,30 @@ def _above(labels: Sequence[_Label], cell: int) -> Iterator[str]:
 
 
 def _on_grey(weight: float, text: str) -> str:
-    """Put text on one of the terminal's 24 greys, black for zero."""
+    """Return text on one of the terminal's 24 greys; zero is black."""
     ink = 231 if weight < 0.5 else 16
     return f"\x1b[48;5;{232 + round(23 * min(weight, 1.0))};38;5;{ink}m{text}\x1b[0m"
 
 
 def _characters(text: str) -> Iterator[tuple[str, int]]:
-    """Split a text where the cursor moves; what has no width belongs to the character before it."""
+    """Split a text into displayed characters and their widths; a character without width joins the previous one."""
     character, width = "", 0
     for own in text:
         if own in "\u200c\u200d" or unicodedata.name(own, "").startswith("VARIATION SELECTOR"):
-            continue  # Terminals disagree on how wide what these join is.
+            continue  # Terminals disagree on the width of joined characters.
         columns = _columns(own)
         if columns and character:
             yield character, width
             character, width = "", 0
         elif not columns and not character:
-            character, width = "\u25cc", 1  # The circle that a mark alone is shown on.
+            character, width = "\u25cc", 1  # A combining mark without a base is shown on a dotted circle.
         character, width = character + own, width + columns
     if character:
         yield character, width
 
 
 def _columns(character: str) -> int:
-    """Columns that a character takes in a terminal: 0, 1 or 2."""
+    """Return the width of a character in terminal columns: 0, 1 or 2."""
     if unicodedata.category(character) in ("Mn", "Me") or "\u1160" <= character <= "\u11ff":
         return 0
     return 2 if unicodedata.east_asian_width(character) in "WF" else 1
@@ -192,7 +192,7 @@ def _can_encode(text: str, encoding: str) -> bool:
 
 
 def _encodable(text: str, encoding: str) -> str:
-    """Replace what an encoding lacks: the beginning of a word by `_`, anything else by `?`."""
+    """Replace characters that an encoding lacks: the beginning of a word by `_`, others by `?`."""
     if _can_encode(text, encoding):
         return text
     return "".join(each if _can_encode(each, encoding) else "_" if each == "\u2581" else "?" for each in text)

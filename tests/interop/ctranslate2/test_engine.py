@@ -282,7 +282,7 @@ def test_every_hypothesis_begins_with_its_prefix(make_bundle: MakeBundle, beam_s
     short = DecodingSettings(beam_size=beam_size, n_best=beam_size, max_length_factor=0.0, max_length_extra=2)
     requests = [Request((5, 6), prefix=(7, 8)), Request((5, 6), prefix=(7, 8, 9))]
     assert_same(engine.search(requests, short), native(bundle).search(requests, short))
-    with pytest.raises(ConfigError, match="a prefix holds the end mark"):
+    with pytest.raises(ConfigError, match="a prefix contains the end token"):
         engine.search([Request((5,), prefix=(EOS,))], decoding)
 
 

@@ -1,4 +1,4 @@
-"""Attention maps as a page: one HTML file that needs no server, no network and no library."""
+"""Attention maps as one HTML file that needs no server, no network and no library."""
 
 from translator.inspection.page.document import attention_page
 

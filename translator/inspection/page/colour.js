@@ -1,4 +1,4 @@
-// Colours: lightness grows (dark) or falls (light) all along the scale, so it reads without telling hues apart.
+// Colours: lightness grows (dark theme) or falls (light theme) along the whole scale, so hues need not be told apart.
 
 const SCALES = {
   light: ["#fdfcf6", "#e6f1d3", "#bce1bf", "#7fc8c0", "#48a7be", "#2f82b4", "#2c5c9e", "#2a397d", "#1a1145"],
@@ -18,7 +18,7 @@ const headDash = (number) => DASHES[Math.floor((number - 1) / 8) % DASHES.length
 
 const channels = (hex) => [1, 3, 5].map((from) => parseInt(hex.slice(from, from + 2), 16));
 
-// The colours of the 256 bytes that weights are stored as: even steps of the square root of the weight.
+// The colours of the 256 byte values that store weights: even steps of the square root of the weight.
 const tables = Object.fromEntries(
   Object.entries(SCALES).map(([theme, stops]) => {
     const points = stops.map(channels);
@@ -38,7 +38,7 @@ const inkOn = (weight) => {
   return 0.299 * red + 0.587 * green + 0.114 * blue > 140 ? "#101014" : "#ffffff";
 };
 
-// One pixel a weight.
+// One pixel per weight.
 function paintSmall(canvas, head) {
   const [rows, columns] = [rowLabels(head.kind).length, columnLabels(head.kind).length];
   const weights = weightsOf(head);

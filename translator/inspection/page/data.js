@@ -36,15 +36,15 @@ const headFigures = (head) =>
   `mean entropy ${head.entropy.toFixed(2)} nats, mean maximum ${head.maximum.toFixed(2)}`;
 const headsOf = (kind, layer) => heads.filter((head) => head.kind === kind && head.layer === layer);
 
-// Pieces or words of a side, as they are now shown.
+// Pieces or words of a side, as currently shown.
 const labelsOf = (side) => (state.words ? data.sides[side].words : data.sides[side].pieces);
 const rowLabels = (kind) => labelsOf(KINDS[kind].rows);
 const columnLabels = (kind) => labelsOf(KINDS[kind].columns);
 
-// What the decoder cannot see yet, as opposed to what a head gives no weight.
+// Whether the decoder cannot see a position yet, as opposed to giving it no weight.
 const isMasked = (kind, row, column) => kind === "decoder" && column > row;
 
-// The weights of a head, row by row, as they are now shown; every row sums to one.
+// The weights of a head, row by row, as currently shown; every row sums to one.
 function weightsOf(head) {
   const { rows, columns } = head;
   const pieces = new Float32Array(rows * columns);
@@ -59,7 +59,7 @@ function weightsOf(head) {
   return state.words ? merged(head, pieces) : pieces;
 }
 
-// Sums over the pieces of a word that is looked at, means over the pieces of a word that looks.
+// Adds over the pieces of a word that is looked at, and averages over the pieces of a word that looks.
 function merged(head, pieces) {
   const rows = data.sides[KINDS[head.kind].rows];
   const columns = data.sides[KINDS[head.kind].columns];

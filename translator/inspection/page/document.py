@@ -1,4 +1,4 @@
-"""The page is put together: template, style, script and data become one HTML document that loads nothing."""
+"""Assembles the page: template, styles, scripts and data become one HTML document that loads nothing else."""
 
 import base64
 import hashlib
@@ -10,7 +10,7 @@ from typing import Any
 from translator.inspection.maps import AttentionMaps
 from translator.inspection.page.encoding import encode_maps
 
-# In the order in which they run, within one function.
+# In execution order; they are wrapped in one function.
 _SCRIPTS = ("data.js", "text.js", "colour.js", "overview.js", "enlarged.js", "lines.js", "start.js")
 _STYLES = ("page.css", "enlarged.css", "lines.css")
 
@@ -18,9 +18,9 @@ _STYLES = ("page.css", "enlarged.css", "lines.css")
 def attention_page(maps: AttentionMaps) -> str:
     """Return an HTML document that shows every head of `maps`; write it as UTF-8.
 
-    The text of the sentences is data, never markup: it stands in a block of JSON, from which the script sets it as
-    text, and the page's policy runs and applies only the script and the style whose hashes it names. Raises `DataError`
-    for weights that are not numbers.
+    The sentences are data, never markup: they are stored in a block of JSON, and the script inserts them as text. The
+    page's security policy allows only the script and the style whose hashes it lists. Raises `DataError` if a weight is
+    not finite.
     """
     script = '"use strict";\n(() => {\n' + "\n".join(map(_part, _SCRIPTS)) + "})();\n"
     style = "\n".join(map(_part, _STYLES))
@@ -35,12 +35,12 @@ def attention_page(maps: AttentionMaps) -> str:
         ]
     )
     parts = {"policy": policy, "style": style, "data": _json(encode_maps(maps)), "script": script}
-    # In one pass, so that nothing within a part is taken for the place of another.
-    return re.sub(r"\{\{(\w+)\}\}", lambda place: parts[place[1]], _part("page.html"))
+    # In one pass, so that placeholders inside a part are not replaced.
+    return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], _part("page.html"))
 
 
 def _json(value: Any) -> str:
-    """JSON in ASCII that cannot end the element it stands in, nor open a comment there."""
+    """Return JSON in ASCII that can neither end the HTML element around it nor open a comment."""
     return json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
 
 
@@ -49,5 +49,5 @@ def _part(name: str) -> str:
 
 
 def _hash(text: str) -> str:
-    """A source of a Content Security Policy (level 3, section 2.3.1)."""
+    """Return the hash source of a Content Security Policy (level 3, section 2.3.1)."""
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()

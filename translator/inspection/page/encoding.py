@@ -1,6 +1,6 @@
-"""What the page is given: the pieces and words of both sides, and the weights of all heads in one run of bytes.
+"""The data of the page: the pieces and words of both sides, and the weights of all heads as bytes.
 
-Legend: `P` pieces of a side, `H` heads of a layer, `Lq`, `Lk` pieces that look and pieces that are looked at.
+Shapes: Lq pieces that look, Lk pieces that are looked at.
 """
 
 import base64
@@ -24,13 +24,14 @@ _BYTES = re.compile(r"(?:<0x[0-9A-Fa-f]{2}>)+")
 def encode_maps(maps: AttentionMaps) -> dict[str, Any]:
     """Return what the page's script reads, ready for JSON.
 
-    `weights` holds the maps of all heads in the order of `heads`, row by row, one byte a weight, in base64. A layer
-    without heads has none there, so `layers` counts the layers of each kind.
+    `weights` has the maps of all heads in the order of `heads`, row by row, one byte per weight, in base64. `layers` is
+    the number of layers of each kind, which may include layers without heads. Raises `DataError` if a weight is not
+    finite.
     """
     heads = list(maps.heads())
     blocks = [quantise(_finite(maps, head)).tobytes() for head in heads]
     tagged = maps.source and _TAG.fullmatch(maps.source[0])
-    marks = {
+    special = {
         "source": {0, len(maps.source) - 1} if tagged else {len(maps.source) - 1},
         "target": {0},
         "predicted": {len(maps.predicted) - 1},
@@ -39,7 +40,7 @@ def encode_maps(maps: AttentionMaps) -> dict[str, Any]:
         "run": maps.run,
         "sourceText": maps.source_text,
         "targetText": maps.target_text,
-        "sides": {side: describe_side(getattr(maps, side), places) for side, places in marks.items()},
+        "sides": {side: describe_side(getattr(maps, side), indices) for side, indices in special.items()},
         "layers": {kind: len(maps.weights[kind]) for kind in KINDS},
         "heads": [[*head, *figures(maps.of(head), head.kind)] for head in heads],
         "alignmentHead": str(maps.alignment_head) if maps.alignment_head else None,
@@ -48,19 +49,18 @@ def encode_maps(maps: AttentionMaps) -> dict[str, Any]:
 
 
 def quantise(weights: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Return `round(255 sqrt(w))`, which reads back as `(q / 255)^2`, the page's weights before each row is scaled to
-    sum to one.
+    """Return `q = round(255 sqrt(w))`; the page computes `(q / 255)^2` and scales each row to sum to one.
 
-    The square root spends the steps where most weights are: a weight is off by at most 0.0039 near 1 and 0.0004 near
-    0.01. Zero, so also a masked position, stays exactly zero; of all others only those below 4e-6 become zero.
+    The square root makes the steps small where most weights are: the error is at most 0.0039 near 1 and 0.0004 near
+    0.01. Zero, and so a masked position, stays exactly zero; other weights become zero only if they are below 4e-6.
     """
     return np.rint(255.0 * np.sqrt(np.clip(weights.astype(np.float64), 0.0, 1.0))).astype(np.uint8)
 
 
 def figures(weights: NDArray[np.float32], kind: str) -> tuple[float, float]:
-    """Mean entropy in nats and mean largest weight of the rows `[Lq, Lk]` of a head.
+    """Return the mean entropy in nats and the mean largest weight of the rows [Lq, Lk] of a head.
 
-    The decoder's first row, which sees itself alone, counts only where there is no other.
+    The decoder's first row, which can only look at itself, is left out if there are others.
     """
     rows = weights.astype(np.float64)
     if kind == "decoder" and len(rows) > 1:
@@ -69,24 +69,24 @@ def figures(weights: NDArray[np.float32], kind: str) -> tuple[float, float]:
     return round(float((rows * surprise).sum(1).mean()), 4), round(float(rows.max(1).mean()), 4)
 
 
-def describe_side(pieces: Sequence[str], marks: set[int]) -> dict[str, list[Any]]:
-    """Return the pieces, the number of each piece's word `[P]`, and the words as text.
+def describe_side(pieces: Sequence[str], special: set[int]) -> dict[str, list[Any]]:
+    """Return the pieces, the index of each piece's word as `numbers`, and the words as text.
 
-    A word begins with every piece that begins with U+2581, with every mark and behind it.
+    A word begins with every piece that begins with U+2581, with every special token, and after every special token.
     """
     begins = [
-        place > 0 and (piece.startswith(_WORD) or bool({place - 1, place} & marks))
-        for place, piece in enumerate(pieces)
+        index > 0 and (piece.startswith(_WORD) or bool({index - 1, index} & special))
+        for index, piece in enumerate(pieces)
     ]
-    numbers = list(accumulate(map(int, begins)))
-    words = [""] * (numbers[-1] + 1 if numbers else 0)
-    for number, piece in zip(numbers, pieces, strict=True):
-        words[number] += piece
-    return {"pieces": list(pieces), "numbers": numbers, "words": list(map(_written, words))}
+    indices = list(accumulate(map(int, begins)))
+    words = [""] * (indices[-1] + 1 if indices else 0)
+    for index, piece in zip(indices, pieces, strict=True):
+        words[index] += piece
+    return {"pieces": list(pieces), "numbers": indices, "words": list(map(_written, words))}
 
 
 def _written(word: str) -> str:
-    """A word without the mark of its beginning, and with the characters that its byte pieces spell."""
+    """Return a word without U+2581, and with the characters that its byte pieces spell."""
 
     def spelt(found: re.Match[str]) -> str:
         return bytes.fromhex(found[0].replace("<0x", "").replace(">", "")).decode("utf-8", errors="replace")

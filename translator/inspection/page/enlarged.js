@@ -1,4 +1,4 @@
-// One head large, with its axes: point at a cell or move over the map with the arrow keys to read its weight.
+// One enlarged head with its axes: point at a cell or move over the map with the arrow keys to read its weight.
 
 const enlarged = { head: null, weights: null, rows: 0, columns: 0, row: 0, column: 0, size: 0 };
 const dialog = byId("enlarged");
@@ -7,7 +7,7 @@ const map = byId("map");
 function enlarge(head) {
   enlarged.head = head;
   enlarged.row = enlarged.column = 0;
-  // Open first: what is hidden has no size.
+  // Open the dialog first: hidden elements have no size.
   if (!dialog.open) {
     dialog.showModal();
     map.focus();
@@ -25,19 +25,19 @@ function drawEnlarged() {
   dialog.dataset.head = head.key;
   byId("enlarged-title").replaceChildren(capital(headName(head)));
   if (head.key === data.alignmentHead)
-    byId("enlarged-title").append(element("span", { class: "badge" }, "alignments come from this head"));
+    byId("enlarged-title").append(element("span", { class: "badge" }, "word alignments come from this head"));
   byId("figures").textContent = capital(headFigures(head));
   dialog.querySelector(".axis-rows").textContent = {
     encoder: "source, who looks ↓", decoder: "target as read ↓", cross: "target as predicted ↓",
   }[head.kind];
-  dialog.querySelector(".axis-columns").textContent = `${KINDS[head.kind].columns}, where to →`;
+  dialog.querySelector(".axis-columns").textContent = `${KINDS[head.kind].columns}, looked at →`;
   map.setAttribute("aria-label", headName(head));
   enlarged.size = cellSize();
   dialog.style.setProperty("--cell", `${enlarged.size}px`);
   byId("row-labels").replaceChildren(...rows.map((text, row) => axisLabel(text, plain(rowMeaning(head.kind, row)))));
   byId("column-labels").replaceChildren(...columns.map((text) => axisLabel(text, label(text).textContent)));
   byId("row-looks").replaceChildren();
-  // So that a cell that is moved to does not hide behind the labels.
+  // So that the labels do not cover a cell that is scrolled to.
   dialog.querySelector(".scroller").style.scrollPadding =
     `${byId("column-labels").offsetHeight + 6}px 6px 6px ${byId("row-labels").offsetWidth + 6}px`;
   paintLarge();
@@ -48,7 +48,7 @@ function drawEnlarged() {
 
 const axisLabel = (text, title) => element("span", { title }, label(text));
 
-// As large as the window has room for, but never so small that the labels cannot be read.
+// As large as fits in the window, but large enough to read the labels.
 function cellSize() {
   const room = [(window.innerWidth - 560) / enlarged.columns, (window.innerHeight - 350) / enlarged.rows];
   return Math.floor(Math.max(16, Math.min(44, ...room)));
@@ -56,7 +56,7 @@ function cellSize() {
 
 function paintLarge() {
   const { head, weights, rows, columns, size } = enlarged;
-  // Browsers refuse canvases that are larger than this.
+  // Browsers refuse larger canvases.
   const ratio = Math.min(window.devicePixelRatio || 1, 8192 / (Math.max(rows, columns) * size));
   map.width = Math.round(columns * size * ratio);
   map.height = Math.round(rows * size * ratio);

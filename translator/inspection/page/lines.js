@@ -1,4 +1,4 @@
-// Lines between the words of a layer, one colour a head; a word that is pointed at shows only its own.
+// Lines between the words of a layer, one colour per head; pointing at a word shows only its lines.
 
 const lines = { kind: "cross", layer: 1, off: new Set(), weights: new Map(), hovered: null, focused: null };
 const ROW_HEIGHT = 28;
@@ -69,8 +69,8 @@ function buildLines() {
   lines.weights = new Map(headsOf(kind, layer).map((head) => [head.key, weightsOf(head)]));
   lines.hovered = lines.focused = null;
   const looking = { encoder: "Source", decoder: "Target as read", cross: "Target as predicted" }[kind];
-  byId("looking-title").textContent = `${looking}, who looks`;
-  byId("looked-title").textContent = `${capital(KINDS[kind].columns)}, where to`;
+  byId("looking-title").textContent = `${looking}, looking`;
+  byId("looked-title").textContent = `${capital(KINDS[kind].columns)}, looked at`;
   fillWords(byId("looking"), rowLabels(kind), (row) => plain(rowMeaning(kind, row)));
   fillWords(byId("looked"), columnLabels(kind), (column) => label(columnLabels(kind)[column]).textContent);
   buildSwitches();
@@ -96,7 +96,7 @@ function buildSwitches() {
   }));
 }
 
-// A stroke as its lines are drawn.
+// A sample of the stroke that the lines are drawn with.
 function sample(head) {
   const drawing = byId("sample").content.firstChild.cloneNode(true);
   drawing.firstChild.setAttribute("stroke", headColour(head.number));

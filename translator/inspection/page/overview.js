@@ -47,13 +47,13 @@ function drawCell(head) {
   cell.dataset.columns = cell.firstChild.width;
 }
 
-// After a change of theme or of pieces to words; maps out of sight wait until they are scrolled to.
+// After a change of theme or between pieces and words; maps out of sight are drawn when they are scrolled to.
 function redrawOverview() {
   pending.disconnect();
   for (const cell of cells.values()) pending.observe(cell);
 }
 
-// Which cell of its grid the Tab key reaches: the one that was last used.
+// The cell of a grid that the Tab key reaches: the one used last.
 function choose(cell) {
   for (const other of cell.closest("[role=grid]").querySelectorAll("button")) other.tabIndex = other === cell ? 0 : -1;
   cell.focus();

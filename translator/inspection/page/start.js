@@ -1,4 +1,4 @@
-// What the whole page shares: its text, its two views, merging, the theme, and printing.
+// Shared by the whole page: its text, its two views, merging, the theme, and printing.
 
 function show() {
   document.documentElement.dataset.theme = state.theme;
@@ -38,7 +38,7 @@ function startTheme() {
     state.theme = state.theme === "dark" ? "light" : "dark";
     show();
   });
-  // Paper is light, and shows maps that were never scrolled to.
+  // Print with the light theme, and draw the maps that were never scrolled to.
   let onScreen = state.theme;
   window.addEventListener("beforeprint", () => {
     onScreen = state.theme;

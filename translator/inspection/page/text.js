@@ -1,6 +1,6 @@
-// Text is set as text: every string of the data reaches the page through `textContent`.
+// Text is inserted as text: every string of the data reaches the page through `textContent`.
 
-// Characters that would not be seen, or would turn what stands around them: shown by number.
+// Characters that are invisible or change the direction of the text around them: shown as their code point.
 const HIDDEN = new RegExp([
   "[\\u0000-\\u001f\\u007f-\\u009f\\u00ad\\u061c]",
   "[\\u200b\\u200e\\u200f\\u2028-\\u202e\\u2060-\\u2069\\ufeff\\ufff9-\\ufffb]",
@@ -18,7 +18,7 @@ function element(name, attributes = {}, ...children) {
 
 const codeName = (character) => "U+" + character.codePointAt(0).toString(16).toUpperCase().padStart(4, "0");
 
-// Nodes that show a text wholly: hidden characters in a box, and a combining mark on a circle of its own.
+// Nodes that show all of a text: invisible characters in a box, and a lone combining mark on a circle.
 function visible(text) {
   const nodes = [];
   let from = 0;
@@ -37,7 +37,7 @@ function visible(text) {
   return nodes;
 }
 
-// A piece or word, kept apart from the direction of the text around it; the mark that begins a word is faint.
+// A piece or word, isolated from the direction of the text around it; the U+2581 that begins a word is faint.
 function label(text) {
   const shown = element("bdi", { dir: "auto" });
   const begins = !state.words && text.startsWith("\u2581");
@@ -47,14 +47,14 @@ function label(text) {
   return shown;
 }
 
-// A label that is cut where it is too long, with the whole in its title.
+// A label that is cut if it is too long, with the full text as its title.
 function shortLabel(text) {
   const shown = element("span", { class: "cut" }, label(text));
   if (text.length > 18) shown.title = label(text).textContent;
   return shown;
 }
 
-// What a row stands for; the decoder reads one piece at a place and predicts the next.
+// What a row represents; at each position the decoder reads one piece and predicts the next.
 function rowMeaning(kind, row) {
   if (kind === "encoder") return [label(rowLabels(kind)[row])];
   return [...readAndPredicted(row)];
