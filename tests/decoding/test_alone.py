@@ -75,14 +75,14 @@ class RecordingEngine:
 class NudgedStepModel:
     """A step model whose logits are moved by less than `BOUND`, each by a random amount of its own."""
 
-    def __init__(self, steps: StepModel, seed: int) -> None:
-        self.steps, self.random = steps, torch.Generator().manual_seed(seed)
+    def __init__(self, step_model: StepModel, seed: int) -> None:
+        self.step_model, self.random = step_model, torch.Generator().manual_seed(seed)
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self.steps, name)
+        return getattr(self.step_model, name)
 
     def step(self, tokens: Tensor, state: Any) -> Tensor:
-        logits = self.steps.step(tokens, state)
+        logits = self.step_model.step(tokens, state)
         return logits + BOUND * (2.0 * torch.rand(logits.shape, generator=self.random) - 1.0)
 
 
@@ -98,7 +98,7 @@ def nearly_tied(
         return False
     nudged, trials = copy.copy(engine), []
     for seed in range(TRIALS):
-        nudged.steps = NudgedStepModel(engine.steps, seed)
+        nudged.step_model = NudgedStepModel(engine.step_model, seed)
         trials.append(paths(nudged.search([request], chosen)[0]))
     for index, (one, two) in enumerate(zip(paths(alone), paths(other), strict=True)):
         size = len(two) if chosen.search == "beam" else len(os.path.commonprefix([one, two])) + 1
