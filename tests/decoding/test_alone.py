@@ -63,7 +63,7 @@ class RecordingEngine:
     """Searches with the native engine and remembers what was found for each request."""
 
     def __init__(self, engine: NativeEngine) -> None:
-        self.engine, self.longest_source = engine, engine.longest_source
+        self.engine, self.name, self.longest_source = engine, engine.name, engine.longest_source
         self.found: list[tuple[Request, list[Hypothesis]]] = []
 
     def search(self, requests: Sequence[Request], chosen: DecodingSettings, **options: Any) -> list[list[Hypothesis]]:
