@@ -23,8 +23,8 @@ from translator.config import Config, resolve_preset
 from translator.data.batches import Batch
 from translator.model import build_model
 from translator.runtime.device import choose_machine
-from translator.runtime.memory import keep_freed_memory
-from translator.training.optimizer import make_optimizer
+from translator.runtime.host_memory import keep_freed_memory
+from translator.training.state import TrainingState
 from translator.training.update import Updater
 
 _VOCABULARY = 8000
@@ -42,7 +42,7 @@ def train(pipe: Connection, inspected: bool, threads: int, steps: int) -> None:
         with recorded_weights(model) as seen, torch.no_grad():
             model(pack([[5, 6, 7]]), pack([[1, 5]]))
         assert all(len(layers) == 4 for layers in seen.values())
-    update = Updater(model.train(), make_optimizer(model, config.training), machine, config.training)
+    update = Updater(TrainingState.initial(model.train(), config.training, machine), config.training, machine)
     batch = _batch(int(config.training.batch_tokens))
     while pipe.recv():
         began = time.perf_counter()

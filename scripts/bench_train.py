@@ -36,15 +36,16 @@ from scripts.machine import machine_facts
 from scripts.marian import PAD, marian_model
 from translator.attention import Packed
 from translator.config import Config, load_config
-from translator.data.batches import Batch, BatchShape, Budget, Marks, make_batch, plan_epoch
+from translator.data.batch_plan import Budget, plan_epoch
+from translator.data.batches import Batch, BatchShape, SpecialTokens, make_batch
 from translator.data.dataset import DatasetWriter, ParallelDataset
 from translator.model import Transformer, build_model, count_parameters
 from translator.runtime.device import choose_machine
-from translator.runtime.memory import keep_freed_memory
+from translator.runtime.host_memory import keep_freed_memory
 from translator.runtime.seeding import seed_step
 from translator.text import load_tokenizers
 from translator.training.loss import smoothed_cross_entropy
-from translator.training.optimizer import make_optimizer
+from translator.training.state import TrainingState
 from translator.training.update import Updater
 
 SEED = 1
@@ -75,7 +76,7 @@ class Task:
     shape: str
     config: Config
     vocabulary: int
-    marks: Marks
+    special_tokens: SpecialTokens
     data: Path
     threads: int
     precision: str
@@ -102,11 +103,10 @@ class OurStep:
 
     def __init__(self, task: Task, dataset: ParallelDataset) -> None:
         training, machine = task.config.training, choose_machine("cpu", task.precision, task.threads)
-        self.marks, self.dataset, self.smoothing = task.marks, dataset, training.label_smoothing
+        self.special_tokens, self.dataset, self.smoothing = task.special_tokens, dataset, training.label_smoothing
         self.model = task.first_model()
         self.shape = BatchShape()
-        optimizer = make_optimizer(self.model, training)
-        self.update = Updater(self.model, optimizer, machine, training)
+        self.update = Updater(TrainingState.initial(self.model, training, machine), training, machine)
 
     def step(self, indices: np.ndarray) -> int:
         """Do one optimizer step on these pairs; return the target tokens."""
@@ -128,7 +128,7 @@ class OurStep:
         return Check(count_parameters(self.model), batch.target_tokens, ids, loss)
 
     def _batch(self, indices: np.ndarray) -> Batch:
-        return make_batch(self.dataset, indices, self.marks, self.shape)
+        return make_batch(self.dataset, indices, self.special_tokens, self.shape)
 
 
 class MarianStep:
@@ -136,8 +136,10 @@ class MarianStep:
 
     def __init__(self, task: Task, dataset: ParallelDataset, variant: Variant) -> None:
         training = task.config.training
-        self.marks, self.dataset, self.smoothing = task.marks, dataset, training.label_smoothing
-        self.model = marian_model(task.first_model(), task.marks.target_bos, task.marks.target_eos, variant.attention)
+        self.special_tokens, self.dataset, self.smoothing = task.special_tokens, dataset, training.label_smoothing
+        self.model = marian_model(
+            task.first_model(), task.special_tokens.target_bos, task.special_tokens.target_eos, variant.attention
+        )
         # fused=None is PyTorch's default: a loop over the parameters on the CPU.
         self.optimizer = torch.optim.Adam(
             self.model.parameters(), lr=training.learning_rate, betas=training.adam_betas,
@@ -147,7 +149,7 @@ class MarianStep:
     def step(self, indices: np.ndarray) -> int:
         """Do one optimizer step on these pairs; return the target tokens."""
         self.model.train()
-        batch = make_batch(self.dataset, indices, self.marks)
+        batch = make_batch(self.dataset, indices, self.special_tokens)
         self._loss(*_marian_inputs(batch)).backward()
         self.optimizer.step()
         self.optimizer.zero_grad()
@@ -157,7 +159,7 @@ class MarianStep:
     def check(self, indices: np.ndarray) -> Check:
         """Describe what a step on these pairs computes."""
         self.model.eval()
-        source, mask, target, labels = _marian_inputs(make_batch(self.dataset, indices, self.marks))
+        source, mask, target, labels = _marian_inputs(make_batch(self.dataset, indices, self.special_tokens))
         real = labels != IGNORED
         ids = _digest(source[mask.bool()], target[real], labels[real])
         parameters = sum(p.numel() for p in self.model.parameters() if p.requires_grad)
@@ -329,7 +331,7 @@ def write_synthetic(path: Path, vocabulary: int, pairs: int = 30_000) -> None:
     sides: list[list[list[int]]] = []
     for ratio in (random.lognormal(0.0, 0.17, pairs), 1.0):
         lengths = (middles * ratio).round().clip(2, 100).astype(int)
-        # Ids 0 to 2 are the unknown piece and the marks.
+        # Ids 0 to 2 are the unknown piece and the special tokens.
         known, shares = np.arange(3, vocabulary), frequencies / frequencies.sum()
         pieces = random.choice(known, size=int(lengths.sum()), p=shares)
         sides.append([sentence.tolist() for sentence in np.split(pieces, lengths.cumsum()[:-1])])
@@ -344,7 +346,7 @@ def make_task(shape: str, options: argparse.Namespace, directory: Path) -> Task:
     config = load_config(overrides=settings)
     if options.data is None:
         vocabulary = options.vocabulary or config.tokenizer.vocab_size
-        marks, data = Marks(source_eos=2, target_bos=1, target_eos=2), directory / "train.arrow"
+        special_tokens, data = SpecialTokens(source_eos=2, target_bos=1, target_eos=2), directory / "train.arrow"
         write_synthetic(data, vocabulary)
     else:
         tokenizers = load_tokenizers(options.data)
@@ -352,8 +354,8 @@ def make_task(shape: str, options: argparse.Namespace, directory: Path) -> Task:
             raise SystemExit(f"--data {options.data}: expected one joint vocabulary, found two")
         tokenizer = tokenizers.target
         vocabulary, data = tokenizer.vocab_size, options.data / "train.arrow"
-        marks = Marks(tokenizer.eos_id, tokenizer.bos_id, tokenizer.eos_id)
-    return Task(shape, config, vocabulary, marks, data, options.threads, options.precision)
+        special_tokens = SpecialTokens(tokenizer.eos_id, tokenizer.bos_id, tokenizer.eos_id)
+    return Task(shape, config, vocabulary, special_tokens, data, options.threads, options.precision)
 
 
 def report(result: Result) -> str:

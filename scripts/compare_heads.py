@@ -27,13 +27,14 @@ from compare_recipes import measure, show
 
 from translator.config import Config, load_config, prepared_directory
 from translator.data import prepare
-from translator.distributed.world import World
 from translator.runtime.device import choose_machine
-from translator.runtime.memory import keep_freed_memory
+from translator.runtime.host_memory import keep_freed_memory
 from translator.text import decode_lines, open_input
-from translator.training.batch_loader import Batches
+from translator.training.batch_loader import BatchLoader
+from translator.training.initial_model import initial_model
 from translator.training.progress import Progress
-from translator.training.state import begin
+from translator.training.state import TrainingState
+from translator.training.update import Updater
 
 SETTINGS = [
     "model.encoder_layers=2",
@@ -92,11 +93,17 @@ def step_ratios(config: Path, settings: Sequence[str], chosen: Sequence[Shape]) 
     if machine.device.type == "cpu":
         keep_freed_memory()
     data = prepare(first, prepared_directory(first))
-    batches = Batches(data.config, data, compiled=False)
-    group = [batches.make(one) for one in itertools.islice(batches.after(Progress()), _STEPS)]
+    training, tokenizers = data.config.training, data.tokenizers
+    batches = BatchLoader(
+        data, training, int(training.batch_tokens), seed=data.config.seed, max_length=data.config.data.max_length,
+        max_positions=data.config.model.max_positions,
+    )  # fmt: skip
+    group = [batches.load(one) for one in itertools.islice(batches.after(Progress()), _STEPS)]
     updates = {}
     for shape in chosen:
-        updates[shape] = begin(configured(shape), data.tokenizers, machine, World(), compiled=False).update
+        own = configured(shape)
+        model = initial_model(own.model, tokenizers, own.seed, own.start_from)
+        updates[shape] = Updater(TrainingState.initial(model, own.training, machine), own.training, machine)
     seconds: dict[Shape, list[float]] = {shape: [] for shape in chosen}
     for _ in range(_TURNS):
         for shape, update in updates.items():

@@ -36,17 +36,18 @@ from translator.attention.padded import attend_padded, to_packed
 from translator.checkpoints import Bundle, load_bundle
 from translator.config import Config, load_config, resolve_preset
 from translator.data import Gathered, load_prepared
-from translator.data.batches import BatchShape, Marks, make_batch, plan_epoch
+from translator.data.batch_plan import plan_epoch
+from translator.data.batches import BatchShape, SpecialTokens, make_batch
 from translator.inference import TransformerStepModel
 from translator.inference.cuda_graphs import GraphedStepModel
 from translator.model import Transformer, build_model, count_parameters
 from translator.runtime.device import Machine, choose_machine
 from translator.training import train
-from translator.training.optimizer import make_optimizer
+from translator.training.state import TrainingState
 from translator.training.update import Updater
 
 PARTS = ("ceilings", "kernels", "steps", "training", "multi30k", "decoding")
-MARKS = Marks(source_eos=2, target_bos=1, target_eos=2)
+SPECIAL_TOKENS = SpecialTokens(source_eos=2, target_bos=1, target_eos=2)
 VOCABULARY = 37_000
 
 
@@ -210,10 +211,11 @@ class Check:
         model = build_model(config.model, vocabulary, vocabulary, seed=1).to(self.device).train()
         shape = BatchShape.fixed(pairs, tokens, pairs.longest)
         batches = [
-            make_batch(pairs, indices, MARKS, shape) for indices in plan_epoch(pairs, shape.budget, "random", 1, 0)
+            make_batch(pairs, indices, SPECIAL_TOKENS, shape)
+            for indices in plan_epoch(pairs, shape.budget, "random", 1, 0)
         ][:-1]
-        forward = torch.compile(model, dynamic=False) if self.device.type == "cuda" else model
-        update = Updater(model, make_optimizer(model, config.training), self.machine, config.training, forward)
+        state = TrainingState.initial(model, config.training, self.machine)
+        update = Updater(state, config.training, self.machine, compiled=self.device.type == "cuda")
         for batch in batches[:3]:
             update([batch])
         self.wait()

@@ -69,7 +69,7 @@ def test_the_one_before_a_damaged_one_is_used(
     errors = capsys.readouterr().err
     assert f"{run.checkpoint(30) / name} is" in errors and "damaged" in errors
     assert f"set aside as {run.checkpoints / 'damaged-step-00000030'}" in errors
-    assert f"going on from {run.checkpoint(20)}" in errors
+    assert f"continuing from {run.checkpoint(20)}" in errors
     assert run.steps() == [10, 20] and "30" not in run.names()
     aside = run.checkpoints / "damaged-step-00000030"
     assert {file.name: file.read_bytes() for file in aside.iterdir()} == rest
@@ -90,7 +90,7 @@ def test_where_none_is_whole_nothing_is_touched_and_the_way_out_is_said(run: Run
     before = sorted(run.root.rglob("*"))
     # Nor is it forgotten at the second attempt.
     for _ in range(2):
-        with pytest.raises(CheckpointError, match="none of the checkpoints .* is whole.*step-00000030.*step-00000010"):
+        with pytest.raises(CheckpointError, match="none of the checkpoints .* is intact.*step-00000030.*step-00000010"):
             read_newest(run)
     with pytest.raises(CheckpointError, match=f"Put one back .* or delete {run.checkpoints} to train from the beginn"):
         read_newest(run)

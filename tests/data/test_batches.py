@@ -9,11 +9,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from translator.data import ParallelDataset
-from translator.data.batches import Budget, Marks, make_batch, plan_epoch, split_by_budget
+from translator.data.batch_plan import Budget, plan_epoch, split_by_budget
+from translator.data.batches import SpecialTokens, make_batch
 from translator.data.dataset import DatasetWriter
 
 PLAIN = Budget(40)
-MARKS = Marks(source_eos=2, target_bos=1, target_eos=3)
+SPECIAL_TOKENS = SpecialTokens(source_eos=2, target_bos=1, target_eos=3)
 
 
 @pytest.fixture
@@ -105,7 +106,7 @@ def test_bucketed_batches_hold_like_lengths(dataset: ParallelDataset) -> None:
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=25)
 @given(chosen=st.lists(st.integers(0, 199), min_size=1, max_size=9))
 def test_a_batch_is_the_pairs_with_their_marks(dataset: ParallelDataset, chosen: list[int]) -> None:
-    batch = make_batch(dataset, np.array(chosen), MARKS)
+    batch = make_batch(dataset, np.array(chosen), SPECIAL_TOKENS)
     source = [[*dataset.source(place).tolist(), 2] for place in chosen]
     target = [[1, *dataset.target(place).tolist()] for place in chosen]
     labels = [[*dataset.target(place).tolist(), 3] for place in chosen]

@@ -15,7 +15,6 @@ from translator.errors import DataError, TokenizerError
 from translator.text import Tokenizer, train_tokenizers
 
 Pairs = list[tuple[str, str]]
-MODULE = sys.modules["translator.data.build"]
 
 MakePairs = Callable[[int, int], Pairs]
 Write = Callable[[str, Pairs], str]
@@ -211,10 +210,7 @@ def test_what_has_changed_is_prepared_again(
     }
     fresh = settings(sections, **{**data, **changed})
     prepared = prepare(fresh, tmp_path / "out")
-    assert (
-        f"the {what} {'of' if what == 'inputs' else 'behind'} {tmp_path / 'out'} have changed"
-        in capsys.readouterr().err
-    )
+    assert f"the {what} of {tmp_path / 'out'} have changed" in capsys.readouterr().err
     assert snapshot(tmp_path / "out") != before
     twin = prepare(fresh, tmp_path / "twin")
     assert comparable(prepared) == comparable(twin), "the same as made in a fresh place"
@@ -281,7 +277,7 @@ def test_an_error_in_the_middle_leaves_what_was_there(
     config = settings(train=corpus("train", pairs(0, 60)))
     prepare(config, tmp_path / "out")
     before = snapshot(tmp_path / "out")
-    monkeypatch.setattr(MODULE, "write_manifest", lambda *_: 1 / 0)
+    monkeypatch.setattr(sys.modules["translator.data.prepare"], "write_manifest", lambda *_: 1 / 0)
     corpus("train", pairs(0, 50))
     with pytest.raises(ZeroDivisionError):
         prepare(config, tmp_path / "out")
@@ -299,7 +295,7 @@ def test_bad_input_is_found_before_any_work(
     def never(*arguments: object) -> Iterator[None]:
         raise AssertionError("the tokenizer was trained on a corpus that is damaged")
 
-    monkeypatch.setattr(MODULE, "train_tokenizers", never)
+    monkeypatch.setattr(sys.modules["translator.data.build"], "train_tokenizers", never)
     good, test = corpus("train", pairs(0, 60)), corpus("test", pairs(90, 9))
     (tmp_path / "test.de").write_bytes(gzip.compress(b"x\n" * 9)[:-4])
     with pytest.raises(DataError, match=r"test.de, line \d+: the gzip data end in the middle"):
@@ -322,7 +318,7 @@ def test_nothing_to_train_on(tmp_path: Path, corpus: Write, settings: Settings, 
     good = corpus("train", pairs(0, 30))
     with pytest.raises(DataError, match="the valid corpus .* is empty"):
         prepare(settings(train=good, valid=corpus("valid", [])), tmp_path / "out")
-    with pytest.raises(DataError, match=r"no training pair is left of 30 .*\(30 source or target stands in valid"):
+    with pytest.raises(DataError, match=r"no training pair is left of 30 .*\(30 source or target is in valid"):
         prepare(settings(train=good, valid=corpus("valid", pairs(0, 30))), tmp_path / "out")
     blank = corpus("train", [("", "x"), ("y", ""), ("", "")])
     with pytest.raises((DataError, TokenizerError), match="3 blank source or target|training text is blank"):

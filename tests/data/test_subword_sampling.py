@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from translator.data import PreparedData, prepare
-from translator.data.batches import Budget, Marks, make_batch
+from translator.data.batch_plan import Budget
+from translator.data.batches import SpecialTokens, make_batch
 from translator.data.subword_sampling import SubwordSampler
 from translator.errors import DataError
 
@@ -55,7 +56,7 @@ def test_what_would_be_too_long_keeps_its_usual_pieces(data: PreparedData) -> No
 
 def test_growth_is_what_batches_gain(data: PreparedData) -> None:
     everything = np.arange(len(data.train))
-    marks = Marks(2, 1, 2)
+    marks = SpecialTokens(2, 1, 2)
     usual = make_batch(data.train, everything, marks)
     sampled = make_batch(sampler(data).seeded(0), everything, marks)
     source, target = sampler(data).growth()

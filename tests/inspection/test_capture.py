@@ -20,7 +20,7 @@ from translator.data.batches import Batch
 from translator.inspection.capture import Weights, recorded_weights, teacher_forced_weights
 from translator.model import Transformer, build_model
 from translator.runtime.device import choose_machine
-from translator.training.optimizer import make_optimizer
+from translator.training.state import TrainingState
 from translator.training.update import Updater
 from translator.translation import Translator
 
@@ -214,7 +214,7 @@ def test_neither_training_nor_translating_computes_weights(loaded: Bundle) -> No
     before = model.output_weight.detach().clone()
     labels = pack([[*target[1:], 2] for target in TARGETS]).tokens
     batch = Batch(np.arange(len(TARGETS)), pack(SOURCES), pack(TARGETS), labels)
-    Updater(model, make_optimizer(model, settings), bundle.machine, settings)([batch])
+    Updater(TrainingState.initial(model, settings, bundle.machine), settings, bundle.machine)([batch])
     assert not torch.equal(model.output_weight, before)
     with pytest.raises(AssertionError, match="weights were computed"):
         teacher_forced_weights(bundle, pack(SOURCES), pack(TARGETS))

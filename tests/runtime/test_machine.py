@@ -8,7 +8,7 @@ from translator.errors import DeviceError
 from translator.runtime import device as module
 from translator.runtime.device import choose_machine
 from translator.runtime.doctor import diagnose
-from translator.runtime.memory import give_back_freed_memory, keep_freed_memory
+from translator.runtime.host_memory import give_back_freed_memory, keep_freed_memory
 from translator.runtime.seeding import seed_step
 
 

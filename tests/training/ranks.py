@@ -91,7 +91,7 @@ def step(way: Parallel, optimizer: torch.optim.Optimizer) -> Tensor:
 
 
 def weights_of(way: Parallel) -> dict[str, Tensor]:
-    return {name: tensor.clone() for name, tensor in way.whole(dict(way.model.named_parameters())).items()}
+    return {name: tensor.clone() for name, tensor in way.gather(dict(way.model.named_parameters())).items()}
 
 
 def share(world: World, settings: ModelSettings, sharded: bool, directory: Path) -> dict[str, Any]:
@@ -100,10 +100,10 @@ def share(world: World, settings: ModelSettings, sharded: bool, directory: Path)
     way = share_model(make_model(settings, 1 + world.rank), world, torch.device("cpu"), sharded)
     way.model.train()
     optimizer = make_optimizer(way.model, TRAINING)
-    found: dict[str, Any] = {"pieces": world.gather(_numbers(way.model))}
+    found: dict[str, Any] = {"shards": world.gather(_numbers(way.model))}
 
     found["reduced early"] = sum_gradients(way, mine)
-    found["gradients"] = way.whole({name: p.grad for name, p in way.model.named_parameters() if p.grad is not None})
+    found["gradients"] = way.gather({name: p.grad for name, p in way.model.named_parameters() if p.grad is not None})
     found["gradients"] = {name: gradient.clone() for name, gradient in found["gradients"].items()}
     found["norm"] = float(step(way, optimizer))
     found["weights"] = weights_of(way)
@@ -134,18 +134,18 @@ def share(world: World, settings: ModelSettings, sharded: bool, directory: Path)
     }
     found["after evaluation"] = weights_of(way)
 
-    saved = (weights_of(way), way.whole(optimizer_tensors(way.model, optimizer)))
+    saved = (weights_of(way), way.gather(optimizer_tensors(way.model, optimizer)))
     if world.is_main:
         torch.save(saved, directory / "checkpoint")
     world.barrier()
     weights, state = torch.load(directory / "checkpoint")
     other = share_model(make_model(settings, 7), world, torch.device("cpu"), sharded)
     other_optimizer = make_optimizer(other.model, TRAINING)
-    load_weights(other.model, other.pieces(weights), "the checkpoint")
-    restore_optimizer(other.model, other_optimizer, other.pieces(state))
+    load_weights(other.model, other.shard(weights), "the checkpoint")
+    restore_optimizer(other.model, other_optimizer, other.shard(state))
     found["loaded"] = weights_of(other)
     found["state"], found["loaded state"] = (
-        {name: tensor.clone() for name, tensor in each.whole(optimizer_tensors(each.model, opt)).items()}
+        {name: tensor.clone() for name, tensor in each.gather(optimizer_tensors(each.model, opt)).items()}
         for each, opt in ((way, optimizer), (other, other_optimizer))
     )
     for name, each, opt in (("went on", way, optimizer), ("resumed", other, other_optimizer)):
@@ -159,7 +159,7 @@ def share(world: World, settings: ModelSettings, sharded: bool, directory: Path)
     scaler = torch.amp.GradScaler("cpu", init_scale=4.0)
     scaler.scale(torch.ones(()))
     if world.rank == 1 or not sharded:
-        # In the slice of one process only, if slices there are.
+        # In the shard of one process only, if there are shards.
         gradient = way.model.decoder_layers[0].feed_forward.inner.weight.grad
         getattr(gradient, "_local_tensor", gradient).view(-1)[0] = math.inf
     scaler.unscale_(optimizer)

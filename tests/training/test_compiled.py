@@ -10,10 +10,11 @@ import torch._dynamo.testing
 
 from translator.attention import Layout, attention_weights, kernels
 from translator.config import ModelSettings
-from translator.data.batches import BatchShape, Marks, make_batch, plan_epoch
+from translator.data.batch_plan import plan_epoch
+from translator.data.batches import BatchShape, SpecialTokens, make_batch
 from translator.model import build_model
 
-MARKS = Marks(source_eos=2, target_bos=1, target_eos=2)
+SPECIAL_TOKENS = SpecialTokens(source_eos=2, target_bos=1, target_eos=2)
 
 
 class Pairs:
@@ -70,7 +71,7 @@ def test_all_batches_of_a_fixed_shape_are_alike_and_lose_nothing() -> None:
     assert sorted(np.concatenate(plan).tolist()) == list(range(300))
     sizes, real, whole = set(), 0, 0
     for indices in plan:
-        batch = make_batch(pairs, indices, MARKS, shape)
+        batch = make_batch(pairs, indices, SPECIAL_TOKENS, shape)
         source, target = batch.source, batch.target
         sizes.add((source.tokens.numel(), target.tokens.numel(), source.layout.num_sentences,
                    target.layout.num_sentences, source.layout.max_length, target.layout.max_length))  # fmt: skip
@@ -90,7 +91,7 @@ def test_filler_has_a_source_even_where_the_source_side_is_what_filled_up() -> N
     # Eight sources with their end marks would fill the source side to the last token.
     shape = BatchShape(source_tokens=8 * 13, target_tokens=200, sentences=64, max_length=13)
     for indices in plan_epoch(pairs, shape.budget, "random", seed=1, epoch=0):
-        batch = make_batch(pairs, indices, MARKS, shape)
+        batch = make_batch(pairs, indices, SPECIAL_TOKENS, shape)
         assert (batch.source.layout.lengths[batch.target.layout.lengths > 0] > 0).all()
         assert (batch.source.tokens.numel(), batch.target.tokens.numel()) == (104, 200)
 
@@ -101,7 +102,7 @@ def test_filler_changes_no_output_and_no_gradient() -> None:
                                       dropout=0.0), 40, 40, seed=1)  # fmt: skip
     gradients = []
     for shape in (None, BatchShape(), BatchShape.fixed(pairs, 150, 12)):
-        batch = make_batch(pairs, np.arange(9), MARKS, shape)
+        batch = make_batch(pairs, np.arange(9), SPECIAL_TOKENS, shape)
         states = model(batch.source, batch.target)[: batch.target_tokens]
         gradients.append([states, *torch.autograd.grad((states * states.detach().cos()).sum(), model.parameters())])
     for others in gradients[1:]:
@@ -117,7 +118,7 @@ def test_the_model_is_one_graph_and_is_compiled_once(varlen_stand_in: None) -> N
     counter = torch._dynamo.testing.CompileCounterWithBackend("aot_eager")
     compiled = torch.compile(model, dynamic=False, fullgraph=True, backend=counter)
     for indices in plan_epoch(pairs, shape.budget, "random", 1, 0):
-        batch = make_batch(pairs, indices, MARKS, shape)
+        batch = make_batch(pairs, indices, SPECIAL_TOKENS, shape)
         torch.testing.assert_close(compiled(batch.source, batch.target), model(batch.source, batch.target))
     assert counter.frame_count == 1
 
@@ -130,17 +131,21 @@ def test_the_stand_in_is_varlen_attention() -> None:
     torch.testing.assert_close(output[3:], torch.einsum("hqk,khd->qhd", weights[2, :, :2, :2], value[3:]))
 
 
-def test_the_plan_of_a_run_is_the_same_compiled_or_not(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_batches_of_one_shape_are_compiled_for(monkeypatch: pytest.MonkeyPatch) -> None:
     from translator.config import load_config, resolve_preset
     from translator.runtime.device import choose_machine
     from translator.training.batch_loader import should_compile
 
     machine = choose_machine("cpu", "fp32")
-    settings = ["preset=tiny", "training.order=random"]
-    assert not should_compile(resolve_preset(load_config(None, settings)), machine)
-    assert should_compile(resolve_preset(load_config(None, [*settings, "compile=true"])), machine)
-    bucketed = resolve_preset(load_config(None, ["preset=tiny", "compile=true"]))
     said: list[str] = []
     monkeypatch.setattr("translator.training.batch_loader.say", said.append)
-    assert not should_compile(bucketed, machine)
+
+    def compiles(*words: str) -> bool:
+        config = resolve_preset(load_config(None, ["preset=tiny", *words]))
+        return should_compile(config.compile, config.training, machine)
+
+    assert not compiles("training.order=random")
+    assert compiles("training.order=random", "compile=true")
+    assert not said
+    assert not compiles("compile=true")
     assert "training.order=random" in said[0]

@@ -84,7 +84,7 @@ def test_a_run_whose_checkpoints_are_all_damaged_is_not_begun_anew(
     for _ in range(2):
         code, _, errors = call_program(*arguments)
         assert code == 1
-        assert f"none of the checkpoints in {run.checkpoints} is whole" in errors
+        assert f"none of the checkpoints in {run.checkpoints} is intact" in errors
     assert run.steps() == [4, 8]
 
 

@@ -49,7 +49,7 @@ def test_divergence_is_named() -> None:
 
 def test_learning_by_heart_is_not_called_divergence() -> None:
     (problem,) = problems(losses(3.0, 2.0, 2.2, 2.5, 2.8, 3.1))
-    assert "by heart" in problem and "model.dropout" in problem
+    assert "memorising" in problem and "model.dropout" in problem
 
 
 @pytest.mark.parametrize("loss", [math.nan, math.inf])

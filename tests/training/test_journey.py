@@ -27,7 +27,12 @@ def test_from_text_to_a_run_that_translates(
     assert result.returncode == 0, errors
     run = settings_file.parent / "run"
     assert result.stdout.decode().strip() == str(run)
-    assert "training:" in errors and "tokens/s" in errors
+    # Where stderr is no terminal, progress is plain lines, one at each log point.
+    assert "\r" not in errors
+    logged = re.findall(r"^training: (\d+) of 12 steps in [^;]*; loss \d+\.\d+, [\d,]+ tokens/s, lr \S+$", errors, re.M)
+    assert logged == ["2", "4", "6", "8", "10", "12"]
+    assert re.search(r"^checking train: 70 pairs in ", errors, re.M)
+    assert re.search(r"^encoding train: \d+ of \d+ pairs in ", errors, re.M)
     assert "validation loss" in errors and "translation" in errors
     assert "finished after 12 steps" in errors and re.search(r"BLEU \d+\.\d\d  \(.*tok:13a", errors)
     directory = RunDirectory(run)
@@ -43,12 +48,13 @@ def test_from_text_to_a_run_that_translates(
     translated = run_command("translate", run, input=b"the dog sleeps.\n\na cat reads.\n")
     assert translated.returncode == 0 and translated.stdout.count(b"\n") == 3
     assert translated.stdout.split(b"\n")[1] == b""
+    assert b"\r" not in translated.stderr and b"translating: 3 lines in " in translated.stderr
 
 
 def test_resuming_gives_the_weights_of_an_uninterrupted_run(settings_file: Path, call_program: Call) -> None:
     whole, parts = settings_file.parent / "whole", settings_file.parent / "parts"
     assert call_program("train", settings_file, f"run={whole}")[0] == 0
-    # StepModel 5 and 10 lie inside an epoch and beyond its border.
+    # Steps 5 and 10 are inside an epoch and in the next one.
     for steps in (5, 10, 12):
         code, _, errors = call_program("train", settings_file, f"run={parts}", f"training.max_steps={steps}")
         assert code == 0
@@ -65,7 +71,7 @@ def test_a_finished_run_says_so_and_goes_on_when_asked(settings_file: Path, call
     before = (run / "models" / "final" / "model.safetensors").read_bytes()
     code, out, errors = call_program("train", settings_file)
     assert (code, out.strip()) == (0, str(run))
-    assert "has already ended, after step 12; raise training.max_steps to go on" in errors
+    assert "has already ended, after step 12; raise training.max_steps to continue" in errors
     assert (run / "models" / "final" / "model.safetensors").read_bytes() == before
     assert call_program("train", settings_file, "training.max_steps=14")[0] == 0
     assert RunDirectory(run).steps()[-1] == 14
@@ -75,7 +81,7 @@ def test_a_setting_that_cannot_change_is_named(settings_file: Path, call_program
     assert call_program("train", settings_file)[0] == 0
     code, _, errors = call_program("train", settings_file, "model.d_ff=64", "seed=3", "training.log_every=5")
     assert code == 1
-    assert "model.d_ff" in errors and "was begun with 32, found 64" in errors
+    assert "model.d_ff" in errors and "began with 32, found 64" in errors
     assert "seed" in errors and "log_every" not in errors
 
 

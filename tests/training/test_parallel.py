@@ -1,4 +1,4 @@
-"""Several processes that share a model compute what one does, whether each has all of it or a slice."""
+"""Several processes that share a model compute what one does, whether each has all of it or a shard."""
 
 import importlib.util
 import math
@@ -27,7 +27,7 @@ def load_script() -> ModuleType:
 
 
 ranks = load_script()
-WAYS = [(name, sharded) for name in ranks.SETTINGS for sharded in (False, True)]
+WAYS = [(name, is_sharded) for name in ranks.SETTINGS for is_sharded in (False, True)]
 
 
 @pytest.fixture(scope="module", params=[2, 3])
@@ -76,7 +76,7 @@ def test_gradients_and_step_are_those_of_one_process(way: tuple[str, bool], job:
 def test_every_process_holds_all_or_its_share(way: tuple[str, bool], job: tuple[int, Any]) -> None:
     size, found = job
     numbers = sum(p.numel() for p in ranks.make_model(ranks.SETTINGS[way[0]], seed=1).parameters())
-    held = found[way]["pieces"]
+    held = found[way]["shards"]
     if way[1]:
         assert sum(held) == numbers and max(held) < 1.1 * numbers / size
     else:
@@ -94,7 +94,7 @@ def test_a_bad_batch_of_one_process_moves_no_weight_of_any(way: tuple[str, bool]
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_what_is_saved_whole_is_loaded_in_pieces(way: tuple[str, bool], job: tuple[int, Any]) -> None:
+def test_what_is_gathered_to_be_saved_is_sharded_again_when_loaded(way: tuple[str, bool], job: tuple[int, Any]) -> None:
     found = job[1][way]
     assert_same(found["loaded"], found["weights"])
     assert len(found["state"]) == 3 * len(found["gradients"])
@@ -105,10 +105,10 @@ def test_what_is_saved_whole_is_loaded_in_pieces(way: tuple[str, bool], job: tup
 
 @pytest.mark.parametrize("name", list(ranks.SETTINGS))
 def test_both_ways_save_the_same(name: str, job: tuple[int, Any]) -> None:
-    whole, sliced = (job[1][name, sharded] for sharded in (False, True))
+    replicated, sharded = (job[1][name, is_sharded] for is_sharded in (False, True))
     for part in ("weights", "state", "went on"):
-        assert_same(sliced[part], whole[part], atol=1e-6)
-    assert sliced["autocast norm"] == pytest.approx(whole["autocast norm"], rel=1e-2)
+        assert_same(sharded[part], replicated[part], atol=1e-6)
+    assert sharded["autocast norm"] == pytest.approx(replicated["autocast norm"], rel=1e-2)
 
 
 @pytest.mark.parametrize("way", WAYS)

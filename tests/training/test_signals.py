@@ -16,7 +16,7 @@ from translator.training.signals import Interruption
 
 PROGRAM = """
 import os, signal
-from translator.runtime import signals
+from translator.training import signals
 from translator.training.signals import Interruption
 signals._ECHO_SECONDS = -1.0
 signal.signal(signal.SIGINT, signal.default_int_handler)

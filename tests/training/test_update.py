@@ -15,6 +15,7 @@ from translator.model import Transformer, build_model
 from translator.runtime.device import choose_machine
 from translator.training.optimizer import make_optimizer, optimizer_tensors, restore_optimizer, set_learning_rate
 from translator.training.schedule import learning_rate
+from translator.training.state import TrainingState
 from translator.training.update import Updater
 
 PAIRS = [([5, 6, 7], [20, 21]), ([8], [22, 23, 24, 25]), ([9, 10], [26]), ([11, 12, 13, 14], [27, 28, 29])]
@@ -35,9 +36,8 @@ def small_model() -> Transformer:
 
 def updater(model: Transformer, **settings: Any) -> Updater:
     training = TrainingSettings(learning_rate=0.01, **settings)
-    optimizer = make_optimizer(model, training)
     machine = choose_machine("cpu", "fp32")
-    return Updater(model, optimizer, machine, training)
+    return Updater(TrainingState.initial(model, training, machine), training, machine)
 
 
 def test_a_step_is_that_of_a_plain_loop() -> None:
@@ -65,7 +65,7 @@ def test_accumulated_batches_of_unequal_size_are_one_batch(monkeypatch: pytest.M
         update = updater(model)
         kept: list[torch.Tensor] = []
         monkeypatch.setattr(
-            update.optimizer, "step",
+            update.state.optimizer, "step",
             lambda *_, model=model, kept=kept: kept.extend(p.grad.clone() for p in model.parameters()),
         )  # fmt: skip
         update([batch_of(group) for group in groups])
@@ -97,12 +97,12 @@ def test_a_gradient_that_is_not_finite_never_reaches_the_weights() -> None:
     update = updater(model)
     update([batch_of(PAIRS)])
     weights = copy.deepcopy(model.state_dict())
-    state = {name: value.clone() for name, value in optimizer_tensors(model, update.optimizer).items()}
+    state = {name: value.clone() for name, value in optimizer_tensors(model, update.state.optimizer).items()}
     hook = model.encoder_layers[0].feed_forward.inner.register_forward_hook(lambda *_: _[2] * math.nan)
     assert update([batch_of(PAIRS)]).skipped.item() == 1.0
     hook.remove()
     assert all(torch.equal(value, weights[name]) for name, value in model.state_dict().items())
-    after = optimizer_tensors(model, update.optimizer)
+    after = optimizer_tensors(model, update.state.optimizer)
     assert all(torch.equal(after[name], value) for name, value in state.items())
     assert update([batch_of(PAIRS)]).skipped.item() == 0.0
     assert not torch.equal(model.output_weight, weights["output_weight"])
@@ -117,7 +117,7 @@ def test_clipping_bounds_the_gradient() -> None:
     moved = (clipped.output_weight - before).norm()
     update = updater(small_model(), adam_epsilon=1e3)
     update([batch_of(PAIRS)])
-    unclipped = (update.model.output_weight - before).norm()
+    unclipped = (update.state.model.output_weight - before).norm()
     torch.testing.assert_close(moved * 4, unclipped, rtol=1e-3, atol=0.0)
 
 
@@ -139,10 +139,10 @@ def test_the_optimizer_comes_back_from_its_tensors() -> None:
     update([batch_of(PAIRS)])
     other = updater(second)
     second.load_state_dict(first.state_dict())
-    tensors = {name: value.clone() for name, value in optimizer_tensors(first, update.optimizer).items()}
-    restore_optimizer(second, other.optimizer, tensors)
+    tensors = {name: value.clone() for name, value in optimizer_tensors(first, update.state.optimizer).items()}
+    restore_optimizer(second, other.state.optimizer, tensors)
     for each in (update, other):
-        set_learning_rate(each.optimizer, 0.003)
+        set_learning_rate(each.state.optimizer, 0.003)
         each([batch_of(PAIRS[:2])])
     assert all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True))
 

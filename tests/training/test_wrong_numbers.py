@@ -62,7 +62,7 @@ def test_a_bad_step_is_skipped_and_its_pairs_are_named(settings_file: Path, call
 def test_several_in_a_row_go_back_with_half_the_learning_rate(
     settings_file: Path, call_program: Call, poison: Any
 ) -> None:
-    # StepModel 6, 7 and 8, after the checkpoint of step 4.
+    # Steps 6, 7 and 8, after the checkpoint of step 4.
     poison(lambda update: 6 <= update <= 8)
     code, _, errors = call_program("train", settings_file, "training.max_skipped=3")
     run = settings_file.parent / "run"

@@ -1,4 +1,4 @@
-"""What a run directory holds of its model: checkpoints, finished models, averages, and loading them."""
+"""The models in a run directory: checkpoints, finished models, averages, and loading them."""
 
 from translator.checkpoints.average import average_checkpoints, best_steps, merit, steps_by_merit
 from translator.checkpoints.bundle import Bundle, load_bundle

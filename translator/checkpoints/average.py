@@ -1,4 +1,4 @@
-"""The mean of several checkpoints' weights, which generalises better than any one of them."""
+"""The mean of several checkpoints' weights, which generalises better than each of them."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

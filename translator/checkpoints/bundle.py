@@ -1,4 +1,4 @@
-"""Everything that is needed to translate with a run: settings, tokenizers and a model in evaluation mode."""
+"""Everything needed to translate with a run: settings, tokenizers and a model in evaluation mode."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,7 @@ class Bundle:
     weights: str
     """Which weights of the run these are: the name of their directory."""
     step: int
-    """Optimizer steps behind the (newest of the averaged) weights."""
+    """Optimizer steps that led to the weights; of averaged weights, to the newest of them."""
     config: Config
     tokenizers: TokenizerPair
     model: Transformer
@@ -38,8 +38,8 @@ def load_bundle(
 ) -> Bundle:
     """Load a run directory; `weights` are its final ones, or the newest while it trains (`RunDirectory.weights`).
 
-    Raises `CheckpointError` for a directory that is no run, or whose weights are missing or damaged.
-    """  # fmt: skip
+    Raises `CheckpointError` for a directory that is not a run, or whose weights are missing or damaged.
+    """
     directory = RunDirectory(run)
     config = read_run_config(run)
     machine = choose_machine(device, precision, threads)

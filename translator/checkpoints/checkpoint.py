@@ -25,8 +25,8 @@ STATE = "state.json"
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What was saved: weights by parameter name, the optimizer's tensors (empty in a finished model), and
-    whatever numbers the trainer wanted back."""
+    """What was saved: weights by parameter name, the optimizer's tensors (empty in a finished model), and the numbers
+    that the trainer needs to continue."""
 
     weights: dict[str, Tensor]
     optimizer: dict[str, Tensor]
@@ -34,7 +34,7 @@ class Checkpoint:
 
 
 def model_tensors(model: nn.Module) -> dict[str, Tensor]:
-    """The model's weights by name; a matrix that several modules share stands once."""
+    """Return the model's weights by name; a matrix that several modules share appears once."""
     return {name: parameter.detach() for name, parameter in model.named_parameters()}
 
 
@@ -56,9 +56,9 @@ def load_weights(model: nn.Module, weights: dict[str, Tensor], where: str) -> No
 
 
 def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
-    """Write a checkpoint or model directory of a run, complete if it exists.
+    """Write a checkpoint or model directory of a run; if it exists afterwards, it is complete.
 
-    Raises `CheckpointError` that says why where the disk is full or does not let us, and leaves nothing half-written.
+    Raises a `CheckpointError` that says why if the disk is full or refuses, and leaves nothing half-written.
     """
     run = RunDirectory(path.parent.parent)
     size = sum(tensor.nbytes for tensor in (*checkpoint.weights.values(), *checkpoint.optimizer.values()))
@@ -81,14 +81,14 @@ def read_checkpoint(path: Path, with_optimizer: bool = True) -> Checkpoint:
 
 
 def verify_checkpoint(path: Path) -> None:
-    """Raise `DamagedCheckpointError` where `read_checkpoint` would; nothing is kept in memory."""
+    """Raise `DamagedCheckpointError` if `read_checkpoint` would, without loading the tensors."""
     _, checksums = _read_state(path)
     for name in checksums:
         _verify(path / name, checksums)
 
 
 def _read_state(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
-    """Read what is no tensor, and the checksums of the files by name."""
+    """Read the state, which has no tensors, and the checksums of the files by name."""
     file = path / STATE
     with _damage_named(file):
         try:
@@ -96,10 +96,10 @@ def _read_state(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
             checksums = dict(state.pop("sha256"))
         except (ValueError, KeyError, AttributeError, TypeError) as error:
             raise DamagedCheckpointError(f"{file} is damaged ({error})") from None
-    # Without this entry it was written before the state had a checksum of its own.
+    # Older checkpoints have no checksum of the state.
     intact = checksums.pop(STATE, None) in (None, _checksum_of_state(state, checksums))
     if not intact or not {WEIGHTS} <= checksums.keys() <= {WEIGHTS, OPTIMIZER}:
-        raise DamagedCheckpointError(f"{file} is damaged: it is not what its checksum says")
+        raise DamagedCheckpointError(f"{file} is damaged: it does not match its checksum")
     return state, checksums
 
 
@@ -127,14 +127,14 @@ def _verify(file: Path, checksums: dict[str, str]) -> None:
 
 @contextlib.contextmanager
 def _damage_named(file: Path) -> Iterator[None]:
-    """Tell a file that is gone or unreadable on the disk, which is damage, from one that we may not read at present."""
+    """Tell a file that is gone or unreadable on the disk, which is damage, from one that we are not allowed to read."""
     try:
         yield
     except OSError as error:
         reason = error.strerror or str(error)
         if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EIO):
             raise DamagedCheckpointError(f"{file} is missing or damaged ({reason})") from None
-        raise CheckpointError(f"{file} cannot be read: {reason}; see to that first, nothing need be lost") from None
+        raise CheckpointError(f"{file} cannot be read: {reason}; fix that first; nothing is lost") from None
 
 
 def _checksum(file: Path) -> str:

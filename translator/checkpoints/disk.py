@@ -1,4 +1,4 @@
-"""What a disk may refuse while a run is written, in sentences: what failed, what is intact, what to do."""
+"""The disk that a run is written to: whether it has room, and what to do if it refuses a write."""
 
 import contextlib
 import errno
@@ -18,26 +18,26 @@ _FP32 = 4
 
 
 def checkpoints_bytes(parameters: int, keep_last: int, keep_best: int, moving_average: bool) -> int:
-    """Bytes that checkpoints and the final model take at most, at `parameters` numbers in fp32.
+    """Return the most bytes that checkpoints and the final model take, at `parameters` numbers in fp32.
 
-    A checkpoint holds the weights, Adam's two moments and the moving average where there is one. A new one is
-    complete before an old one goes.
+    A checkpoint holds the weights, Adam's two moments and the moving average if there is one. A new one is
+    complete before an old one is removed.
     """
     checkpoint = parameters * (3 + moving_average)
     return _FP32 * (checkpoint * (keep_last + keep_best + 1) + parameters)
 
 
 def report_space(directory: Path, needed: int) -> None:
-    """Say what checkpoints in `directory` (which exists) will take, and warn where the disk has less left.
+    """Say how many bytes checkpoints in `directory` (which exists) will take, and warn if the disk has less left.
 
-    What lies in it already, in a run that goes on, counts towards `needed` bytes.
+    What a run that continues has stored there already counts towards the `needed` bytes.
     """
-    present = sum(file.stat().st_size for file in directory.rglob("*") if file.is_file())
+    stored = sum(file.stat().st_size for file in directory.rglob("*") if file.is_file())
     free = shutil.disk_usage(directory).free
     say(f"checkpoints take up to {bytes_in_words(needed)} of disk; {bytes_in_words(free)} are free")
-    if free < needed - present:
+    if free < needed - stored:
         warn(
-            f"{directory} needs {bytes_in_words(needed - present)} more than it holds now, and the disk "
+            f"{directory} needs {bytes_in_words(needed - stored)} more than it holds now, and the disk "
             f"has {bytes_in_words(free)}: free some, lower training.keep_last and training.keep_best, or put the run "
             "elsewhere"
         )
@@ -64,9 +64,9 @@ _REMEDIES = {
 
 @contextlib.contextmanager
 def explained_disk_errors(run: RunDirectory, writing: Path | None = None, size: int = 0) -> Iterator[None]:
-    """Turn what the disk refuses while a run is written into `CheckpointError`, which names the newest checkpoint.
+    """Turn what the disk refuses while a run is written into a `CheckpointError` that names the newest checkpoint.
 
-    `writing` is what is being written where the error itself does not say, and `size` what it takes, in bytes.
+    `writing` is the path that is being written, if the error itself does not say, and `size` its size in bytes.
     """
     try:
         yield
@@ -79,12 +79,12 @@ def explained_disk_errors(run: RunDirectory, writing: Path | None = None, size: 
         sentences = [f"cannot write {where}: {os.strerror(number)}{room}"]
         if steps := run.steps():
             sentences.append(f"{run.checkpoint(steps[-1])} is intact")
-        sentences.append(f"{_REMEDIES[number]}, then repeat the command: it goes on from what is intact")
+        sentences.append(f"{_REMEDIES[number]}, then repeat the command: it continues from what is intact")
         raise CheckpointError("; ".join(sentences)) from error
 
 
 def _number(error: OSError | SafetensorError) -> int | None:
-    """The errno of an error; safetensors has it in the text only."""
+    """Return the errno of an error; safetensors has it in the text only."""
     if isinstance(error, OSError):
         return error.errno
     match = re.search(r"\(os error (\d+)\)", str(error))
@@ -92,7 +92,7 @@ def _number(error: OSError | SafetensorError) -> int | None:
 
 
 def _room(root: Path, size: int) -> str:
-    """How much room there is, and how much is needed."""
+    """Say how much room there is, and how much is needed."""
     there = next(parent for parent in (root, *root.absolute().parents) if parent.exists())
     needed = f"{bytes_in_words(size)} needed, " if size else ""
     return f" ({needed}{bytes_in_words(shutil.disk_usage(there).free)} free)"

@@ -1,4 +1,4 @@
-"""Going on from what is whole: a damaged checkpoint is named and set aside, and the one before it is used."""
+"""Continuing from an intact checkpoint: a damaged one is named and set aside, and the one before it is used."""
 
 from pathlib import Path
 
@@ -9,10 +9,10 @@ from translator.runtime.console import warn
 
 
 def read_newest(run: RunDirectory) -> tuple[int, Checkpoint] | None:
-    """Read the newest checkpoint that is whole and return it with its step; None where there is no checkpoint.
+    """Read the newest intact checkpoint and return it with its step; None if there is no checkpoint.
 
-    Damaged ones that are newer are named on stderr and set aside, so that neither resuming nor retention counts them.
-    Raises `CheckpointError`, and changes nothing, where none is whole.
+    Newer ones that are damaged are named on stderr and set aside, so that neither resuming nor retention counts them.
+    Raises `CheckpointError`, and changes nothing, if none is intact.
     """
     damages: dict[int, str] = {}
     for step in reversed(run.steps()):
@@ -24,11 +24,11 @@ def read_newest(run: RunDirectory) -> tuple[int, Checkpoint] | None:
         for damaged, damage in damages.items():
             _set_aside(run.checkpoint(damaged), damage)
         if damages:
-            warn(f"going on from {run.checkpoint(step)}, the newest checkpoint that is whole")
+            warn(f"continuing from {run.checkpoint(step)}, the newest intact checkpoint")
         return step, checkpoint
     if damages:
         raise CheckpointError(
-            f"none of the checkpoints in {run.checkpoints} is whole: {'; '.join(damages.values())}. Put one back "
+            f"none of the checkpoints in {run.checkpoints} is intact: {'; '.join(damages.values())}. Put one back "
             f"from a copy of the run, or delete {run.checkpoints} to train from the beginning"
         )
     return None

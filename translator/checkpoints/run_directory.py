@@ -1,8 +1,8 @@
-"""Where things lie in a run directory, and nothing about what they mean.
+"""The names of what is stored in a run directory.
 
 RUN/config.yaml                   resolved settings
 RUN/tokenizer.model               the vocabulary (or tokenizer.source.model, tokenizer.target.model)
-RUN/prepared/                     prepared data, unless `data.prepared` names another place
+RUN/prepared/                     prepared data, unless `data.prepared` names another directory
 RUN/checkpoints/step-00001000/    weights, optimizer and position, complete if it exists
 RUN/models/final/                 the weights that the run ended with; other names from `translator average`
 RUN/metrics.jsonl                 one line for every log point and validation
@@ -12,7 +12,8 @@ RUN/scores.json                   every evaluation, with signatures
 RUN/alignment.json                the head of the cross-attention that alignments come from
 RUN/exports/                      the model for other engines, made when first asked for
 
-A checkpoint or model called `damaged-...` was found so and set aside (`recovery.py`); nothing counts or deletes it.
+A checkpoint or model called `damaged-...` was found damaged and set aside (`recovery.py`); nothing counts or deletes
+it.
 """
 
 import re
@@ -50,13 +51,13 @@ class RunDirectory:
         return sorted(int(match[1]) for match in matches if match)
 
     def remove_checkpoint(self, step: int) -> None:
-        """Delete a checkpoint; it stops existing under its name before its files go."""
+        """Delete a checkpoint; its name is gone before its files are."""
         remove_directory(self.checkpoint(step))
 
     def names(self) -> list[str]:
-        """What `weights` may be asked for: the directories in `models`, and the steps of the checkpoints."""
-        places = sorted(path.name for path in self.models.glob("[!.]*")) if self.models.is_dir() else []
-        return [*(name for name in places if not name.startswith(DAMAGED)), *map(str, self.steps())]
+        """Return the names that `weights` accepts: the directories in `models`, and the steps of the checkpoints."""
+        models = sorted(path.name for path in self.models.glob("[!.]*")) if self.models.is_dir() else []
+        return [*(name for name in models if not name.startswith(DAMAGED)), *map(str, self.steps())]
 
     def weights(self, name: str | None = None) -> Path:
         """The directory of the weights called `name`: `last`, a step, or a directory in `models`.

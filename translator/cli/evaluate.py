@@ -54,7 +54,7 @@ def evaluate(
     translator = Translator.load(
         run, together_with=together_with or [], engine=engine.value, weights=weights, **stated_machine(call)
     )
-    with progress(description="translating", unit="line", total=len(tested.sources)) as bar:
+    with progress(description="translating", unit="lines", total=len(tested.sources)) as bar:
         evaluation = evaluate_translator(
             translator,
             tested.sources,

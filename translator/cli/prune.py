@@ -68,7 +68,7 @@ def prune(
     if named:
         chosen = [parse_head(name) for name in (heads or "").split(",")]
     else:
-        with progress(description="measuring", unit="pass") as bar:
+        with progress(description="measuring", unit="passes") as bar:
             choice = choose_heads(
                 bundle, pairs, count=None if heads is None else int(heads), loss_budget=loss_budget,
                 kinds=kind or KINDS, on_progress=bar.update,

@@ -45,7 +45,7 @@ def score(
     lines = decode_lines(source_stream, source_name), decode_lines(target_stream, target_name)
     pairs = pair_lines(*lines, (source_name, target_name))
     totals, output = Totals(), ResultStream()
-    with progress(description="scoring", unit="line") as bar:
+    with progress(description="scoring", unit="lines") as bar:
 
         def on_progress(lines: int) -> None:
             output.flush()

@@ -41,7 +41,8 @@ def train(
     from translator.runtime.console import print_result
     from translator.text import read_tokenizer_settings, train_model_file
 
-    train_model_file(corpora, read_tokenizer_settings(settings or []), output)
+    tokenizer, languages = read_tokenizer_settings(settings or [])
+    train_model_file(corpora, tokenizer, output, languages)
     print_result(output)
 
 

@@ -1,25 +1,18 @@
-"""The work of preparing data: scan, train the tokenizer, clean, encode, write; no decision on whether to."""
+"""Building prepared data: scan the corpora, train the tokenizers, clean, encode, write."""
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import compress, islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from translator.config import Config
+from translator.config import DataSettings, TokenizerSettings
 from translator.data.cleaning import REASONS, Sentences, fits, scan, select
 from translator.data.corpora import Corpora, hold_out, target_languages
 from translator.data.dataset import DatasetWriter
-from translator.data.manifest import (
-    describe_files,
-    library_versions,
-    needs_text,
-    resolve,
-    settings_that_matter,
-    write_manifest,
-)
 from translator.errors import DataError
 from translator.runtime.console import progress, say
 from translator.text import Corpus, TokenizerPair, save_tokenizers, train_tokenizers, with_tag
@@ -27,94 +20,99 @@ from translator.text import Corpus, TokenizerPair, save_tokenizers, train_tokeni
 _BATCH_PAIRS = 8192
 
 
-class Preparation:
-    """One run of the work, into an empty directory."""
+@dataclass(frozen=True)
+class ScannedCorpora:
+    """The corpora of a run, read to the end once."""
 
-    def __init__(self, config: Config, corpora: Corpora, given: TokenizerPair | None, directory: Path) -> None:
-        self.config = config
-        self.corpora = corpora
-        self.given = given
-        self.directory = directory
+    corpora: Corpora
+    sentences: dict[str, list[Sentences]]
+    """The hashes of every corpus, by the names of `corpora`."""
+    read: list[int]
+    """Pairs of every training corpus that are trained on if cleaning keeps them: all but those that are held out."""
+    held_out: list[int]
+    """Pairs at the end of every training corpus that are held out for validation."""
 
-    def run(self, inputs: dict[str, Any]) -> None:
-        """Scan, train the tokenizer, clean, encode, and write the manifest last."""
-        scans = {
-            name: [scan(progress(corpus.pairs(), description=f"checking {name}", unit=" pairs")) for corpus in part]
-            for name, part in self.corpora.items()
+    @classmethod
+    def scan(cls, corpora: Corpora, data: DataSettings) -> "ScannedCorpora":
+        """Read and hash all corpora; raise `DataError` if one is empty or if there is nothing to hold out."""
+        sentences = {
+            name: [scan(progress(corpus.pairs(), description=f"checking {name}", unit="pairs")) for corpus in part]
+            for name, part in corpora.items()
         }
-        for name, part in self.corpora.items():
-            for corpus, sentences in zip(part, scans[name], strict=True):
-                if not len(sentences):
+        for name, part in corpora.items():
+            for corpus, hashes in zip(part, sentences[name], strict=True):
+                if not len(hashes):
                     raise DataError(f"the {name} corpus {corpus.name} is empty; expected at least one pair")
-        sizes = [len(sentences) for sentences in scans["train"]]
-        held_out = hold_out(sizes, self.config.data) if "valid" not in scans else [0] * len(sizes)
-        # What of every training corpus is trained on.
+        sizes = [len(hashes) for hashes in sentences["train"]]
+        held_out = hold_out(sizes, data) if "valid" not in corpora else [0] * len(sizes)
         read = [size - count for size, count in zip(sizes, held_out, strict=True)]
-        languages = self.corpora["train"][0].languages
-        if self.config.preset == "auto":
-            chosen = resolve(self.config, sum(read), languages).preset
-            say(f"preset {chosen}: chosen for {sum(read):,} training pairs")
-        self.config = resolve(self.config, sum(read), languages)
-        keep, dropped = self._select(scans, read)
-        tokenizers = self._tokenizers(read)
+        return cls(corpora, sentences, read, held_out)
+
+
+class DataBuilder:
+    """Builds the prepared data of scanned corpora in an empty directory, but for the manifest."""
+
+    def __init__(
+        self, scanned: ScannedCorpora, data: DataSettings, tokenizer: TokenizerSettings, given: TokenizerPair | None,
+        directory: Path, with_text: bool,
+    ) -> None:  # fmt: skip
+        """`given` tokenizers are used instead of training some; `with_text` keeps the text of training pairs."""
+        self.scanned, self.corpora = scanned, scanned.corpora
+        self.data, self.tokenizer, self.given = data, tokenizer, given
+        self.directory, self.with_text = directory, with_text
+
+    def build(self) -> tuple[TokenizerPair, dict[str, Any]]:
+        """Write the tokenizers and the Arrow files; return the tokenizers and the counts of pairs."""
+        read = self.scanned.read
+        keep, dropped = self._select()
+        tokenizers = self._tokenizers()
         counts = {
             "pairs": sum(read),
-            "held_out": sum(held_out),
-            **self._write_train(tokenizers, read, keep, dropped),
-            "valid": self._write_references("valid", tokenizers, read),
-            "test": self._write_references("test", tokenizers) if "test" in scans else 0,
+            "held_out": sum(self.scanned.held_out),
+            **self._write_train(tokenizers, keep, dropped),
+            "valid": self._write_references("valid", tokenizers),
+            "test": self._write_references("test", tokenizers) if "test" in self.corpora else 0,
         }
-        manifest = {
-            "inputs": inputs,
-            "settings": settings_that_matter(self.config),
-            "languages": list(languages),
-            "counts": counts,
-            "train_text": needs_text(self.config),
-            "vocab_size": [tokenizers.source.vocab_size, tokenizers.target.vocab_size],
-            "files": describe_files(self.directory),
-            "libraries": library_versions(),
-        }
-        write_manifest(self.directory, manifest)
+        return tokenizers, counts
 
-    def _select(self, scans: dict[str, list[Sentences]], read: list[int]) -> tuple[np.ndarray, dict[str, int]]:
+    def _select(self) -> tuple[np.ndarray, dict[str, int]]:
+        scans, read, data = self.scanned.sentences, self.scanned.read, self.data
         train = [sentences[:count] for sentences, count in zip(scans["train"], read, strict=True)]
         references = [sentences for name, part in scans.items() if name != "train" for sentences in part]
         if "valid" not in scans:
             references += [sentences[count:] for sentences, count in zip(scans["train"], read, strict=True)]
         targets = None
-        if self.config.data.language_tags:
+        if data.language_tags:
             names = [corpus.languages[1] for corpus in self.corpora["train"]]
             targets = np.repeat([sorted(set(map(str, names))).index(str(name)) for name in names], read)
-        data = self.config.data
         return select(Sentences.joined(train), references, data.drop_duplicates, data.drop_leaks, targets)
 
-    def _tokenizers(self, read: list[int]) -> TokenizerPair:
+    def _tokenizers(self) -> TokenizerPair:
         if self.given is not None:
             save_tokenizers(self.given, self.directory)
             return self.given
 
         def pairs() -> Iterator[tuple[str, str]]:
-            for corpus, count in zip(self.corpora["train"], read, strict=True):
+            for corpus, count in zip(self.corpora["train"], self.scanned.read, strict=True):
                 yield from islice(corpus.pairs(), count)
 
-        say(f"training the tokenizer ({self.config.tokenizer.type})")
-        languages = target_languages(self.corpora) if self.config.data.language_tags else ()
-        return train_tokenizers(pairs, self.config.tokenizer, self.directory, languages=languages)
+        say(f"training the tokenizer ({self.tokenizer.type})")
+        languages = target_languages(self.corpora) if self.data.language_tags else ()
+        return train_tokenizers(pairs, self.tokenizer, self.directory, languages=languages)
 
     def _tag(self, tokenizers: TokenizerPair, corpus: Corpus) -> int | None:
-        return tokenizers.source.tags[str(corpus.languages[1])] if self.config.data.language_tags else None
+        return tokenizers.source.tags[str(corpus.languages[1])] if self.data.language_tags else None
 
-    def _write_train(
-        self, tokenizers: TokenizerPair, read: list[int], keep: np.ndarray, dropped: dict[str, int]
-    ) -> dict[str, Any]:
+    def _write_train(self, tokenizers: TokenizerPair, keep: np.ndarray, dropped: dict[str, int]) -> dict[str, Any]:
         """Encode the pairs that are left, drop those of impossible length, and return the counts."""
         reasons: Counter[str] = Counter(dropped)
+        parts = np.split(keep, np.cumsum(self.scanned.read)[:-1])
         entries = []
-        with DatasetWriter(self.directory / "train.arrow", with_text=needs_text(self.config)) as writer:
-            for corpus, part in zip(self.corpora["train"], np.split(keep, np.cumsum(read)[:-1]), strict=True):
+        with DatasetWriter(self.directory / "train.arrow", with_text=self.with_text) as writer:
+            for corpus, part in zip(self.corpora["train"], parts, strict=True):
                 before = writer.pairs
                 kept = compress(islice(corpus.pairs(), len(part)), part)
-                bar = progress(kept, description="encoding train", total=int(part.sum()), unit=" pairs")
+                bar = progress(kept, description="encoding train", total=int(part.sum()), unit="pairs")
                 tag = self._tag(tokenizers, corpus)
                 for batch in _batches(bar):
                     reasons.update(self._write_fitting(writer, tokenizers, batch, tag))
@@ -128,27 +126,27 @@ class Preparation:
         self, writer: DatasetWriter, tokenizers: TokenizerPair, batch: list[tuple[str, str]], tag: int | None
     ) -> list[str]:
         """Write the pairs whose lengths are possible; return the reasons against the others."""
-        data = self.config.data
+        data = self.data
         texts = [(source.removesuffix("\r"), target.removesuffix("\r")) for source, target in batch]
         sources, targets = _encode(tokenizers, texts)
         judged = [
             fits(len(source), len(target), data.max_length, data.max_length_ratio, tag is not None)
             for source, target in zip(sources, targets, strict=True)
         ]
-        places = [place for place, reason in enumerate(judged) if reason is None]
-        if places:
-            sides = tuple([texts[place][side] for place in places] for side in (0, 1))
+        kept = [index for index, reason in enumerate(judged) if reason is None]
+        if kept:
+            sides = tuple([texts[index][side] for index in kept] for side in (0, 1))
             writer.write(
-                with_tag([sources[place] for place in places], tag),
-                [targets[place] for place in places],
+                with_tag([sources[index] for index in kept], tag),
+                [targets[index] for index in kept],
                 (sides[0], sides[1]) if writer.with_text else None,
             )
         return [reason for reason in judged if reason is not None]
 
-    def _write_references(self, name: str, tokenizers: TokenizerPair, starts: list[int] | None = None) -> int:
-        """Write valid or test, every pair with its text; valid held out of train begins in each corpus at `starts`."""
+    def _write_references(self, name: str, tokenizers: TokenizerPair) -> int:
+        """Write valid or test, every pair with its text; without a valid corpus, it is what train holds out."""
         part = self.corpora.get(name) or self.corpora["train"]
-        begins = starts if starts is not None and name not in self.corpora else [0] * len(part)
+        begins = [0] * len(part) if name in self.corpora else self.scanned.read
         with DatasetWriter(self.directory / f"{name}.arrow", with_text=True) as writer:
             for corpus, start in zip(part, begins, strict=True):
                 tag = self._tag(tokenizers, corpus)
@@ -160,7 +158,7 @@ class Preparation:
 
 
 def _require_pairs(entries: list[dict[str, Any]], dropped: dict[str, int]) -> None:
-    """Raise `DataError` where cleaning left nothing of a training corpus."""
+    """Raise `DataError` if cleaning left nothing of a training corpus."""
     emptied = next((entry for entry in entries if not entry["train"]), None)
     if emptied is None:
         return
@@ -179,7 +177,7 @@ def _batches(pairs: Iterator[tuple[str, str]]) -> Iterator[list[tuple[str, str]]
 
 
 def _encode(tokenizers: TokenizerPair, batch: list[tuple[str, str]]) -> tuple[list[list[int]], list[list[int]]]:
-    # The carriage return of a file from Windows is no part of what a model should learn to write.
+    # A model must not learn to write the carriage returns of files from Windows.
     sources = tokenizers.source.encode([source.removesuffix("\r") for source, _ in batch])
     targets = tokenizers.target.encode([target.removesuffix("\r") for _, target in batch])
     return sources, targets

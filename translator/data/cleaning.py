@@ -1,7 +1,7 @@
-"""Which training pairs are kept, judged on their text: blank sides, leaks, repetitions; with counts.
+"""Which training pairs are kept, judged by their text: blank sides, leaks, repetitions; with counts.
 
-Sentences are compared by 64-bit hashes (BLAKE2b) of their text without surrounding white space: 8 bytes a
-sentence in memory, and for a million pairs a chance of about 1 in 30 million that any is dropped by mistake.
+Sentences are compared by 64-bit hashes (BLAKE2b) of their text without surrounding white space: 8 bytes of host memory
+per sentence, and for a million pairs a chance of about 1 in 30 million that any is dropped by mistake.
 """
 
 from collections.abc import Iterable, Sequence
@@ -13,12 +13,12 @@ import numpy as np
 
 REASONS = {
     "blank": "blank source or target",
-    "leak": "source or target stands in valid or test",
+    "leak": "source or target is in valid or test",
     "duplicate": "repetition of an earlier pair",
     "length": "longer than data.max_length pieces",
     "length_ratio": "ratio of lengths above data.max_length_ratio",
 }
-"""Why a training pair is dropped, in the order in which it is asked; only the first reason counts."""
+"""Why a training pair is dropped, in the order of the checks; only the first reason counts."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Sentences:
 
     @classmethod
     def joined(cls, parts: Sequence["Sentences"]) -> "Sentences":
-        """Several corpora as one."""
+        """Join several corpora into one."""
         if len(parts) == 1:
             return parts[0]
         return cls(np.concatenate([part.source for part in parts]), np.concatenate([part.target for part in parts]))
@@ -61,8 +61,8 @@ def select(
 ) -> tuple[np.ndarray, dict[str, int]]:
     """Return which training pairs are kept (bool [N]) and how many were dropped for each reason.
 
-    `targets` are numbers of the target languages (int [N]) where there are several. Then a sentence leaks on
-    whichever side it stands, and the same pair for another target language is no repetition.
+    `targets` are indices of the target languages (int [N]) if there are several. Then a sentence is a leak on either
+    side, and the same pair for another target language is not a repetition.
     """
     blank = _among(train, [np.frombuffer(_hash(""), dtype=np.uint64)] * 2)
     keep = ~blank
@@ -90,7 +90,7 @@ def fits(
 ) -> str | None:
     """Judge the lengths of a pair in pieces: None if it is kept, else the reason.
 
-    A language tag before the source takes room, but does not count in the ratio.
+    A language tag before the source counts in the length, but not in the ratio.
     """
     shorter, longer = sorted((source_length, target_length))
     if shorter == 0:

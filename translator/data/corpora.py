@@ -12,14 +12,14 @@ from translator.text import Corpus, open_corpus
 from translator.text.corpus import KNOWN_COLUMNS, Languages
 
 Corpora = dict[str, list[Corpus]]
-"""The corpora of `train`, and of `valid` and `test` where they are set."""
+"""The corpora of `train`, and of `valid` and `test` if they are set."""
 
 _SPLITS = {"train": "train", "valid": "validation", "test": "test"}
 _LANGUAGE = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def open_corpora(data: DataSettings) -> Corpora:
-    """Open all corpora; raise `DataError` where one is missing or the directions do not go together."""
+    """Open all corpora; raise `DataError` if one is missing or the directions contradict each other."""
     if data.train is None:
         raise DataError("data.train is not set; name a training corpus, for example data.train=corpus/train.{en,de}")
     stated = data.source_language, data.target_language
@@ -38,7 +38,7 @@ def open_corpora(data: DataSettings) -> Corpora:
 
 def _open_set(data: DataSettings, name: str, default: Languages) -> list[Corpus]:
     spec = getattr(data, name)
-    # Elsewhere the languages of `data` say in which order the two of a pattern are read.
+    # Otherwise the languages of `data` say which of the two of a pattern is the source.
     path_decides = data.language_tags or is_list_of_entries(spec)
     corpora = []
     for entry in entries_of(spec):
@@ -50,7 +50,7 @@ def _open_set(data: DataSettings, name: str, default: Languages) -> list[Corpus]
 
 
 def target_languages(corpora: Corpora) -> list[str]:
-    """The target languages of all corpora, in alphabetical order; raise `DataError` where one is not known."""
+    """The target languages of all corpora, in alphabetical order; raise `DataError` if one is not known."""
     languages = set()
     for corpus in (corpus for part in corpora.values() for corpus in part):
         language = corpus.languages[1]
@@ -68,7 +68,7 @@ def target_languages(corpora: Corpora) -> list[str]:
 
 
 def _require_one_target(corpora: Corpora) -> None:
-    # Columns of tables may be called differently in every file, and both be right.
+    # Columns of tables may have other names in every file, and all be right.
     named = {
         corpus.languages[1]: corpus.name
         for part in corpora.values()
@@ -84,7 +84,7 @@ def _require_one_target(corpora: Corpora) -> None:
 
 
 def hold_out(sizes: list[int], data: DataSettings) -> list[int]:
-    """How many pairs at the end of every training corpus are held out for validation: in proportion to its size."""
+    """Return how many pairs at the end of each training corpus are held out for validation: its share by size."""
     total = sum(sizes)
     if total < 2:
         raise DataError(
@@ -104,7 +104,7 @@ def hold_out(sizes: list[int], data: DataSettings) -> list[int]:
 
 
 def describe_corpora(prepared_counts: dict[str, Any], draws: list[int]) -> list[str]:
-    """A line for each of several corpora: pairs kept, and what an epoch takes of them."""
+    """Return a line for each of several corpora: the pairs kept, and how many of them an epoch takes."""
     lines = []
     for entry, count in zip(prepared_counts["corpora"], draws, strict=True):
         source, target = (language or "?" for language in entry["languages"])

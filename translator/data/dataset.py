@@ -1,4 +1,4 @@
-"""Prepared sentence pairs on disk: an uncompressed Arrow file that is memory-mapped and never copied."""
+"""Prepared sentence pairs on disk: an uncompressed Arrow file, memory-mapped and never copied."""
 
 from collections.abc import Iterable, Sequence
 from functools import cached_property
@@ -21,15 +21,15 @@ class Gathered(NamedTuple):
 
 
 class _Side(NamedTuple):
-    starts: np.ndarray  # [N] int64, places in the file counted in int32 (pieces) or bytes (text)
+    starts: np.ndarray  # [N] int64, offsets in the file, counted in int32 (pieces) or bytes (text)
     lengths: np.ndarray  # [N] int32 pieces or int64 bytes
 
 
 class ParallelDataset:
-    """Pairs of piece-id sequences without end marks, and their text where it was kept.
+    """Pairs of piece-id sequences without EOS, and their text if it was kept.
 
-    What is in memory per pair are 24 bytes of places and lengths, and 32 more once text is asked for; pieces and
-    text are pages of the file.
+    Each pair takes 24 bytes of host memory for offsets and lengths, and 32 more once text is asked for; pieces and
+    text are mapped from the file.
     """
 
     def __init__(self, path: Path, memory_map: Any, table: pa.Table) -> None:
@@ -38,19 +38,19 @@ class ParallelDataset:
         self._table = table
         self._buffer = pa.py_buffer(memory_map)
         self._words = np.frombuffer(self._buffer, dtype=np.int32, count=self._buffer.size // 4)
-        self._source = _places(table.column("source"), self._buffer)
-        self._target = _places(table.column("target"), self._buffer)
+        self._source = _piece_offsets(table.column("source"), self._buffer)
+        self._target = _piece_offsets(table.column("target"), self._buffer)
 
     @classmethod
     def open(cls, path: str | Path) -> "ParallelDataset":
-        """Map a file that `DatasetWriter` wrote; raise `DataError` where it is missing or damaged."""
+        """Map a file that `DatasetWriter` wrote; raise `DataError` if it is missing or damaged."""
         file = Path(path)
         try:
-            whole = np.memmap(file, dtype=np.uint8, mode="r") if file.stat().st_size else b""
-            table = pa.ipc.open_file(pa.py_buffer(whole)).read_all()
+            mapped = np.memmap(file, dtype=np.uint8, mode="r") if file.stat().st_size else b""
+            table = pa.ipc.open_file(pa.py_buffer(mapped)).read_all()
             if not set(_schema(False).names) <= set(table.column_names):
                 raise pa.ArrowInvalid(f"columns {table.column_names}")
-            return cls(file, whole, table)
+            return cls(file, mapped, table)
         except FileNotFoundError:
             raise DataError(f"there is no file {file}; prepare the data again") from None
         except (pa.ArrowException, OSError, ValueError) as error:
@@ -62,17 +62,17 @@ class ParallelDataset:
 
     @property
     def source_lengths(self) -> np.ndarray:
-        """Pieces of every source sentence, int32 [N], end marks not counted."""
+        """Pieces of every source sentence, int32 [N], EOS not counted."""
         return self._source.lengths
 
     @property
     def target_lengths(self) -> np.ndarray:
-        """Pieces of every target sentence, int32 [N], end marks not counted."""
+        """Pieces of every target sentence, int32 [N], EOS not counted."""
         return self._target.lengths
 
     @property
     def has_text(self) -> bool:
-        """Whether `text` works."""
+        """Whether the file keeps the text, for `text` and `texts`."""
         return "source_text" in self._table.column_names
 
     def source(self, index: int) -> np.ndarray:
@@ -84,14 +84,14 @@ class ParallelDataset:
         return self._view(self._target, index)
 
     def text(self, index: int) -> tuple[str, str]:
-        """Return source and target as they were written; raise `DataError` where text was not kept."""
+        """Return source and target as they were written; raise `DataError` if text was not kept."""
         (source,), (target,) = self.texts(np.array([self._checked(index)]))
         return source, target
 
     def texts(self, indices: np.ndarray) -> tuple[list[str], list[str]]:
         """Return the sources and the targets of the pairs at `indices` (int [N], any order, with repeats), as `text`.
 
-        Raises `DataError` where text was not kept.
+        Raises `DataError` if text was not kept.
         """
         chosen = self._checked_all(indices)
         # Arrow's `take` joins all chunks of a column of text first, which copies the whole corpus.
@@ -112,11 +112,11 @@ class ParallelDataset:
 
     @cached_property
     def _text_sides(self) -> tuple[_Side, _Side]:
-        """Where every text lies in the file, in bytes."""
+        """Where every text is in the file, in bytes."""
         if not self.has_text:
             raise DataError(f"{self.path} holds pieces without their text")
         source, target = (
-            _text_places(self._table.column(name), self._buffer) for name in ("source_text", "target_text")
+            _text_offsets(self._table.column(name), self._buffer) for name in ("source_text", "target_text")
         )
         return source, target
 
@@ -124,14 +124,14 @@ class ParallelDataset:
         lengths = side.lengths[chosen]
         offsets = np.zeros(len(chosen) + 1, dtype=np.int64)
         np.cumsum(lengths, out=offsets[1:])
-        places = np.repeat(side.starts[chosen] - offsets[:-1], lengths)
-        places += np.arange(offsets[-1], dtype=np.int64)
-        return self._words[places], offsets
+        positions = np.repeat(side.starts[chosen] - offsets[:-1], lengths)
+        positions += np.arange(offsets[-1], dtype=np.int64)
+        return self._words[positions], offsets
 
     def _view(self, side: _Side, index: int) -> np.ndarray:
-        place = self._checked(index)
-        start = side.starts[place]
-        return self._words[start : start + side.lengths[place]]
+        checked = self._checked(index)
+        start = side.starts[checked]
+        return self._words[start : start + side.lengths[checked]]
 
     def _checked_all(self, indices: np.ndarray) -> np.ndarray:
         chosen = np.asarray(indices, dtype=np.int64)
@@ -140,16 +140,16 @@ class ParallelDataset:
         return chosen
 
     def _checked(self, index: int) -> int:
-        place = index + len(self) if index < 0 else index
-        if not 0 <= place < len(self):
+        checked = index + len(self) if index < 0 else index
+        if not 0 <= checked < len(self):
             raise IndexError(f"pair {index} of {len(self)}")
-        return place
+        return checked
 
 
-def _places(column: pa.ChunkedArray, buffer: pa.Buffer) -> _Side:
+def _piece_offsets(column: pa.ChunkedArray, buffer: pa.Buffer) -> _Side:
     """Find every sentence of a list column inside the mapped file.
 
-    Places are absolute, so that sentences from many record batches can be gathered in one indexing operation.
+    Offsets are absolute, so that sentences from many record batches can be gathered in one indexing operation.
     """
     starts = [np.zeros(0, dtype=np.int64)]
     lengths = [np.zeros(0, dtype=np.int32)]
@@ -164,13 +164,13 @@ def _places(column: pa.ChunkedArray, buffer: pa.Buffer) -> _Side:
     return _Side(np.concatenate(starts), np.concatenate(lengths))
 
 
-def _text_places(column: pa.ChunkedArray, buffer: pa.Buffer) -> _Side:
+def _text_offsets(column: pa.ChunkedArray, buffer: pa.Buffer) -> _Side:
     """Find every text of a column inside the mapped file."""
     starts = [np.zeros(0, dtype=np.int64)]
     lengths = [np.zeros(0, dtype=np.int64)]
     for chunk in column.chunks:
-        _, places, data = chunk.buffers()
-        offsets = np.frombuffer(places, dtype=np.int64, count=len(chunk) + 1, offset=8 * chunk.offset)
+        _, raw_offsets, data = chunk.buffers()
+        offsets = np.frombuffer(raw_offsets, dtype=np.int64, count=len(chunk) + 1, offset=8 * chunk.offset)
         lengths.append(np.diff(offsets))
         base = data.address - buffer.address if data is not None and data.size else 0
         starts.append(base + offsets[:-1])

@@ -1,4 +1,4 @@
-"""The manifest of prepared data: what was made from what, with hashes that show damage and change."""
+"""The manifest of prepared data: from what they were made, with hashes that reveal damage and change."""
 
 import json
 import platform
@@ -7,87 +7,55 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from translator.config import Config, resolve_preset
+from translator.config import DataSettings, TokenizerSettings
 from translator.data.corpora import Corpora
 from translator.errors import DataError
-from translator.runtime.console import say
 from translator.text import TokenizerPair, hash_file
 
+MANIFEST = "manifest.json"
+_FORMAT = 1
 
-def describe_inputs(corpora: Corpora, config: Config, given: TokenizerPair | None) -> dict[str, Any]:
-    """Return name and fingerprint of every corpus and of tokenizers that are not trained here."""
+
+def describe_inputs(
+    corpora: Corpora, language_tags: bool, given: TokenizerPair | None, given_name: str | None
+) -> dict[str, Any]:
+    """Return name and fingerprint of every corpus, and of `given` tokenizers, which are not trained here."""
     inputs: dict[str, Any] = {}
     for name, part in corpora.items():
         for number, corpus in enumerate(part, start=1):
             fingerprint = corpus.fingerprint()
-            if config.data.language_tags:
+            if language_tags:
                 fingerprint += f" to {corpus.languages[1]}"
             key = name if len(part) == 1 else f"{name} {number}"
             inputs[key] = {"name": corpus.name, "fingerprint": fingerprint}
     if given is not None:
         hashes = [sha256(side.model).hexdigest() for side in (given.source, given.target)]
         fingerprint = hashes[0] if given.joint else " ".join(hashes)
-        inputs["tokenizer"] = {"name": config.start_from or config.tokenizer.model, "fingerprint": fingerprint}
+        inputs["tokenizer"] = {"name": given_name, "fingerprint": fingerprint}
     return inputs
 
 
-def needs_text(config: Config) -> bool:
-    """Whether the text of training pairs is kept: pieces that are sampled in training are sampled from it."""
-    return config.training.subword_sampling > 0.0
+def settings_that_matter(data: DataSettings, tokenizer: TokenizerSettings | None) -> dict[str, Any]:
+    """Return the settings that change what is prepared; the corpora themselves count by their content.
 
-
-def settings_that_matter(config: Config) -> dict[str, Any]:
-    """Return the settings that change what is prepared; the corpora themselves count by their content."""
-    data = config.data.model_dump(mode="json")
+    `tokenizer` is None if the tokenizers are given: then they are an input, and no setting of their training counts.
+    """
+    values = data.model_dump(mode="json")
     names = ["max_length", "max_length_ratio", "drop_duplicates", "drop_leaks"]
-    if config.data.valid is None:
+    if data.valid is None:
         names.append("held_out")
-    if config.data.language_tags:
+    if data.language_tags:
         names.append("language_tags")
-    # A tokenizer that is given is an input, and no setting of the training counts.
-    is_given = config.tokenizer.model or config.start_from
-    tokenizer = {} if is_given else config.tokenizer.model_dump(mode="json", exclude={"model"})
-    return {"data": {name: data[name] for name in names}, "tokenizer": tokenizer}
+    trained = tokenizer.model_dump(mode="json", exclude={"model"}) if tokenizer is not None else {}
+    return {"data": {name: values[name] for name in names}, "tokenizer": trained}
 
 
-def resolve(config: Config, pairs: int, languages: Any) -> Config:
-    """Fill in preset and languages; with language tags every corpus has its own."""
-    resolved = resolve_preset(config, pairs)
-    if resolved.data.source_language is not None or resolved.data.language_tags:
-        return resolved
-    named = {"source_language": languages[0], "target_language": languages[1]}
-    return resolved.model_copy(update={"data": resolved.data.model_copy(update=named)})
-
-
-def is_current(place: Path, config: Config, inputs: dict[str, Any]) -> bool:
-    """Tell whether the directory holds what these settings would make of these inputs."""
-    if not (place / MANIFEST).exists():
-        return False
-    try:
-        manifest = read_manifest(place)
-        verify_files(place, manifest)
-    except DataError as error:
-        say(f"{error}; preparing again")
-        return False
+def has_other_inputs(manifest: dict[str, Any], inputs: dict[str, Any]) -> bool:
+    """Whether prepared data were made from other inputs than `inputs`, as `describe_inputs` returns them."""
     found, wanted = (
         {name: entry["fingerprint"] for name, entry in described.items()} for described in (manifest["inputs"], inputs)
     )
-    if found != wanted:
-        say(f"the inputs of {place} have changed; preparing again")
-        return False
-    resolved = resolve(config, manifest["counts"]["pairs"], manifest["languages"])
-    if manifest["settings"] != settings_that_matter(resolved):
-        say(f"the settings behind {place} have changed; preparing again")
-        return False
-    # Text that nobody reads does no harm, so it counts in one direction only.
-    if needs_text(resolved) and not manifest.get("train_text", False):
-        say(f"{place} has no text of the training pairs, which training.subword_sampling reads; preparing again")
-        return False
-    return True
-
-
-MANIFEST = "manifest.json"
-_FORMAT = 1
+    return found != wanted
 
 
 def write_manifest(directory: Path, manifest: dict[str, Any]) -> None:
@@ -97,7 +65,7 @@ def write_manifest(directory: Path, manifest: dict[str, Any]) -> None:
 
 
 def read_manifest(directory: Path) -> dict[str, Any]:
-    """Read the manifest; raise `DataError` where there is none that this version understands."""
+    """Read the manifest; raise `DataError` if there is none that this version understands."""
     file = directory / MANIFEST
     try:
         manifest = json.loads(file.read_text(encoding="utf-8"))
@@ -121,7 +89,7 @@ def describe_files(directory: Path) -> dict[str, dict[str, Any]]:
 
 
 def verify_files(directory: Path, manifest: dict[str, Any]) -> None:
-    """Raise `DataError` that names the first file which is missing or not what the manifest says."""
+    """Raise a `DataError` that names the first file which is missing or not what the manifest says."""
     for name, entry in manifest["files"].items():
         file = directory / name
         if not file.is_file():
@@ -133,12 +101,12 @@ def verify_files(directory: Path, manifest: dict[str, Any]) -> None:
             )
         if hash_file(file) != entry["sha256"]:
             raise DataError(
-                f"{file} is damaged: its hash is not that of {MANIFEST}; delete {directory} and prepare again"
+                f"{file} is damaged: its hash is not the one in {MANIFEST}; delete {directory} and prepare again"
             )
 
 
 def library_versions() -> dict[str, str]:
-    """Return the versions of what shapes the result."""
+    """Return the versions of the libraries that shape the result."""
     return {
         "python": platform.python_version(),
         **{name: version(name) for name in ("pyarrow", "sentencepiece")},

@@ -8,9 +8,9 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Mixture:
-    """Corpora that lie one behind the other in a data set, and the share of each in an epoch.
+    """Corpora that follow each other in a data set, and the share of each in an epoch.
 
-    An epoch has as many pairs as all corpora together. A corpus with a small share is sampled anew in every epoch;
+    An epoch has as many pairs as all corpora together. A corpus with a small share is sampled again in every epoch;
     one whose share is larger than its size is passed through several times.
     """
 
@@ -21,7 +21,7 @@ class Mixture:
 
     @classmethod
     def of(cls, sizes: Sequence[int], weights: Sequence[float] | None = None, temperature: float = 1.0) -> "Mixture":
-        """Shares proportional to the weights or, without any, to size ** (1 / temperature)."""
+        """Make shares proportional to the weights or, without weights, to size ** (1 / temperature)."""
         parts = np.asarray(sizes, dtype=np.float64) ** (1.0 / temperature) if weights is None else np.asarray(weights)
         return cls(tuple(sizes), tuple((parts / parts.sum()).tolist()))
 
@@ -48,7 +48,7 @@ class Mixture:
 
 
 def apportion(total: int, shares: Sequence[float]) -> list[int]:
-    """Divide `total` into whole numbers proportional to `shares`; what rounding leaves goes to the largest rests."""
+    """Divide `total` into integers proportional to `shares`; what rounding leaves goes to the largest remainders."""
     parts = np.asarray(shares, dtype=np.float64)
     exact = total * parts / parts.sum()
     counts = np.floor(exact).astype(np.int64)

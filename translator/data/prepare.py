@@ -1,14 +1,24 @@
-"""From corpora to a directory of prepared data: tokenizer, cleaned pairs as piece ids, and a manifest."""
+"""From corpora to a directory of prepared data: tokenizers, cleaned pairs as piece ids, and a manifest."""
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from translator.config import Config, complete_config, entries_of, parse_start
-from translator.data.build import Preparation
+from translator.config import Config, DataSettings, complete_config, entries_of, parse_start, resolve_preset
+from translator.data.build import DataBuilder, ScannedCorpora
 from translator.data.corpora import Corpora, describe_corpora, open_corpora, target_languages
 from translator.data.dataset import ParallelDataset
-from translator.data.manifest import MANIFEST, describe_inputs, is_current, read_manifest, resolve, verify_files
+from translator.data.manifest import (
+    MANIFEST,
+    describe_files,
+    describe_inputs,
+    has_other_inputs,
+    library_versions,
+    read_manifest,
+    settings_that_matter,
+    verify_files,
+    write_manifest,
+)
 from translator.data.mixture import Mixture
 from translator.errors import DataError, TokenizerError
 from translator.runtime.console import say
@@ -35,27 +45,29 @@ class PreparedData:
 
 
 def prepare(config: Config, directory: str | Path) -> PreparedData:
-    """Prepare the corpora of `config.data` in `directory`, unless they have been already.
+    """Prepare the corpora of `config.data` in `directory`, unless that has been done already.
 
     Everything is read through once before any work, so that damaged input is an error (`DataError`) at once.
     The directory appears complete or not at all; what another preparation left there is replaced, anything
-    else is refused. Memory does not grow with the text but for 17 bytes a pair.
+    else is refused. Host memory does not grow with the text, except for 17 bytes a pair.
     """
-    place = Path(directory)
+    path = Path(directory)
     config = complete_config(config)
-    _refuse_foreign_directory(place)
+    _refuse_foreign_directory(path)
     corpora = open_corpora(config.data)
-    given = _given_tokenizers(config, corpora)
-    inputs = describe_inputs(corpora, config, given)
-    place.parent.mkdir(parents=True, exist_ok=True)
-    with locked(place.parent):
-        if is_current(place, config, inputs):
-            say(f"prepared data in {place} are up to date")
+    given, given_name = _given_tokenizers(config.start_from, config.tokenizer.model)
+    if given is not None and config.data.language_tags:
+        _require_tags(given, target_languages(corpora), config.start_from, config.tokenizer.model)
+    inputs = describe_inputs(corpora, config.data.language_tags, given, given_name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with locked(path.parent):
+        if _is_current(path, config, inputs):
+            say(f"prepared data in {path} are up to date")
         else:
-            with new_directory(place) as partial:
-                Preparation(config, corpora, given, partial).run(inputs)
-            say(f"prepared data written to {place}")
-    prepared = load_prepared(place, config)
+            with new_directory(path) as partial:
+                _build(config, corpora, given, inputs, partial)
+            say(f"prepared data written to {path}")
+    prepared = load_prepared(path, config)
     if prepared.mixture is not None:
         for line in describe_corpora(prepared.manifest["counts"], prepared.mixture.counts):
             say(line)
@@ -63,62 +75,132 @@ def prepare(config: Config, directory: str | Path) -> PreparedData:
 
 
 def load_prepared(directory: str | Path, config: Config | None = None) -> PreparedData:
-    """Open prepared data; raise `DataError` where they are missing or damaged (hashes are checked)."""
-    place = Path(directory)
-    manifest = read_manifest(place)
-    verify_files(place, manifest)
-    test = place / "test.arrow"
-    settings = resolve(config or Config(), manifest["counts"]["pairs"], manifest["languages"])
+    """Open prepared data; raise `DataError` if they are missing or damaged (hashes are checked)."""
+    path = Path(directory)
+    manifest = read_manifest(path)
+    verify_files(path, manifest)
+    test = path / "test.arrow"
+    settings = _resolve(config or Config(), manifest["counts"]["pairs"], manifest["languages"])
     return PreparedData(
-        directory=place,
+        directory=path,
         config=settings,
-        tokenizers=load_tokenizers(place),
-        train=ParallelDataset.open(place / "train.arrow"),
-        valid=ParallelDataset.open(place / "valid.arrow"),
+        tokenizers=load_tokenizers(path),
+        train=ParallelDataset.open(path / "train.arrow"),
+        valid=ParallelDataset.open(path / "valid.arrow"),
         test=ParallelDataset.open(test) if test.name in manifest["files"] else None,
         manifest=manifest,
-        mixture=_mixture(settings, manifest["counts"].get("corpora", [])),
+        mixture=_mixture(settings.data, manifest["counts"].get("corpora", [])),
     )
 
 
-def _mixture(config: Config, corpora: list[dict[str, Any]]) -> Mixture | None:
+def _build(
+    config: Config, corpora: Corpora, given: TokenizerPair | None, inputs: dict[str, Any], directory: Path
+) -> None:
+    """Build the data and write the manifest last."""
+    scanned = ScannedCorpora.scan(corpora, config.data)
+    pairs, languages = sum(scanned.read), corpora["train"][0].languages
+    resolved = _resolve(config, pairs, languages)
+    if config.preset == "auto":
+        say(f"preset {resolved.preset}: chosen for {pairs:,} training pairs")
+    with_text = _needs_text(resolved.training.subword_sampling)
+    tokenizers, counts = DataBuilder(
+        scanned, resolved.data, resolved.tokenizer, given, directory, with_text
+    ).build()  # fmt: skip
+    manifest = {
+        "inputs": inputs,
+        "settings": settings_that_matter(resolved.data, resolved.tokenizer if given is None else None),
+        "languages": list(languages),
+        "counts": counts,
+        "train_text": with_text,
+        "vocab_size": [tokenizers.source.vocab_size, tokenizers.target.vocab_size],
+        "files": describe_files(directory),
+        "libraries": library_versions(),
+    }
+    write_manifest(directory, manifest)
+
+
+def _is_current(path: Path, config: Config, inputs: dict[str, Any]) -> bool:
+    """Whether the directory holds what these settings would make of these inputs; say why if it does not."""
+    if not (path / MANIFEST).exists():
+        return False
+    try:
+        manifest = read_manifest(path)
+        verify_files(path, manifest)
+    except DataError as error:
+        say(f"{error}; preparing again")
+        return False
+    if has_other_inputs(manifest, inputs):
+        say(f"the inputs of {path} have changed; preparing again")
+        return False
+    resolved = _resolve(config, manifest["counts"]["pairs"], manifest["languages"])
+    trained = resolved.tokenizer if "tokenizer" not in inputs else None
+    if manifest["settings"] != settings_that_matter(resolved.data, trained):
+        say(f"the settings of {path} have changed; preparing again")
+        return False
+    # Text that nobody reads does no harm, so this counts in one direction only.
+    if _needs_text(resolved.training.subword_sampling) and not manifest.get("train_text", False):
+        say(f"{path} has no text of the training pairs, which training.subword_sampling reads; preparing again")
+        return False
+    return True
+
+
+def _resolve(config: Config, pairs: int, languages: Any) -> Config:
+    """Fill in preset and languages; with language tags every corpus has its own."""
+    resolved = resolve_preset(config, pairs)
+    if resolved.data.source_language is not None or resolved.data.language_tags:
+        return resolved
+    named = {"source_language": languages[0], "target_language": languages[1]}
+    return resolved.model_copy(update={"data": resolved.data.model_copy(update=named)})
+
+
+def _needs_text(subword_sampling: float) -> bool:
+    """Whether the text of training pairs is kept: pieces that are sampled in training are sampled from it."""
+    return subword_sampling > 0.0
+
+
+def _mixture(data: DataSettings, corpora: list[dict[str, Any]]) -> Mixture | None:
     if len(corpora) < 2:
         return None
-    weights = [entry.weight for entry in entries_of(config.data.train) if entry.weight is not None]
+    weights = [entry.weight for entry in entries_of(data.train) if entry.weight is not None]
     stated = weights if len(weights) == len(corpora) else None
-    return Mixture.of([entry["train"] for entry in corpora], stated, config.data.temperature)
+    return Mixture.of([entry["train"] for entry in corpora], stated, data.temperature)
 
 
-def _given_tokenizers(config: Config, corpora: Corpora) -> TokenizerPair | None:
-    """The tokenizers that are not trained here; raise `TokenizerError` where they lack a tag that is needed."""
-    if config.start_from is not None:
-        run = parse_start(config.start_from).run
-        given, name = load_tokenizers(run), f"start_from: the vocabulary of {run}"
-        remedy = "start from a run that has them, or leave the corpora of these languages out"
-    elif config.tokenizer.model is not None:
-        tokenizer = Tokenizer.load(config.tokenizer.model)
-        given, name = TokenizerPair(tokenizer, tokenizer, True), f"tokenizer.model: {config.tokenizer.model}"
-        remedy = "leave tokenizer.model out, or make the file with `spm_train --control_symbols=` and these tags"
-    else:
-        return None
-    if config.data.language_tags:
-        tags = given.source.tags
-        if missing := [tag_symbol(language) for language in target_languages(corpora) if language not in tags]:
-            found = ", ".join(map(tag_symbol, tags)) or "none"
-            raise TokenizerError(
-                f"{name} has no language tag {', '.join(missing)} (found: {found}), which data.language_tags needs; "
-                f"{remedy}"
-            )
-    return given
+def _given_tokenizers(start_from: str | None, model: str | None) -> tuple[TokenizerPair | None, str | None]:
+    """Load the tokenizers that are not trained here, those of a run or a model file; return them and their name."""
+    if start_from is not None:
+        return load_tokenizers(parse_start(start_from).run), start_from
+    if model is not None:
+        tokenizer = Tokenizer.load(model)
+        return TokenizerPair(tokenizer, tokenizer, True), model
+    return None, None
 
 
-def _refuse_foreign_directory(place: Path) -> None:
-    if not place.exists():
+def _require_tags(given: TokenizerPair, languages: list[str], start_from: str | None, model: str | None) -> None:
+    """Raise `TokenizerError` if given tokenizers lack the tag of one of the target `languages`."""
+    tags = given.source.tags
+    missing = [tag_symbol(language) for language in languages if language not in tags]
+    if not missing:
         return
-    if not place.is_dir():
-        raise DataError(f"{place} is a file; expected a directory for the prepared data (data.prepared)")
-    if not (place / MANIFEST).exists() and any(place.iterdir()):
+    if start_from is not None:
+        name = f"start_from: the vocabulary of {parse_start(start_from).run}"
+        remedy = "start from a run that has them, or leave the corpora of these languages out"
+    else:
+        name = f"tokenizer.model: {model}"
+        remedy = "leave tokenizer.model out, or make the file with `spm_train --control_symbols=` and these tags"
+    found = ", ".join(map(tag_symbol, tags)) or "none"
+    raise TokenizerError(
+        f"{name} has no language tag {', '.join(missing)} (found: {found}), which data.language_tags needs; {remedy}"
+    )
+
+
+def _refuse_foreign_directory(path: Path) -> None:
+    if not path.exists():
+        return
+    if not path.is_dir():
+        raise DataError(f"{path} is a file; expected a directory for the prepared data (data.prepared)")
+    if not (path / MANIFEST).exists() and any(path.iterdir()):
         raise DataError(
-            f"{place} holds files but no {MANIFEST}, so it is no prepared data of ours and is left alone; "
+            f"{path} holds files but no {MANIFEST}, so it is no prepared data of ours and is left alone; "
             "choose another directory (data.prepared)"
         )

@@ -1,4 +1,4 @@
-"""What prepared data hold: counts, what cleaning dropped, lengths, unknown pieces, the preset that suits."""
+"""A report on prepared data: counts, what cleaning dropped, lengths, unknown pieces, the preset that suits."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +20,7 @@ _CHUNK_PAIRS = 65_536
 
 
 def find_prepared(directory: Path) -> Path:
-    """Return the prepared data that `directory` is, or that the run which it is was trained on."""
+    """Return `directory` if it holds prepared data, or the prepared data of the run that it holds; else `DataError`."""
     if (directory / MANIFEST).is_file():
         return directory
     if (directory / RUN_CONFIG).is_file():
@@ -32,7 +32,7 @@ def find_prepared(directory: Path) -> Path:
 
 
 def report(prepared: PreparedData) -> dict[str, Any]:
-    """Return the figures of prepared data as what JSON can hold; rates are shares of all pieces of a side."""
+    """Return the figures of prepared data as values for JSON; rates are shares of all pieces of a side."""
     counts = prepared.manifest["counts"]
     sets = {"train": prepared.train, "valid": prepared.valid, "test": prepared.test}
     tokenizers = prepared.tokenizers
@@ -83,15 +83,15 @@ def describe_report(figures: dict[str, Any]) -> str:
             for side in ("source", "target")
         ),
         "",
-        "Lengths are in pieces, without end marks. `unknown`: pieces that stand for lost text; `in bytes`:",
-        "pieces that spell one byte of a character without a piece of its own.",
+        "Lengths are in pieces, without EOS. `unknown`: pieces that replace lost text; `in bytes`:",
+        "pieces that spell one byte of a character that has no piece of its own.",
         f"preset that suits: {figures['suggested_preset']}",
     ]
     return "\n".join(lines) + "\n"
 
 
 def _describe_corpora(corpora: list[dict[str, Any]]) -> list[str]:
-    """Where there are several, a line for each."""
+    """Return a line for each corpus, if there are several."""
     if len(corpora) < 2:
         return []
     directions = [" to ".join(language or "?" for language in entry["languages"]) for entry in corpora]
@@ -120,7 +120,7 @@ def _describe_side(dataset: ParallelDataset, side: str, tokenizer: Tokenizer) ->
     return {
         "pieces": total,
         "mean": float(lengths.mean()),
-        # A length that occurs, not one between two.
+        # A length that occurs, not the mean of two.
         "percentiles": {
             str(percent): int(np.percentile(lengths, percent, method="inverted_cdf")) for percent in PERCENTILES
         },

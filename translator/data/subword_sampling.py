@@ -1,4 +1,4 @@
-"""Subword regularisation: training text is segmented anew every time that it is read.
+"""Subword regularisation: training text is segmented again, at random, every time that it is read.
 
 BPE-dropout (Provilkov et al. 2020) leaves out merges at random; pieces of a unigram model are sampled (Kudo 2018).
 """
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from translator.data.batches import MARK, Budget
+from translator.data.batch_plan import ADDED_TOKENS, Budget
 from translator.data.dataset import Gathered, ParallelDataset
 from translator.errors import DataError
 from translator.text import Tokenizer, TokenizerPair
@@ -18,7 +18,7 @@ _PAIRS_TO_MEASURE = 2000
 
 @dataclass(frozen=True)
 class SampledPairs:
-    """What `ParallelDataset.gather` returns, but sampled; the pieces are a pure function of text and `seed`."""
+    """A data set whose segmentations are sampled; the pieces are a pure function of text and `seed`."""
 
     sampler: "SubwordSampler"
     seed: int
@@ -35,8 +35,8 @@ class SubwordSampler:
         self, dataset: ParallelDataset, tokenizers: TokenizerPair, strength: float, max_length: int,
         budget: Budget | None = None,
     ) -> None:  # fmt: skip
-        """`max_length` is the longest side in pieces; a sentence that would be longer keeps its usual pieces, and
-        so do the last of a batch that would be larger than `budget`."""
+        """`max_length` is the longest side in pieces: a sentence that would be longer keeps its usual pieces. So do the
+        last sentences of a batch that would be larger than `budget`."""
         if not dataset.has_text:
             raise DataError(f"{dataset.path} holds no text to sample pieces from; prepare the data again")
         self.dataset, self.tokenizers = dataset, tokenizers
@@ -48,11 +48,11 @@ class SubwordSampler:
         return SampledPairs(self, seed)
 
     def growth(self) -> tuple[float, float]:
-        """How many times longer sampled source and target sides are than their usual pieces, in the mean."""
+        """Measure how many times longer sampled sources and targets are than their usual pieces, on average."""
         count = min(len(self.dataset), _PAIRS_TO_MEASURE)
         indices = np.linspace(0, len(self.dataset) - 1, count).astype(np.int64)
         usual, sampled = self.dataset.gather(indices), self.gather(indices, seed=0)
-        # The end mark is not sampled.
+        # EOS is not sampled.
         source = (len(sampled.source_tokens) + count) / (len(usual.source_tokens) + count)
         target = (len(sampled.target_tokens) + count) / (len(usual.target_tokens) + count)
         return source, target
@@ -72,17 +72,17 @@ class SubwordSampler:
         tokens, offsets = usual_side
         tags = set(tokenizer.tags.values())
         rows = []
-        for place, sampled in enumerate(tokenizer.sample(texts, self.strength, seed)):
-            usual = tokens[offsets[place] : offsets[place + 1]]
+        for index, sampled in enumerate(tokenizer.sample(texts, self.strength, seed)):
+            usual = tokens[offsets[index] : offsets[index + 1]]
             tag = usual[:1].tolist() if len(usual) and int(usual[0]) in tags else []
             row = np.array(tag + sampled, dtype=np.int32)
             rows.append(row if len(row) <= max(self.max_length, len(usual)) else usual)
         lengths = np.fromiter(map(len, rows), dtype=np.int64, count=len(rows))
-        excess = int(lengths.sum()) + len(rows) * MARK - (limit or sys.maxsize)
-        for place in range(len(rows) - 1, -1, -1):
+        excess = int(lengths.sum()) + len(rows) * ADDED_TOKENS - (limit or sys.maxsize)
+        for index in range(len(rows) - 1, -1, -1):
             if excess <= 0:
                 break
-            usual = tokens[offsets[place] : offsets[place + 1]]
-            excess -= len(rows[place]) - len(usual)
-            rows[place], lengths[place] = usual, len(usual)
+            usual = tokens[offsets[index] : offsets[index + 1]]
+            excess -= len(rows[index]) - len(usual)
+            rows[index], lengths[index] = usual, len(usual)
         return np.concatenate([*rows, tokens[:0]]), np.concatenate([[0], np.cumsum(lengths)])

@@ -1,4 +1,4 @@
-"""The processes of a job: who they are, how they are started, what happens when one fails."""
+"""The processes of a job: which they are, how they are started, what happens when one fails."""
 
 from translator.distributed.world import World
 

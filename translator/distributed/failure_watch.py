@@ -1,7 +1,7 @@
-"""Ends a process soon after another of its job has failed or died, whatever it is waiting for meanwhile.
+"""Ends a process soon after another one of its job has failed or died, whatever it is waiting for.
 
-A collective whose partner is gone hangs (NCCL) or raises an error that names no cause (gloo). The watch is a thread
-that needs neither: it asks the job's store whether somebody has failed, and the system whether the processes of this
+A collective whose partner is gone hangs (NCCL) or raises an error without a cause (gloo). The watch is a thread
+that uses neither: it asks the job's store whether somebody has failed, and the system whether the processes of this
 machine are alive.
 """
 
@@ -20,11 +20,11 @@ _POLL_SECONDS = 0.5
 _FAILED, _CLAIMED, _LEFT, _GONE = "failed", "claimed", "left", "gone"
 
 Identity = tuple[str, str, int]
-"""The system's boot, its namespace of process numbers, and the number of a process there."""
+"""The boot of the system, its namespace of process ids, and the id of a process there."""
 
 
 def process_identity() -> Identity | None:
-    """Who this process is to others of the same machine; None where the system does not tell."""
+    """Return what identifies this process to others on the same machine; None if the system does not tell."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         return boot, os.readlink("/proc/self/ns/pid"), os.getpid()
@@ -33,10 +33,10 @@ def process_identity() -> Identity | None:
 
 
 class Watch:
-    """Knows who has failed; `store` is shared by all processes, with names of this start of the job only."""
+    """Watches for failed processes; `store` is shared by all processes, with names of this start of the job only."""
 
     patience_seconds = 5.0
-    """Longer than it takes until a failure anywhere has ended all processes."""
+    """Longer than it takes for a failure anywhere to end all processes."""
 
     def __init__(self, store: dist.Store, rank: int, peers: dict[int, Identity | None]) -> None:
         self.store = store
@@ -52,21 +52,21 @@ class Watch:
         threading.Thread(target=self._run, name="watch", daemon=True).start()
 
     def claim(self) -> bool:
-        """Take the right to say what went wrong; only the first process that asks gets it."""
+        """Claim the right to report what went wrong; only the first process that asks gets it."""
         try:
             return self.store.add(_CLAIMED, 1) == 1
         except RuntimeError:  # The store died with the process that held it; nobody else can be asked.
             return True
 
     def announce(self) -> None:
-        """Let all processes end."""
+        """Make all processes end."""
         try:
             self.store.set(_FAILED, str(self.rank))
         except RuntimeError:
-            return  # They have lost the store too, and end because of that.
+            return  # The others have lost the store too, and end because of that.
 
     def leave(self, size: int) -> None:
-        """Stop watching once all `size` processes have come here; the main process goes last.
+        """Stop watching once all `size` processes have called this; the main process leaves last.
 
         It may be the one that holds the store.
         """
@@ -83,13 +83,13 @@ class Watch:
         while not self._stopped.wait(_POLL_SECONDS):
             try:
                 if not self.store.check([_FAILED]):
-                    dead = [peer for peer, number in self._neighbours.items() if not _is_alive(number)]
+                    dead = [peer for peer, pid in self._neighbours.items() if not _is_alive(pid)]
                     if all(self.store.check([f"{_LEFT}/{peer}"]) for peer in dead):
                         continue
                     # Whoever started that process reports how it died (torchrun, a scheduler, the launcher).
                     self.announce()
                 if self.rank == 0:
-                    # The store may be here, and the others must still learn of it.
+                    # The store may be in this process, and the others must still learn of the failure.
                     time.sleep(3 * _POLL_SECONDS)
             except RuntimeError as error:
                 if self._stopped.is_set():
@@ -102,9 +102,9 @@ class Watch:
             os._exit(1)
 
 
-def _is_alive(number: int) -> bool:
+def _is_alive(pid: int) -> bool:
     try:
-        os.kill(number, 0)
+        os.kill(pid, 0)
     except ProcessLookupError:
         return False
     except PermissionError:

@@ -1,6 +1,6 @@
 """Starts the processes of one machine: what `torchrun --standalone --nproc-per-node N` does, with our exit codes.
 
-Several machines need a rendezvous, which is torchrun's own business: `torchrun ... -m translator train ...`.
+Several machines need a rendezvous, which torchrun provides: `torchrun ... -m translator train ...`.
 """
 
 import logging
@@ -39,7 +39,7 @@ def launch(processes: int, device: str, command: Sequence[str]) -> int:
             f"devices: {processes} were asked for, but PyTorch sees {found} CUDA devices here; lower devices or set "
             "device=cpu"
         )
-    # Where the user has not decided, the processes share the cores; each would take all of them.
+    # Unless the user has decided otherwise, the processes share the cores; each would take all of them.
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, _cores() // processes)))
     os.environ.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", str(_SAVING_SECONDS))
     # The processes report their own errors, once; torchrun's long account of the same adds nothing.

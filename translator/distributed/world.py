@@ -1,6 +1,6 @@
-"""The processes of a job as torchrun started them: who this one is, and what they tell each other on the host.
+"""The processes of a job as torchrun started them: which one this is, and how they exchange numbers on the host.
 
-Sums of gradients are not here (`translator.training.parallel`); what passes here are a few numbers and small objects.
+Only a few numbers and small objects are exchanged here; gradients are summed in `translator.training.parallel`.
 """
 
 import contextlib
@@ -28,22 +28,22 @@ from translator.runtime.printable import printable
 Result = TypeVar("Result")
 Item = TypeVar("Item")
 
-# A process that stays away longer is a deadlock, not a slow disk; those that die are found by the watch, in seconds.
+# A process that stays away longer is deadlocked, not slow; the watch finds those that die, in seconds.
 _COLLECTIVE_TIMEOUT = datetime.timedelta(hours=2)
 _JOINING_SECONDS = 600.0
 _POLL_SECONDS = 0.05
-_present: "World | None" = None
+_current: "World | None" = None
 _LOST_PEER = ("gloo", "nccl", "connection closed", "connection reset", "broken pipe", "tcpstore")
 
 
 class World:
-    """The processes that train together, seen from one of them; by itself, a process alone."""
+    """The processes that train together, seen from one of them; `World()` is a single process."""
 
     def __init__(self, rank: int = 0, local_rank: int = 0, size: int = 1, watch: Watch | None = None) -> None:
         self.rank = rank
-        """Number of this process in the job."""
+        """Index of this process in the job."""
         self.local_rank = local_rank
-        """Number of this process on its machine."""
+        """Index of this process on its machine."""
         self.size = size
         """Processes of the job."""
         self._watch = watch
@@ -57,7 +57,7 @@ class World:
     def device(self, kind: str) -> torch.device:
         """Take this process's device of a kind, `cpu` or `cuda`, and make it the current one.
 
-        Raises `DeviceError` where there are more processes on a machine than CUDA devices.
+        Raises `DeviceError` if there are more processes on a machine than CUDA devices.
         """
         if kind != "cuda":
             return torch.device(kind)
@@ -87,14 +87,14 @@ class World:
         return values
 
     def divide(self, items: Sequence[Item], work: Callable[[Sequence[Item]], Sequence[Result]]) -> list[Result]:
-        """Do `work`, one result an item, on a share of the items in every process; all results, in order, in all."""
+        """Apply `work` to a share of the items in every process; all processes get one result per item, in order."""
         shares = self.gather(list(work(items[self.rank :: self.size])))
-        return [shares[place % self.size][place // self.size] for place in range(len(items))]
+        return [shares[index % self.size][index // self.size] for index in range(len(items))]
 
     def main_first(self, work: Callable[[], Result]) -> Result:
-        """Do `work` on the main process while the others wait, hours if need be; then they do it too.
+        """Do `work` on the main process while the others wait, for hours if need be; then they do it too.
 
-        For work that leaves files behind, which the others find. All processes must call it.
+        For work that leaves files for the others to find. All processes must call it.
         """
         if self._watch is None:
             return work()
@@ -108,11 +108,11 @@ class World:
         return result
 
     def barrier(self) -> None:
-        """Wait until every process has come here."""
+        """Wait until every process has reached this point."""
         self.sum([0.0])
 
     def close(self) -> None:
-        """Leave the job, together with all others: torchrun ends those that stay longer than the first."""
+        """Leave the job, together with all others: torchrun ends those that stay longer than the first one."""
         if self._watch is None:
             return
         self._watch.leave(self.size)
@@ -127,13 +127,13 @@ def join_world() -> Iterator[World]:
     """Join the job that the environment describes (torchrun's RANK, WORLD_SIZE, ...), or be a world of one.
 
     If the block raises, this process says why and ends, and so do all others within seconds, silently: what is
-    printed first is the cause. A process that is killed ends the others too. `SystemExit` with 0, 130 or 143 is
-    how processes leave that have agreed to; the others must leave as well. Inside such a block, another one is the
-    same world.
+    printed first is the cause. A process that is killed ends the others too. Processes that have
+    agreed to stop leave by `SystemExit` with 0, 130 or 143; the others must leave as well. A block inside such a block
+    gets the same world.
     """
-    global _present
-    if _present is not None:
-        yield _present
+    global _current
+    if _current is not None:
+        yield _current
         return
     if not is_worker() or int(os.environ["WORLD_SIZE"]) == 1:
         yield World()
@@ -146,14 +146,14 @@ def join_world() -> Iterator[World]:
     except Exception as error:
         _report(rank, error)
         _end(1)
-    _present = world
+    _current = world
     try:
         yield world
-        _present = None
+        _current = None
         world.close()
     except BaseException as error:
         if isinstance(error, SystemExit) and error.code in (None, 0, 130, 143):
-            _present = None
+            _current = None
             world.close()
             raise
         _fail(rank, watch, error)
@@ -161,7 +161,7 @@ def join_world() -> Iterator[World]:
 
 def _join(rank: int) -> tuple[World, Watch]:
     size = int(os.environ["WORLD_SIZE"])
-    # The second connection is for the watch alone: no blocking call of the process group holds it up.
+    # The second connection is for the watch alone, so that no blocking call of the process group delays it.
     stores = [_connect(host=rank == 0), _connect(host=False)]
     prefix = _agree_on_name(stores[0], rank, size)
     group, own = (dist.PrefixStore(f"{prefix}/{name}", store) for name, store in zip("gw", stores, strict=True))
@@ -175,18 +175,18 @@ def _join(rank: int) -> tuple[World, Watch]:
 
 
 def _connect(host: bool) -> dist.TCPStore:
-    """Connect to the job's store, which lives in torchrun or, without it, in the process that shall `host` it."""
+    """Connect to the job's store, which is in torchrun or, without it, in the process that must `host` it."""
     in_torchrun = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
     address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
     return dist.TCPStore(address, port, is_master=host and not in_torchrun, wait_for_workers=False)
 
 
 def _agree_on_name(store: dist.Store, rank: int, size: int) -> str:
-    """Find a name that all processes of this start know, and none of an earlier one.
+    """Agree on a name that all processes of this start know, and that no earlier start has used.
 
     Torchrun starts processes again, after a failure or when machines join, with the store that they had: what is in
-    it may be left over. Each process says hello by a name of its own and believes only the answer to it. Raises
-    `DeviceError` if not all processes come.
+    it may be left over. Each process says hello under a name of its own and believes only the answer to it. Raises
+    `DeviceError` if not all processes start.
     """
     hello, job = uuid.uuid4().hex, uuid.uuid4().hex
     store.set(f"hello/{rank}", hello)
@@ -209,17 +209,17 @@ def _agree_on_name(store: dist.Store, rank: int, size: int) -> str:
 
 
 def _fail(rank: int, watch: Watch, error: BaseException) -> NoReturn:
-    """End this process because of `error`; the first that fails says why, the others end without a word."""
+    """End this process because of `error`; the first that fails says why, the others end silently."""
     if isinstance(error, KeyboardInterrupt):
         watch.announce()
         _end(130)
     if _is_lost_peer(error):
-        # It died, and the watch knows within this time and ends us; if not, this is all there is to say.
+        # The other process has died, and the watch will end this one within this time; if not, report this error.
         time.sleep(watch.patience_seconds)
     if watch.claim():
         _report(rank, error)
         watch.announce()
-    # Ended by the watch, as all others, as soon as the one that speaks has finished.
+    # The watch ends this process, like all others, as soon as the one that reports has finished.
     time.sleep(watch.patience_seconds)
     _end(1)
 

@@ -125,7 +125,7 @@ def inspect_heads(
     """
     bundle = translator.bundle
     counter = GoldCounter(bundle, pairs, gold) if gold is not None else None
-    with progress(description="looking", unit="pair", total=len(pairs.ids)) as bar:
+    with progress(description="looking", unit="pairs", total=len(pairs.ids)) as bar:
         statistics = head_statistics(bundle, pairs.ids, counter, bar.update)
     importance = measure_with_progress(bundle, pairs)
     information, _ = alignment_scores(bundle, *zip(*pairs.ids, strict=True))
@@ -161,7 +161,7 @@ def inspect_heads(
 def measure_with_progress(bundle: Bundle, pairs: Pairs) -> Importance:
     """Mask every head once, with progress on stderr; see `measure_importance`."""
     total = (1 + len(model_heads(bundle.model))) * batch_count(bundle, pairs.ids)
-    with progress(description="masking", unit="pass", total=total) as bar:
+    with progress(description="masking", unit="passes", total=total) as bar:
         return measure_importance(bundle, pairs.ids, on_progress=bar.update)
 
 
@@ -184,7 +184,7 @@ def _bleu_without_heads(
             )
         return result.scores[0].value, result.scores[0].signature
 
-    with progress(description="translating without a head", unit="head", total=len(heads) + 1) as bar:
+    with progress(description="translating without a head", unit="heads", total=len(heads) + 1) as bar:
         whole, signature = score([])
         bar.update()
         changes = {}

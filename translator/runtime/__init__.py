@@ -1,1 +1,1 @@
-"""The machine: console, device and precision, memory allocator, seeding."""
+"""The machine: console, device and precision, host and device memory, files, seeding."""

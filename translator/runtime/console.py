@@ -1,4 +1,4 @@
-"""What a person sees during the work (messages and progress bars, on stderr), and how results reach stdout.
+"""What a person sees during the work (messages and progress, on stderr), and how results reach stdout.
 
 Whatever is written to a terminal passes `printable` here. Results that go to a file or a pipe are left as they are.
 """
@@ -11,6 +11,7 @@ from typing import Any
 from tqdm import tqdm
 
 from translator.errors import ReaderGoneError, TranslatorError
+from translator.runtime.plain_progress import PlainProgress
 from translator.runtime.printable import printable
 
 _silent = False
@@ -38,22 +39,27 @@ def progress(
     *,
     description: str,
     total: int | None = None,
-    unit: str = "it",
+    unit: str = "items",
     initial: int = 0,
 ) -> Any:
-    """Wrap `iterable` (or make a bar to update by hand) with a tqdm bar on stderr that shows the time left."""
+    """Wrap `iterable`, or make a bar to `update` by hand, and show progress and the time left on stderr.
+
+    `unit` is a plural. A terminal gets a tqdm bar. Anything else, a file or a pipe, gets plain lines (`PlainProgress`).
+    """
     messages = _Messages()
+    if not _silent and not messages.isatty():
+        return PlainProgress(say, iterable, description, total, unit, initial)
     return tqdm(
         iterable,
         desc=printable(description),
         total=total,
-        unit=unit,
+        unit=f" {unit}",
         initial=initial,
         file=messages,
         dynamic_ncols=True,
         disable=_silent,
         unit_scale=total is None or total > 10_000,
-        mininterval=0.5 if messages.isatty() else 30.0,
+        mininterval=0.5,
     )
 
 

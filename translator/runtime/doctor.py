@@ -9,7 +9,7 @@ import torch
 
 import translator
 from translator.runtime.device import choose_machine
-from translator.runtime.memory import keep_freed_memory
+from translator.runtime.host_memory import keep_freed_memory
 
 _LIBRARIES = ("torch", "sentencepiece", "datasets", "pyarrow", "safetensors", "sacrebleu", "pydantic", "typer")
 

@@ -4,9 +4,10 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 
-from translator.config import Config, load_config
+from translator.config import TokenizerSettings, load_config
 from translator.errors import ConfigError, DataError, TokenizerError
 from translator.runtime.files import write_bytes
+from translator.text.corpus import Languages
 from translator.text.corpus_lines import read_lines
 from translator.text.open_corpus import is_corpus, open_corpus
 from translator.text.tokenizer import Tokenizer, load_tokenizers
@@ -15,8 +16,8 @@ from translator.text.tokenizer_training import train_tokenizer
 _COLUMNS = ("data.source_language", "data.target_language")
 
 
-def read_tokenizer_settings(words: Sequence[str]) -> Config:
-    """Read `KEY=VALUE` words: bare names of the section `tokenizer`, and the columns of tables.
+def read_tokenizer_settings(words: Sequence[str]) -> tuple[TokenizerSettings, Languages]:
+    """Read `KEY=VALUE` words: bare names of the section `tokenizer`, and the columns of tables, returned second.
 
     Raises `ConfigError` with all mistakes.
     """
@@ -35,19 +36,24 @@ def read_tokenizer_settings(words: Sequence[str]) -> Config:
             dotted.append(word if "." in key or not equals else f"tokenizer.{word}")
     if problems:
         raise ConfigError(problems)
-    return load_config(None, dotted)
+    config = load_config(None, dotted)
+    return config.tokenizer, (config.data.source_language, config.data.target_language)
 
 
-def train_model_file(corpora: Sequence[str], config: Config, output: Path) -> Tokenizer:
+def train_model_file(
+    corpora: Sequence[str], settings: TokenizerSettings, output: Path, languages: Languages = (None, None)
+) -> Tokenizer:
     """Train on the lines of text files and both sides of corpora, in order, and write the model file.
+
+    `languages` are those of source and target, to find the columns of tables.
 
     Raises `DataError` for damaged input, `TokenizerError` if there is too little text or `output` cannot
     be written.
     """
     if output.is_dir():
         raise TokenizerError(f"{output} is a directory; expected a file name such as {output / 'tokenizer.model'}")
-    sources = [_open_text(spec, config) for spec in corpora]
-    tokenizer = train_tokenizer(lambda: (line for source in sources for line in source()), config.tokenizer)
+    sources = [_open_text(spec, languages) for spec in corpora]
+    tokenizer = train_tokenizer(lambda: (line for source in sources for line in source()), settings)
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
         write_bytes(output, tokenizer.model)
@@ -79,8 +85,8 @@ def parse_ids(line: str, vocab_size: int, where: str) -> list[int]:
     return ids
 
 
-def _open_text(spec: str, config: Config) -> Callable[[], Iterator[str]]:
+def _open_text(spec: str, languages: Languages) -> Callable[[], Iterator[str]]:
     if not is_corpus(spec):
         return lambda: read_lines(spec)
-    corpus = open_corpus(spec, config.data.source_language, config.data.target_language)
+    corpus = open_corpus(spec, *languages)
     return lambda: chain.from_iterable(corpus.pairs())

@@ -1,13 +1,14 @@
-"""The batches of a run: their plan, their place in the data, and what they are made from."""
+"""The batches of a run: planned epoch by epoch, loaded one by one, and found again after a position in the data."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 
-from translator.config import Config
+from translator.config import TrainingSettings
 from translator.data import PreparedData
-from translator.data.batches import MARK, Batch, BatchShape, Budget, Marks, make_batch, plan_epoch
+from translator.data.batch_plan import ADDED_TOKENS, Budget, plan_epoch
+from translator.data.batches import Batch, BatchShape, SpecialTokens, make_batch
 from translator.data.subword_sampling import SubwordSampler
 from translator.runtime.console import say
 from translator.runtime.device import Machine
@@ -15,40 +16,41 @@ from translator.runtime.seeding import seed_of
 from translator.training.progress import Progress
 
 
-class Drawn(NamedTuple):
+class PlannedBatch(NamedTuple):
     """One batch of the plan."""
 
     indices: np.ndarray
-    """Which training pairs, int64 `[N]`."""
+    """The indices of its training pairs, int64 `[N]`."""
     seed: int
-    """For what is drawn at random when the batch is made; it belongs to its place in the data."""
+    """For what is random when the batch is made; a function of (seed, epoch, position)."""
 
 
-class Batches:
+class BatchLoader:
     """Plans and makes the batches of training; the plan is a pure function of (seed, epoch) and the settings.
 
-    It is the same on every device: only what is filled in differs where the model is `compiled` for one shape.
+    It is the same on every device: only the filler differs if the model is `compiled` for one shape.
     """
 
-    def __init__(self, config: Config, data: PreparedData, compiled: bool) -> None:
-        settings, tokenizers = config.training, data.tokenizers
+    def __init__(
+        self, data: PreparedData, settings: TrainingSettings, batch_tokens: int, *,
+        seed: int, max_length: int, max_positions: int, compiled: bool = False,
+    ) -> None:  # fmt: skip
+        """`batch_tokens` are target tokens of a batch; `max_length` is the longest side of a pair in pieces
+        (`data.max_length`), `max_positions` the longest sequence of the model (`model.max_positions`)."""
         self.dataset, self.mixture = data.train, data.mixture
-        self.order, self.seed = settings.order, config.seed
-        self.marks = Marks.of(tokenizers)
-        batch_tokens = int(settings.batch_tokens)
-        fixed = BatchShape.fixed(data.train, batch_tokens, config.data.max_length)
+        self.order, self.seed = settings.order, seed
+        self.special_tokens = SpecialTokens.of(data.tokenizers)
+        fixed = BatchShape.fixed(data.train, batch_tokens, max_length)
         self.shape = fixed if compiled else BatchShape()
         self.budget = fixed.budget if settings.order == "random" else Budget(batch_tokens)
         self.sampler: SubwordSampler | None = None
         if settings.subword_sampling:
-            longest = self.shape.max_length or config.model.max_positions
-            self.sampler = SubwordSampler(
-                data.train, tokenizers, settings.subword_sampling, longest - MARK, self.budget
-            )
-            self.budget = _smaller(self.budget, *self.sampler.growth())
+            longest = (self.shape.max_length or max_positions) - ADDED_TOKENS
+            self.sampler = SubwordSampler(data.train, data.tokenizers, settings.subword_sampling, longest, self.budget)
+            self.budget = _shrink(self.budget, *self.sampler.growth())
 
-    def after(self, progress: Progress) -> Iterator[Drawn]:
-        """Yield the batches after a position, for ever, moving `progress` on before each is given out."""
+    def after(self, progress: Progress) -> Iterator[PlannedBatch]:
+        """Yield the batches after a position, endlessly, advancing `progress` before each of them."""
         while True:
             epoch = progress.epoch
             plan = self._plan(epoch)
@@ -56,23 +58,23 @@ class Batches:
                 # The batch size was changed inside an epoch.
                 progress.position = progress.position * len(plan) // progress.epoch_batches
                 say(
-                    f"the batch size has changed: training goes on from the same point of epoch {epoch} (batch "
-                    f"{progress.position:,} of {len(plan):,}), where some pairs may come twice or not at all"
+                    f"the batch size has changed: training continues from the same point of epoch {epoch} (batch "
+                    f"{progress.position:,} of {len(plan):,}), so some pairs may come twice or not at all"
                 )
-            for place in range(progress.position, len(plan)):
-                if place + 1 < len(plan):
-                    progress.position, progress.epoch_batches = place + 1, len(plan)
+            for index in range(progress.position, len(plan)):
+                if index + 1 < len(plan):
+                    progress.position, progress.epoch_batches = index + 1, len(plan)
                 else:
                     progress.epoch, progress.position, progress.epoch_batches = epoch + 1, 0, 0
-                yield Drawn(plan[place], seed_of(self.seed, epoch, place))
+                yield PlannedBatch(plan[index], seed_of(self.seed, epoch, index))
 
-    def make(self, drawn: Drawn) -> Batch:
-        """Make a batch, on the CPU."""
-        pairs = self.sampler.seeded(drawn.seed) if self.sampler is not None else self.dataset
-        return make_batch(pairs, drawn.indices, self.marks, self.shape)
+    def load(self, planned: PlannedBatch) -> Batch:
+        """Make a planned batch, on the CPU."""
+        pairs = self.sampler.seeded(planned.seed) if self.sampler is not None else self.dataset
+        return make_batch(pairs, planned.indices, self.special_tokens, self.shape)
 
-    def hardest(self) -> Iterator[Batch]:
-        """Make the batches of an epoch that need the most memory: in tokens, and in cells of padded attention."""
+    def largest(self) -> Iterator[Batch]:
+        """Yield the batches of an epoch that need the most memory: in tokens, and in cells of padded attention."""
         plan = self._plan(0)
         source, target = self.dataset.source_lengths, self.dataset.target_lengths
         tokens, cells = [], []
@@ -80,27 +82,30 @@ class Batches:
             longest_source, longest_target = int(source[indices].max()), int(target[indices].max())
             tokens.append(int(source[indices].sum()) + int(target[indices].sum()))
             cells.append(len(indices) * (longest_source + longest_target) ** 2)
-        places = {int(np.argmax(tokens)), int(np.argmax(cells))}
-        for place in sorted(places):
-            yield self.make(Drawn(plan[place], seed_of(self.seed, 0, place)))
+        for index in sorted({int(np.argmax(tokens)), int(np.argmax(cells))}):
+            yield self.load(PlannedBatch(plan[index], seed_of(self.seed, 0, index)))
 
     def _plan(self, epoch: int) -> list[np.ndarray]:
         return plan_epoch(self.dataset, self.budget, self.order, self.seed, epoch, self.mixture)
 
 
-def _smaller(budget: Budget, source: float, target: float) -> Budget:
-    """Leave room for sampled pieces, which are more by these factors."""
+def _shrink(budget: Budget, source: float, target: float) -> Budget:
+    """Leave room for sampled pieces, of which there are more by these factors."""
     source_tokens = int(budget.source_tokens / source) if budget.source_tokens is not None else None
     return Budget(max(1, int(budget.target_tokens / target)), source_tokens, budget.sentences)
 
 
-def should_compile(config: Config, machine: Machine) -> bool:
-    """Whether the model is compiled, for which all batches are filled up to one shape."""
-    wanted = machine.device.type == "cuda" if config.compile is None else config.compile
-    if wanted and config.training.sharded:
+def should_compile(wanted: bool | None, settings: TrainingSettings, machine: Machine) -> bool:
+    """Decide whether the model is compiled, for batches that are all filled up to one shape.
+
+    `wanted` is the setting `compile`; None means on CUDA.
+    """
+    if wanted is None:
+        wanted = machine.device.type == "cuda"
+    if wanted and settings.sharded:
         say("the model is not compiled, since its parameters are sharded")
         return False
-    if wanted and config.training.order == "bucketed":
+    if wanted and settings.order == "bucketed":
         say(
             "the model is not compiled, since bucketed batches have many shapes; "
             "training.order=random is usually faster on a GPU"

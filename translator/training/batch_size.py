@@ -4,52 +4,49 @@ from collections.abc import Callable
 
 import torch
 
-from translator.config import Config
 from translator.errors import DeviceError
 from translator.runtime.console import say
-from translator.runtime.memory import available_bytes, describe_memory, peak_bytes
-from translator.training.batch_loader import Batches
+from translator.runtime.device_memory import available_bytes, describe_device_memory, peak_bytes
+from translator.training.batch_loader import BatchLoader
 from translator.training.update import Updater
 
 SMALLEST, LARGEST = 512, 32_768
-"""Between these `batch_tokens: auto` looks; larger batches make training slower, not better."""
+"""The range that `batch_tokens: auto` searches; larger batches make training slower, not better."""
 _KEPT_FREE = 0.15
 
 
-def try_largest_batch(update: Updater, batches: Batches, batch_tokens: int) -> None:
-    """Do one step, which changes nothing, with the batches that need most memory, and say what it took.
+def try_largest_batch(update: Updater, batches: BatchLoader, batch_tokens: int) -> None:
+    """Do one step, which changes nothing, with the batches that need the most memory, and say what it took.
 
-    Call it before a checkpoint is loaded: the optimizer's state is gone afterwards. Raises `DeviceError` that says
+    Call it before a checkpoint is loaded: the optimizer's state is gone afterwards. Raises a `DeviceError` that says
     which settings to change.
     """
     device = update.machine.device
     if not _fits(update, batches):
         raise DeviceError(
             f"out of memory in a step with the largest batch, {batch_tokens:,} target tokens "
-            f"({describe_memory(device)}). Lower training.batch_tokens, to {max(SMALLEST, batch_tokens // 2):,} "
-            "perhaps, and raise training.accumulate by the same factor for the same training; or lower "
-            "data.max_length, or take a smaller preset. training.batch_tokens=auto finds the largest that fits"
+            f"({describe_device_memory(device)}). Lower training.batch_tokens, for example to "
+            f"{max(SMALLEST, batch_tokens // 2):,}, and raise training.accumulate by the same factor for the same "
+            "training; or lower data.max_length, or take a smaller preset. training.batch_tokens=auto finds the "
+            "largest that fits"
         )
-    say(f"the largest batch fits: {peak_bytes(device) / 2**30:.2f} GiB at the peak ({describe_memory(device)})")
+    say(f"the largest batch fits: {peak_bytes(device) / 2**30:.2f} GiB at the peak ({describe_device_memory(device)})")
 
 
-def find_batch_tokens(config: Config, make_batches: Callable[[Config], Batches], update: Updater) -> int:
+def find_batch_tokens(update: Updater, make_batches: Callable[[int], BatchLoader]) -> int:
     """Find the largest `training.batch_tokens` that fits, with a margin, between `SMALLEST` and `LARGEST`.
 
-    Every rank tries the same sizes, and one that fits on all of them is returned. Raises `DeviceError` where not
-    even the smallest fits.
+    `make_batches` makes a loader for a number of target tokens. Every rank tries the same sizes, and the largest that
+    fits on all of them is returned. Raises `DeviceError` if not even the smallest fits.
     """
     device = update.machine.device
     limit = round(available_bytes(device) * (1.0 - _KEPT_FREE))
     idle = peak_bytes(device)
     good, bad, size = 0, LARGEST + 1, SMALLEST
     while size < bad:
-        # A host kills a process that takes too much, rather than refuse: what would be too much is not tried there.
+        # A host kills a process that takes too much instead of refusing: what is expected to be too much is not tried.
         expected = idle + (peak_bytes(device) - idle) * size // good if good and device.type == "cpu" else 0
-        training = config.training.model_copy(update={"batch_tokens": size})
-        if _all_agree(update, expected <= limit) and _fits(
-            update, make_batches(config.model_copy(update={"training": training})), limit
-        ):
+        if _all_agree(update, expected <= limit) and _fits(update, make_batches(size), limit):
             good = size
         else:
             bad = size
@@ -59,21 +56,21 @@ def find_batch_tokens(config: Config, make_batches: Callable[[Config], Batches],
     if not good:
         raise DeviceError(
             f"training.batch_tokens: not even {SMALLEST:,} target tokens fit into memory "
-            f"({describe_memory(device)}); take a smaller preset or lower data.max_length"
+            f"({describe_device_memory(device)}); take a smaller preset or lower data.max_length"
         )
-    say(f"training.batch_tokens: {good:,} is the largest that fits ({describe_memory(device)})")
+    say(f"training.batch_tokens: {good:,} is the largest that fits ({describe_device_memory(device)})")
     return good
 
 
-def _fits(update: Updater, batches: Batches, limit: int | None = None) -> bool:
-    """Try a step that changes nothing, on every rank; tell whether it went well, within `limit` bytes, on all."""
+def _fits(update: Updater, batches: BatchLoader, limit: int | None = None) -> bool:
+    """Try a step that changes nothing, on every rank; return whether it fitted, within `limit` bytes, on all."""
     device = update.machine.device
     if device.type == "cuda":
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats(device)
-    update.model.train()
-    fitted = update.rehearse(batches.hardest())
-    update.forget()
+    update.state.model.train()
+    fitted = update.rehearse(batches.largest())
+    update.state.forget_steps()
     return _all_agree(update, fitted and (limit is None or peak_bytes(device) <= limit))
 
 

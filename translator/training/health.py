@@ -1,15 +1,15 @@
-"""What is wrong with a training, judged at a validation and said in plain words with the remedy."""
+"""What is wrong with a training, judged at each validation and reported in plain words with a remedy."""
 
 import math
 from collections.abc import Mapping, Sequence
 
 from translator.evaluation import faults
 
-# A loss this many times the best one, and half a nat above it, is no fluctuation.
+# A loss this many times the best one, and half a nat above it, is not a fluctuation.
 _EXPLODED, _EXPLODED_NATS = 1.5, 0.5
-# Learning by heart lets the loss creep; a rise by a quarter between two validations is something else.
+# Overfitting lets the loss rise slowly; a rise by a quarter between two validations is something else.
 _JUMP = 1.25
-# Before so many steps, or while the loss still falls by 2 % between validations, a model just knows too little.
+# Before this many steps, or while the loss still falls by 2 % between validations, a model has not learned enough.
 _EARLY_STEPS = 1000
 _FALLING = 0.98
 
@@ -42,9 +42,9 @@ def describe_problems(
 ) -> list[str]:
     """Say what is wrong after the last validation of `history` (`step` and `loss` of each, the newest last).
 
-    `hypotheses` are that validation's translations of `sources`, beside their `references`. Output that any untrained
-    model gives (repetitions, the same sentence for all) is held against the model only when twice the warm-up and
-    1,000 steps are over and the loss does not fall quickly any more. Nothing is said of a healthy run.
+    `hypotheses` are that validation's translations of `sources`, with their `references`. Output that any untrained
+    model gives (repetitions, the same sentence for all) is held against the model only after twice the
+    warm-up and 1,000 steps, and once the loss has stopped falling quickly. A healthy run has no problems.
     """
     problems = _loss_problems(history)
     early = _is_early(history, warmup_steps)
@@ -59,7 +59,7 @@ def _loss_problems(history: Sequence[Mapping[str, float]]) -> list[str]:
     step, loss = history[-1]["step"], history[-1]["loss"]
     if not math.isfinite(loss):
         return [
-            f"the validation loss is {loss} after step {step:,.0f}: the weights are of no use; start again from a "
+            f"the validation loss is {loss} after step {step:,.0f}: the weights are useless; start again from a "
             "checkpoint with a lower training.learning_rate, or with precision=fp32"
         ]
     best = min(history, key=lambda entry: entry["loss"] if math.isfinite(entry["loss"]) else math.inf)
@@ -74,7 +74,7 @@ def _loss_problems(history: Sequence[Mapping[str, float]]) -> list[str]:
             "training.warmup_steps or training.clip_norm=1"
         ]
     return [
-        f"{rise}, little by little: the model learns the training data by heart; stop here (training.patience does), "
+        f"{rise}, little by little: the model is memorising the training data; stop here (training.patience does), "
         "and train again with more model.dropout, a smaller preset or more data"
     ]
 

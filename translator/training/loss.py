@@ -1,26 +1,53 @@
-"""Label-smoothed cross-entropy, fused with the output projection and done in chunks that stay in the cache.
+"""The loss of a batch: label-smoothed cross-entropy, fused with the output projection and computed in chunks.
 
 Logits of a whole batch would be by far the largest tensor of training. Here they exist for a few hundred
-tokens at a time, and their gradient is finished before the next chunk begins.
+tokens at a time, small enough for the cache, and their gradient is finished before the next chunk begins.
 
 Legend: `P` passes (1, or 2 for R-Drop), `T` target tokens, `V` vocabulary, `C` tokens of a chunk.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+
+from translator.attention import Packed
+from translator.data.batches import Batch
+from translator.model import Transformer
+from translator.runtime.device import Machine
+
+Forward = Callable[[Packed, Packed], Tensor]
+"""A `Transformer` or its compiled form: from source and shifted target to decoder states `[T, d_model]`."""
 
 
 class LossSums(NamedTuple):
     """Sums over the target tokens of a batch, in nats; divide by the tokens of the whole update."""
 
     objective: Tensor
-    """What training minimises; the one to differentiate."""
+    """What training minimises, and the only one of the three with a gradient."""
     smoothed: Tensor
-    """Label-smoothed cross-entropy, the mean of the passes; without R-Drop it is the objective."""
+    """Label-smoothed cross-entropy, averaged over the passes; without R-Drop it is the objective."""
     nll: Tensor
     """Negative log-likelihood of the labels, without smoothing."""
+
+
+def batch_loss(
+    model: Transformer, batch: Batch, machine: Machine, *,
+    smoothing: float, r_drop: float = 0.0, dtype: torch.dtype = torch.float32, forward: Forward | None = None,
+) -> LossSums:  # fmt: skip
+    """Sum the loss over the target tokens of `batch`, which is on the device of `machine`, by teacher forcing.
+
+    `forward` is the compiled form of `model`, if there is one. It computes in the precision of `machine`, the output
+    projection in `dtype`. With `r_drop`, every sentence passes through the model twice.
+    """
+    inputs = batch.twice() if r_drop else batch
+    with machine.autocast():
+        states = (forward or model)(inputs.source, inputs.target)
+    states = states.unflatten(0, (2, -1)) if r_drop else states[None]  # [P, T + filler, d_model]
+    states = states[:, : batch.target_tokens].to(dtype)
+    # Sharded weights are gathered by the forward pass, so the output weight is read after it.
+    return smoothed_cross_entropy(states, model.output_weight, batch.labels, smoothing, r_drop)
 
 
 def smoothed_cross_entropy(
@@ -32,7 +59,8 @@ def smoothed_cross_entropy(
     `torch.nn.functional.cross_entropy(..., label_smoothing=s, reduction="sum")` computes.
 
     With `states` `[2, T, d_model]` of two passes with different dropout, `r_drop` adds alpha / 4 * (KL(p || q) +
-    KL(q || p)) of their distributions: half the objective of Liang et al. 2021, whose other half is as large.
+    KL(q || p)) of their distributions: half the objective of Liang et al. 2021, since theirs adds up the cross-entropy
+    of both passes where ours takes the mean.
     """
     passes = states if states.dim() == 3 else states[None]
     return LossSums(*_ProjectedCrossEntropy.apply(passes, weight, labels, smoothing, r_drop))
@@ -96,7 +124,7 @@ class _ProjectedCrossEntropy(torch.autograd.Function):
 
 
 def _symmetric_divergence(logits: Tensor, logsumexp: Tensor, probabilities: Tensor) -> tuple[Tensor, Tensor]:
-    """KL(p || q) + KL(q || p), summed over the tokens of `logits` `[2 * C, V]`, and its gradient by them."""
+    """KL(p || q) + KL(q || p), summed over the tokens of `logits` `[2 * C, V]`, and the gradient by `logits`."""
     p, q = probabilities.chunk(2)
     log_ratio = logits.float().sub_(logsumexp[:, None])
     log_ratio = log_ratio[: len(p)] - log_ratio[len(p) :]  # log p - log q, [C, V]
@@ -116,5 +144,5 @@ def _accumulate(total: Tensor, error: Tensor, chunk: Tensor) -> None:
 
 
 def _chunk_tokens(vocabulary: int, device: torch.device) -> int:
-    """Rows whose logits stay in a CPU's cache, or fill a GPU without filling its memory."""
+    """Choose how many rows of logits to compute at once: few enough for a CPU's cache, enough to keep a GPU busy."""
     return max(64, (1 << 21 if device.type == "cpu" else 1 << 28) // vocabulary)

@@ -1,7 +1,7 @@
-"""Metrics of a run: JSON lines always, one object a line, appended; TensorBoard's event files where they are asked for.
+"""Metrics of a run: always JSON lines, one object per line, appended; TensorBoard's event files on request.
 
 Nothing written is ever changed. A run that was killed repeats the steps after its newest checkpoint, so some steps
-stand twice in the file; `read_metrics` gives what counts in the end.
+are in the file twice; `read_metrics` returns what counts in the end.
 """
 
 import json
@@ -16,14 +16,14 @@ from translator.runtime.console import warn
 from translator.training.tensorboard import EventFiles
 
 RESUME = "resume"
-"""Kind of the line that says after which step a run went on."""
+"""Kind of the line that says after which step a run continued."""
 
 
 class MetricsLog:
-    """Appends to a `.jsonl` file, and to event files in the directory `tensorboard` where one is given.
+    """Appends to a `.jsonl` file, and to event files in the directory `tensorboard` if one is given.
 
-    Every line has `kind`, `time` (seconds since 1970) and what the caller gives. Raises `ConfigError` where
-    TensorBoard is asked for and not installed.
+    Every line has `kind`, `time` (seconds since 1970) and what the caller gives. Raises `ConfigError` if
+    TensorBoard is asked for but not installed.
     """
 
     def __init__(self, path: Path, tensorboard: Path | None = None) -> None:
@@ -34,17 +34,17 @@ class MetricsLog:
         self._is_whole = False
 
     def continue_after(self, step: int) -> None:
-        """Say that training goes on after `step`, by resuming or by going back: what later steps wrote is void.
+        """Note that training continues after `step`, by resuming or by going back: what later steps wrote is void.
 
-        The file takes notice with the next line; a run that has nothing left to do leaves it alone.
+        This is written with the next line, so that a run that has nothing left to do does not change the file.
         """
         self._step, self._resumes = step, self.path.is_file()
 
     def write(self, kind: str, **values: Any) -> None:
         """Append one line; `kind` says what the values are (`train`, `valid`, ...).
 
-        `step` belongs to whatever happens during training. Where there is `nll`, `perplexity` is added. Figures
-        that are not finite become null, since JSON has no other word for them.
+        Lines about training have a `step`. If there is `nll`, `perplexity` is added. Figures that are not finite
+        become null, since JSON cannot express them.
         """
         if not self._is_whole:
             _end_last_line(self.path)
@@ -67,16 +67,16 @@ class MetricsLog:
             file.write(json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n")
 
     def close(self) -> None:
-        """End the event files; nothing is lost without it, since every line is flushed."""
+        """Close the event files; nothing is lost without it, since every line is flushed."""
         if self._events is not None:
             self._events.close()
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """Read what counts of a metrics file, in the order of time, also while a run is writing it.
+    """Read the lines of a metrics file that count, in the order of time, even while a run is writing it.
 
-    Left out is what was written of steps after a checkpoint from which the run went on later; of lines of one kind
-    and step, the last one stands. A half-written last line is passed over, any other damaged one with a warning.
+    Lines of steps after a checkpoint from which the run continued later are left out; of several lines of one kind
+    and step, the last one counts. A half-written last line is skipped, any other damaged line with a warning.
     Raises `DataError` for a file that cannot be read.
     """
     try:
@@ -84,7 +84,7 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror}); expected the metrics of a run") from None
     *lines, unfinished = text.split("\n")
-    standing: dict[object, dict[str, Any]] = {}
+    counting: dict[object, dict[str, Any]] = {}
     for number, line in enumerate([*lines, unfinished], start=1):
         entry = _parse(line)
         if entry is None:
@@ -93,11 +93,11 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
             continue
         step = entry.get("step")
         if entry.get("kind") == RESUME and step is not None:
-            standing = {key: kept for key, kept in standing.items() if kept.get("step", 0) <= step}
+            counting = {key: kept for key, kept in counting.items() if kept.get("step", 0) <= step}
         key = (entry.get("kind"), number if step is None else step)
-        standing.pop(key, None)
-        standing[key] = entry
-    return list(standing.values())
+        counting.pop(key, None)
+        counting[key] = entry
+    return list(counting.values())
 
 
 def _parse(line: str) -> dict[str, Any] | None:
@@ -109,7 +109,7 @@ def _parse(line: str) -> dict[str, Any] | None:
 
 
 def _finite(value: Any) -> Any:
-    """Replace the floats in plain values for JSON that are infinite or no number by None."""
+    """Replace infinite floats and NaN in plain values for JSON by None."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, dict):
@@ -120,7 +120,7 @@ def _finite(value: Any) -> Any:
 
 
 def _end_last_line(path: Path) -> None:
-    """Complete a last line that lacks only its end, or cut off the half that a killed run left of it."""
+    """Complete a last line that lacks only its newline, or cut off a half-written one that a killed run left."""
     content = path.read_bytes() if path.is_file() else b""
     tail = content[content.rfind(b"\n") + 1 :]
     if tail and _parse(tail.decode("utf-8", errors="replace")) is not None:

@@ -1,4 +1,4 @@
-"""Adam as the field uses it, and its state as named tensors."""
+"""The Adam optimizer, and its state as named tensors."""
 
 import torch
 from torch import Tensor, nn
@@ -9,7 +9,7 @@ _STATE = ("step", "exp_avg", "exp_avg_sq")
 
 
 def make_optimizer(model: nn.Module, settings: TrainingSettings) -> torch.optim.Optimizer:
-    """Adam (AdamW where there is weight decay, which falls on matrices only), in one fused kernel."""
+    """Make Adam, in one fused kernel; with weight decay it is AdamW, and only matrices decay."""
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     groups = [
         {"params": [p for p in parameters if p.ndim > 1], "weight_decay": settings.weight_decay},
@@ -40,11 +40,11 @@ def optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dic
 
 
 def restore_optimizer(model: nn.Module, optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
-    """Put back what `optimizer_tensors` returned, on the parameters' devices."""
+    """Restore what `optimizer_tensors` returned, on the parameters' devices."""
     for name, parameter in model.named_parameters():
         prefix = f"{name}/"
         names = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
         state = {key: value for key, value in names.items() if key in _STATE}
         if state:
-            # Adam counts steps on the CPU unless fused on CUDA, where it wants them beside the weights.
+            # Adam counts steps on the CPU unless fused on CUDA, where the counts must be on the device of the weights.
             optimizer.state[parameter] = {key: value.to(parameter.device) for key, value in state.items()}

@@ -1,7 +1,7 @@
-"""How the processes of a job share one model: how its weights are laid out, and how gradients become sums over all.
+"""How the processes of a job share one model: how its weights are laid out, and how its gradients are summed.
 
-Both ways have one interface, so that the step does not know which it is. Neither averages: the loss is a sum over
-target tokens that was divided by the tokens of the whole update.
+Replicated and sharded models have one interface, so that the training step need not know which it has. Gradients are
+never averaged: the loss is a sum over target tokens that was already divided by the tokens of the whole update.
 """
 
 import contextlib
@@ -21,23 +21,25 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 from translator.distributed.world import World
 from translator.model import Transformer
 
+# 64 MiB of fp32.
 _BUCKET_NUMBERS = 1 << 24
 
 
 def share_model(model: Transformer, world: World, device: torch.device, sharded: bool) -> "Parallel":
-    """Lay out a `model`, built on the CPU, over the processes of `world`; all begin with the weights of rank 0.
+    """Lay out a `model`, built on the CPU, over the processes of `world`; all start with the weights of rank 0.
 
-    Before optimizer, moving average and compilation, which take the parameters as they are afterwards.
+    Call it before making the optimizer and the moving average and before compiling: they take the parameters as they
+    are afterwards.
     """
-    _spread(model, world)
+    _broadcast(model, world)
     return Sharded(model, world, device) if sharded and world.size > 1 else Replicated(model, world, device)
 
 
 class Parallel(ABC):
-    """The processes' common hold on a model. All methods are called by all processes, in the same order."""
+    """A model that the processes of a job share. All processes must call its methods, in the same order."""
 
     can_repeat: bool
-    """Whether a process that fails inside a backward pass can begin the update again."""
+    """Whether an update can be repeated after one process has failed inside a backward pass."""
 
     def __init__(self, model: Transformer, world: World) -> None:
         self.model = model
@@ -45,42 +47,43 @@ class Parallel(ABC):
 
     @abstractmethod
     def begin_batch(self, last: bool) -> None:
-        """Say before each forward pass of an update whether it is the last."""
+        """Prepare for a forward pass of an update, and say whether it is the last one. Call it before each of them."""
 
     @abstractmethod
     def sum_gradients(self) -> None:
-        """Make the gradients, after the last backward pass, those of all processes together."""
+        """Sum the gradients over all processes. Call it after the last backward pass."""
 
     @abstractmethod
     def gradient_norm(self) -> Tensor:
-        """The norm of the summed gradient, a number on the device that is the same in all processes."""
+        """Return the norm of the summed gradient, a scalar on the device, the same in all processes."""
 
     @abstractmethod
-    def whole(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Complete what is in pieces (weights, averages, the optimizer's state): to be saved by the main process.
+    def gather(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Gather the full tensors (weights, averages, the optimizer's state) on the main process, which saves them.
 
-        The others get an empty dict.
+        The other processes get an empty dict.
         """
 
     @abstractmethod
-    def pieces(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The reverse: each process gives the same whole tensors, and gets them laid out as the parameters are.
+    def shard(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Lay out full tensors, the same in every process, as the parameters are: the reverse of `gather`.
 
-        Names are those of parameters, or begin with one and a slash.
+        Names are those of parameters, or `PARAMETER/KEY`.
         """
 
     @abstractmethod
     def evaluated(self, weights: Mapping[str, Tensor] | None = None) -> contextlib.AbstractContextManager[Transformer]:
-        """Give a model to validate with, plain and whole in every process, which needs no others to compute.
+        """Give every process a full, plain model to validate with, which computes without the other processes.
 
-        It has the present weights, or `weights` that are laid out as the parameters are, such as their average.
+        It has the current weights, or `weights` that are laid out as the parameters are, such as their average.
         """
 
 
 class Replicated(Parallel):
-    """Every process has the whole model; gradients are summed once an update, after all backward passes.
+    """Every process has the full model; gradients are summed once per update, after all backward passes.
 
-    Not inside backward: a process that runs out of memory there can begin again without leaving others waiting.
+    They are not summed during backward, so that a process that runs out of memory there can repeat the update without
+    leaving the others waiting.
     """
 
     can_repeat = True
@@ -89,11 +92,11 @@ class Replicated(Parallel):
         super().__init__(model.to(device), world)
 
     def begin_batch(self, last: bool) -> None:
-        """Nothing happens before the end of the update."""
+        """Do nothing: there is no communication before the end of the update."""
 
     @torch.no_grad()
     def sum_gradients(self) -> None:
-        """Sum in a few large pieces; a parameter that had no gradient here counts as zero."""
+        """Sum in a few large buckets; a parameter without a gradient in this process counts as zero."""
         if self.world.size == 1:
             return
         for bucket in _buckets(p for p in self.model.parameters() if p.requires_grad):
@@ -104,20 +107,20 @@ class Replicated(Parallel):
             _through_one_tensor(gradients, dist.all_reduce)
 
     def gradient_norm(self) -> Tensor:
-        """The same in all processes, since the sums are."""
+        """Compute it locally: the summed gradients are the same in all processes."""
         return torch.nn.utils.get_total_norm([p.grad for p in self.model.parameters() if p.grad is not None])
 
-    def whole(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """They are whole."""
+    def gather(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return the tensors: every process has them in full."""
         return dict(tensors) if self.world.is_main else {}
 
-    def pieces(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """They stay whole."""
+    def shard(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return the tensors as they are: every process keeps them in full."""
         return dict(tensors)
 
     @contextlib.contextmanager
     def evaluated(self, weights: Mapping[str, Tensor] | None = None) -> Iterator[Transformer]:
-        """The model itself, which has `weights` while the block runs."""
+        """Give the model itself, which has `weights` while the block runs."""
         trained = {name: parameter.data for name, parameter in self.model.named_parameters()}
         self._use(weights or {})
         try:
@@ -132,10 +135,10 @@ class Replicated(Parallel):
 
 
 class Sharded(Parallel):
-    """Every process has a slice of each weight, its gradient and its Adam state (FSDP2), for models that do not fit.
+    """Every process has a shard of each weight, its gradient and its Adam state (FSDP2), for models that do not fit.
 
-    A layer is put together when it is needed. Gradients are summed in the last backward pass of an update, so that
-    all processes must do the same number of passes: one that runs out of memory there cannot begin again.
+    A layer is gathered when it is needed. Gradients are summed during the last backward pass of an update, so all
+    processes must do the same number of passes, and one that runs out of memory cannot repeat them.
     """
 
     can_repeat = False
@@ -147,54 +150,54 @@ class Sharded(Parallel):
         mesh = init_device_mesh(device.type, (world.size,))
         for layer in chain(model.encoder_layers, model.decoder_layers):
             fully_shard(layer, mesh=mesh)
-        # What lies outside of the layers stays together until backward: the loss takes the output weight after forward.
+        # Weights outside of the layers stay gathered until backward: the loss uses the output weight after forward.
         fully_shard(model, mesh=mesh, reshard_after_forward=False)
         for module in model.modules():
             if isinstance(module, FSDPModule):
-                # Sums; without the second, FSDP asks for an operation that gloo does not have.
+                # Sum instead of averaging; without the second call, FSDP uses an operation that gloo does not have.
                 module.set_gradient_divide_factor(1.0)
                 module.set_force_sum_reduction_for_comms(True)
 
     def begin_batch(self, last: bool) -> None:
-        """Sum in the last backward pass only; until then every process keeps whole gradients of its own."""
+        """Sum in the last backward pass only; until then every process keeps full gradients of its own."""
         cast(FSDPModule, self.model).set_requires_gradient_sync(last)
 
     def sum_gradients(self) -> None:
-        """Done in the last backward pass."""
+        """Do nothing: FSDP has summed the gradients during the last backward pass."""
 
     def gradient_norm(self) -> Tensor:
-        """Over all slices."""
+        """Compute the norm over all shards."""
         gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
         return cast(DTensor, torch.nn.utils.get_total_norm(gradients)).full_tensor()
 
-    def whole(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Gathered one by one; only the main process keeps them, in the host's memory."""
-        complete = {}
+    def gather(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Gather one tensor after another; only the main process keeps them, in host memory."""
+        gathered = {}
         for name, tensor in tensors.items():
-            full = _complete(tensor.detach())
+            full = _full_tensor(tensor.detach())
             if self.world.is_main:
-                complete[name] = full.cpu()
-        return complete
+                gathered[name] = full.cpu()
+        return gathered
 
-    def pieces(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """A tensor is cut if it is as large as its parameter; nothing is sent."""
+    def shard(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Shard each tensor that has the shape of its parameter, without communication."""
         parameters = cast(dict[str, DTensor], dict(self.model.named_parameters()))
-        cut = dict(tensors)
+        shards = dict(tensors)
         for name, tensor in tensors.items():
             parameter = parameters.get(name.partition("/")[0])
             if parameter is not None and parameter.shape == tensor.shape:
                 mesh, placements = parameter.device_mesh, parameter.placements
-                cut[name] = distribute_tensor(tensor.to(parameter.device), mesh, placements, src_data_rank=None)
-        return cut
+                shards[name] = distribute_tensor(tensor.to(parameter.device), mesh, placements, src_data_rank=None)
+        return shards
 
     @contextlib.contextmanager
     def evaluated(self, weights: Mapping[str, Tensor] | None = None) -> Iterator[Transformer]:
-        """A second model, whose weights exist while the block runs; gradients and Adam state stay in slices."""
+        """Give a second model, whose weights exist while the block runs; gradients and Adam state stay sharded."""
         tensors = dict(self.model.named_parameters()) if weights is None else weights
-        complete = {name: nn.Parameter(_complete(t.detach()), requires_grad=False) for name, t in tensors.items()}
+        gathered = {name: nn.Parameter(_full_tensor(t.detach()), requires_grad=False) for name, t in tensors.items()}
         primary = {id(parameter): name for name, parameter in self._shell.named_parameters()}
-        # A shared matrix has several names here, and one in `tensors`.
-        names = {name: complete[primary[id(parameter)]] for name, parameter in _all_parameters(self._shell).items()}
+        # A shared matrix has several names in the shell, and one in `tensors`.
+        names = {name: gathered[primary[id(parameter)]] for name, parameter in _all_parameters(self._shell).items()}
         self._shell.load_state_dict(names, assign=True)
         try:
             yield self._shell
@@ -202,7 +205,7 @@ class Sharded(Parallel):
             self._shell.load_state_dict(self._nothing, assign=True)
 
 
-def _spread(model: nn.Module, world: World) -> None:
+def _broadcast(model: nn.Module, world: World) -> None:
     """Give every process the weights of rank 0."""
     if world.size > 1:
         for bucket in _buckets(model.parameters()):
@@ -210,7 +213,7 @@ def _spread(model: nn.Module, world: World) -> None:
 
 
 def _through_one_tensor(tensors: list[Tensor], work: Callable[[Tensor], object]) -> None:
-    """Do `work` on all `tensors` as one flat tensor, in place."""
+    """Apply `work` to all `tensors` as one flat tensor, in place."""
     flat = torch.cat([tensor.flatten() for tensor in tensors])
     work(flat)
     parts = flat.split([tensor.numel() for tensor in tensors])
@@ -218,7 +221,7 @@ def _through_one_tensor(tensors: list[Tensor], work: Callable[[Tensor], object])
 
 
 def _buckets(parameters: Iterable[nn.Parameter]) -> Iterator[list[nn.Parameter]]:
-    """Group parameters, in order, up to about 64 MiB."""
+    """Group parameters, in order, into buckets of up to about 64 MiB."""
     bucket: list[nn.Parameter] = []
     numbers = 0
     for parameter in parameters:
@@ -231,12 +234,12 @@ def _buckets(parameters: Iterable[nn.Parameter]) -> Iterator[list[nn.Parameter]]
         yield bucket
 
 
-def _complete(tensor: Tensor) -> Tensor:
+def _full_tensor(tensor: Tensor) -> Tensor:
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
 def _without_weights(model: Transformer, device: torch.device) -> Transformer:
-    """Copy the model's structure; its weights take no memory, its constant tables are on the device."""
+    """Copy the model's structure: weights without storage, constant tables on the device."""
     emptied = {
         id(parameter): nn.Parameter(torch.empty_like(parameter, device="meta"), requires_grad=False)
         for parameter in model.parameters()
@@ -248,5 +251,5 @@ def _without_weights(model: Transformer, device: torch.device) -> Transformer:
 
 
 def _all_parameters(model: nn.Module) -> dict[str, nn.Parameter]:
-    """Parameters by all their names."""
+    """Return the parameters under all of their names."""
     return dict(model.named_parameters(remove_duplicate=False))

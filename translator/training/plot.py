@@ -1,4 +1,4 @@
-"""A picture of how one or several runs went: losses, scores, learning rate, speed and gradient norm by step."""
+"""A plot of one or several runs: losses, scores, learning rate, speed and gradient norm by step."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -24,14 +24,14 @@ Points = tuple[list[float], list[float]]
 
 @dataclass(frozen=True)
 class History:
-    """What a plot needs of one run's metrics."""
+    """The metrics of one run that are plotted."""
 
     name: str
     train: list[dict[str, Any]]
     valid: list[dict[str, Any]]
 
     def trained(self, figure: str) -> Points:
-        """A figure of the training, by step."""
+        """A figure of the training steps, by step."""
         return _points((line["step"], line.get(figure)) for line in self.train)
 
     def validated(self, figure: str) -> Points:
@@ -50,10 +50,10 @@ class History:
 
 
 def plot_runs(runs: Sequence[Path], output: Path) -> Path:
-    """Draw runs over each other into `output`, a PNG, SVG or PDF file by its ending, and return it.
+    """Draw runs on top of each other into `output`, a PNG, SVG or PDF file by its ending, and return it.
 
-    Raises `TranslatorError` where matplotlib is not installed or the file cannot be written, `DataError` for a run
-    without metrics or a file ending that is none of these.
+    Raises `TranslatorError` if matplotlib is not installed or the file cannot be written, `DataError` for a run
+    without metrics and for any other file ending.
     """
     check_picture(output)
     histories = [_read(run, name) for run, name in zip(runs, _names(runs), strict=True)]
@@ -73,7 +73,7 @@ def _read(run: Path, name: str) -> History:
 
 
 def _names(runs: Sequence[Path]) -> list[str]:
-    """Name runs as short as they can be told apart; `$` and a first `_` mean something to matplotlib."""
+    """Choose short names that tell the runs apart; matplotlib treats `$` and a first `_` specially."""
     names = [run.resolve().name for run in runs]
     if len(set(names)) < len(names):
         names = [str(run) for run in runs]
@@ -81,7 +81,7 @@ def _names(runs: Sequence[Path]) -> list[str]:
 
 
 def _points(pairs: Any) -> Points:
-    """Split pairs into steps and values; a value that is missing or no number leaves a gap."""
+    """Split pairs into steps and values; a value that is missing or not a number leaves a gap."""
     found = [(step, math.nan if value is None else value) for step, value in pairs]
     if all(math.isnan(value) for _, value in found):
         return [], []
@@ -89,7 +89,7 @@ def _points(pairs: Any) -> Points:
 
 
 class _Panel:
-    """One set of axes with curves of all runs: colours tell runs apart, and the curves of a run that is alone."""
+    """One set of axes with the curves of all runs; colours tell the runs apart, or the curves of a single run."""
 
     def __init__(self, axes: Any, histories: Sequence[History], title: str, unit: str) -> None:
         self.axes, self.histories = axes, histories
@@ -107,23 +107,23 @@ class _Panel:
 
         alone = len(self.histories) == 1
         drawn = False
-        for place, history in enumerate(self.histories):
+        for index, history in enumerate(self.histories):
             steps, values = figure(history)
             if steps:
                 drawn = True
-                colour = self.colours[len(self.kinds) if alone else place]
-                # Where runs agree, the one below shines through.
+                colour = self.colours[len(self.kinds) if alone else index]
+                # Where runs agree, the curve below stays visible.
                 self.axes.plot(steps, values, color=colour, alpha=1.0 if alone else 0.8, **style)
         if drawn:
             colour = self.colours[len(self.kinds)] if alone else GREY
             self.kinds.append(Line2D([], [], color=colour, label=label, **style))
 
     def explain(self) -> None:
-        """Draw the legend of a run's curves, where matplotlib finds room for it."""
+        """Draw the legend of the curves where matplotlib finds room for it."""
         self.axes.legend(handles=self.kinds, loc="best")
 
 
-def _thousands(number: float, place: int) -> str:
+def _thousands(number: float, position: int) -> str:
     return f"{number:,.0f}"
 
 
@@ -134,7 +134,7 @@ def _draw(histories: Sequence[History]) -> Any:
     figure: Any = Figure(figsize=(11.0, 7.4), layout="constrained")
     top, bottom = figure.subfigures(2, 1, height_ratios=(1.5, 1.0))
     upper = top.subplots(1, 2 if scored else 1, squeeze=False)[0]
-    losses = _Panel(upper[0], histories, "Loss", "nats a target token")
+    losses = _Panel(upper[0], histories, "Loss", "nats per target token")
     losses.add(lambda run: run.trained("loss"), "training, smoothed", linewidth=1.0)
     losses.add(lambda run: run.validated("loss"), "validation, smoothed", marker="o", markersize=3.0)
     losses.add(lambda run: run.trained("nll"), "training, plain NLL", linewidth=1.0, linestyle=(0, (1, 1)))
@@ -171,11 +171,11 @@ def _colours(count: int) -> list[Any]:
         return list(COLOURS[:count])
     from matplotlib import colormaps
 
-    return [colormaps["viridis"](0.95 * place / (count - 1)) for place in range(count)]
+    return [colormaps["viridis"](0.95 * index / (count - 1)) for index in range(count)]
 
 
 def _signatures(histories: Sequence[History]) -> str:
-    """Say how scores were computed, run by run where that differs."""
+    """Say how scores were computed, run by run if that differs."""
     lines = []
     for name in _SCORES:
         runs: dict[str, list[str]] = {}
@@ -186,6 +186,6 @@ def _signatures(histories: Sequence[History]) -> str:
         if len(runs) == 1:
             lines += [f"{name}: sacreBLEU {signature}" for signature in runs]
         elif runs:
-            lines.append(f"{name} was not computed alike in these runs, do not compare it:")
+            lines.append(f"{name} was not computed the same way in these runs, do not compare it:")
             lines += [f"{', '.join(names)}: sacreBLEU {signature}" for signature, names in runs.items()]
     return "\n".join(lines)

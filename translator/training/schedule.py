@@ -11,8 +11,8 @@ def learning_rate(settings: TrainingSettings, step: int, d_model: int) -> float:
     All schedules rise linearly to the peak over `warmup_steps`. Then `inverse_sqrt` falls with 1 / sqrt(step)
     (Vaswani et al. 2017, section 5.3, scaled to the peak), `noam` does so from the paper's own peak,
     1 / sqrt(d_model * warmup_steps), `cosine` and `linear` reach zero at `max_steps`, and `constant` and
-    `warmup_stable_decay` stay. The last `decay_steps` scale any of them down linearly, so that a run can be brought
-    to rest from wherever it is; `warmup_stable_decay` has some by default.
+    `warmup_stable_decay` stay. The last `decay_steps` scale any of them down linearly, so that any
+    run can be brought to a rate of zero; `warmup_stable_decay` has some by default.
     """
     decay = settings.decay_steps
     if settings.schedule == "warmup_stable_decay" and not decay:

@@ -1,16 +1,16 @@
-"""SIGINT and SIGTERM as a polite request: finish what you are doing, save, then go."""
+"""SIGINT and SIGTERM as a request to finish the current step, save and exit."""
 
 import signal
 import threading
 import time
 from types import FrameType, TracebackType
 
-# Schedulers and torchrun both pass one signal on, so that it comes twice.
+# Schedulers and torchrun each forward a signal, so that it may arrive twice.
 _ECHO_SECONDS = 2.0
 
 
 class Interruption:
-    """While active, remembers the first SIGINT or SIGTERM instead of dying of it; a later one kills as usual."""
+    """While active, records the first SIGINT or SIGTERM instead of ending the process; a later one kills as usual."""
 
     def __init__(self) -> None:
         self.signal: signal.Signals | None = None
@@ -19,7 +19,7 @@ class Interruption:
 
     @property
     def exit_code(self) -> int:
-        """What the shell expects of a program that ended by this signal: 130 or 143."""
+        """The exit code that shells expect after this signal: 130 or 143."""
         return 128 + int(self.signal or 0)
 
     def _remember(self, number: int, frame: FrameType | None) -> None:
@@ -43,5 +43,5 @@ class Interruption:
     def _restore(self) -> None:
         while self._previous:
             number, handler = self._previous.popitem()
-            # None stands for a handler that was not set from Python and cannot be set back from it.
+            # None means a handler that was not set from Python and cannot be set back from it.
             signal.signal(number, signal.SIG_DFL if handler is None else handler)  # type: ignore[arg-type]

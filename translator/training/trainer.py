@@ -1,167 +1,152 @@
-"""The training loop: updates, log points, validations, checkpoints, going back, and when to stop."""
+"""The training of a run: the loop over updates, log points and validations, going back, and how a run ends."""
 
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from typing import Any
 
-from translator.checkpoints import (
-    Checkpoint,
-    RunDirectory,
-    explained_disk_errors,
-    read_checkpoint,
-    read_newest,
-    write_checkpoint,
-)
-from translator.config import Config
-from translator.data import PreparedData
-from translator.distributed.world import World
+import numpy as np
+import torch
+
+from translator.checkpoints import Checkpoint, RunDirectory, explained_disk_errors, read_final
+from translator.config import TrainingSettings
+from translator.data.batches import Batch
 from translator.errors import TrainingError
+from translator.model import Transformer
 from translator.runtime.console import progress as progress_bar
 from translator.runtime.console import say, warn
-from translator.runtime.device import Machine
-from translator.runtime.memory import give_back_freed_memory, peak_bytes
+from translator.runtime.device_memory import peak_bytes
+from translator.runtime.host_memory import give_back_freed_memory
 from translator.runtime.seeding import seed_step
-from translator.training.batch_loader import Batches, Drawn
+from translator.training.batch_loader import BatchLoader
+from translator.training.checkpointing import Checkpointing
+from translator.training.final_weights import choose_final_weights, write_final_model
 from translator.training.health import describe_problems
 from translator.training.metrics_log import MetricsLog
 from translator.training.optimizer import set_learning_rate
 from translator.training.progress import Progress
 from translator.training.schedule import learning_rate
 from translator.training.signals import Interruption
-from translator.training.state import Beginning
-from translator.training.step_stats import SkippedSteps, Window
-from translator.training.update import UpdateSums
-from translator.training.validation import Validator, describe, report_validation
+from translator.training.step_stats import StepStats
+from translator.training.update import Updater, UpdateSums
+from translator.training.validation import Validator
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_ALIGNED_PAIRS = 300
 
 
 class Trainer:
-    """Trains the model of a run from its newest checkpoint, or from the beginning, to its end."""
+    """Trains the model of a run from its newest checkpoint, or from the beginning, to its final weights."""
 
     def __init__(
-        self, config: Config, data: PreparedData, run: RunDirectory, machine: Machine, world: World, begun: Beginning,
-        batches: Batches,
+        self, run: RunDirectory, settings: TrainingSettings, update: Updater, batches: BatchLoader,
+        validate: Validator, make_model: Callable[[], Transformer], *, seed: int, d_model: int,
     ) -> None:  # fmt: skip
-        self.config, self.run, self.machine, self.world, self.batches = config, run, machine, world, batches
-        self.begun, self.update, self.average, self.state = begun, begun.update, begun.state.average, begun.state
-        self.validate = Validator(config, data.valid, data.tokenizers, machine, world)
-        tensorboard = run.tensorboard if config.training.tensorboard and world.is_main else None
+        """`make_model` makes the initial model, on the CPU; `d_model` is its width, which the noam schedule uses."""
+        self.run, self.settings, self.seed, self.d_model = run, settings, seed, d_model
+        self.update, self.batches, self.validate, self.make_model = update, batches, validate, make_model
+        self.state, self.machine, self.world = update.state, update.machine, update.world
+        self.checkpoints = Checkpointing(run, self.state, settings, self.world)
+        tensorboard = run.tensorboard if settings.tensorboard and self.world.is_main else None
         self.metrics = MetricsLog(run.metrics, tensorboard)
-        self.saved_step = 0
-        self.use(Progress())
+        self._continue_from(Progress())
 
-    def use(self, progress: Progress) -> None:
-        """Make `progress` the position that training goes on from."""
-        self.progress = progress
-        self.skipped = SkippedSteps(progress)
+    def train(self) -> Checkpoint:
+        """Train what is left of the run, and return its final weights, which are stored as the model `final`.
 
-    def resume(self) -> None:
-        """Continue from the newest checkpoint that is whole, where there is one."""
-        step, checkpoint = self._read_newest()
-        if self.world.is_main:
-            # What an earlier start wrote behind its last checkpoint is void.
-            self.metrics.continue_after(step)
-        if checkpoint is None:
-            return
-        self.use(self.state.restore(checkpoint, str(self.run.checkpoint(step))))
-        say(f"resuming after step {step:,} from {self.run.checkpoint(step)}")
-
-    def _read_newest(self) -> tuple[int, Checkpoint | None]:
-        """The newest checkpoint that is whole and its step, or 0 and None; one process looks, for all."""
-        found = read_newest(self.run) if self.world.is_main else None
-        step = self.world.gather(found[0] if found is not None else 0)[0]
-        if found is not None or not step:
-            return step, found[1] if found is not None else None
-        return step, read_checkpoint(self.run.checkpoint(step))
-
-    def has_ended(self) -> bool:
-        """Whether there is nothing left to train under the present settings."""
-        settings, progress = self.config.training, self.progress
-        if progress.step >= settings.max_steps:
-            return True
-        if settings.max_epochs is not None and progress.epoch >= settings.max_epochs:
-            return True
-        patience = settings.patience
-        return patience is not None and progress.stale_validations(settings.best_metric) >= patience
-
-    def train(self) -> None:
-        """Train to the end, or until interrupted; a checkpoint of the last step exists afterwards.
-
-        Raises `SystemExit` with 130 or 143 after saving for SIGINT or SIGTERM, and `TrainingError` where the gradient
-        stays without numbers.
+        Raises `SystemExit` with 130 or 143 after saving for SIGINT or SIGTERM, and `TrainingError` if the gradient
+        stays not finite.
         """
-        settings = self.config.training
-        batches = self.batches.after(self.progress)
-        window = Window(self.world)
-        bar = progress_bar(description="training", total=settings.max_steps, unit=" steps", initial=self.progress.step)
+        self._resume()
+        final = self.world.main_first(lambda: read_final(self.run))
+        if final is not None and self.progress.has_ended(self.settings):
+            step = self.progress.step
+            say(f"{self.run.root} has already ended, after step {step:,}; raise training.max_steps to continue")
+            return final
+        self._loop()
+        return self._finish()
+
+    def _loop(self) -> None:
+        """Update until the run ends or is interrupted; a checkpoint of the last step exists afterwards."""
+        settings = self.settings
+        bar = progress_bar(description="training", total=settings.max_steps, unit="steps", initial=self.progress.step)
         with bar, Interruption() as interruption:
-            while not self.has_ended():
+            while not self.progress.has_ended(settings):
+                epoch, began = self.progress.epoch, time.monotonic()
+                batches, indices = self._begin_step()
+                sums = self.update(batches)
+                self._count_step(sums)
                 progress = self.progress
-                epochs_before, began = progress.epoch, time.monotonic()
-                sums = self._step(batches)
-                window.add(sums, time.monotonic() - began)
+                self.stats.add(progress.step, sums, indices, time.monotonic() - began)
                 bar.update()
                 logs = progress.step % settings.log_every == 0
-                due = progress.is_due(settings.validate_every, epochs_before) or self.has_ended()
-                # On a GPU, looking at the flags waits for it: only where something else does so too.
+                due = progress.is_due(settings.validate_every, epoch) or self.progress.has_ended(settings)
+                # On a GPU, looking at the flags waits for it: only if something else does so too.
                 if logs or due or self.machine.device.type == "cpu":
-                    self._look_at_skipped()
+                    self._report_skipped()
                 if logs:
-                    bar.set_postfix_str(self._log(window))
-                    window = Window(self.world)
+                    bar.set_postfix_str(self._log())
                 progress.seconds += time.monotonic() - began
                 if progress.skipped_in_a_row >= settings.max_skipped:
                     self._roll_back()
-                    batches, window = self.batches.after(self.progress), Window(self.world)
                     bar.reset()
                     bar.update(self.progress.step)
                     continue
                 if due:
-                    self.validate_and_save()
-                # One process may have had the signal alone, or a step before the others.
-                asked = self.world.sum([interruption.signal == kind for kind in _SIGNALS])
-                if any(asked):
-                    self._stop(_SIGNALS[asked.index(max(asked))])
+                    self._validate_and_save()
+                self._stop_if_asked(interruption)
 
-    def _stop(self, reason: signal.Signals) -> None:
-        if self.saved_step != self.progress.step:
-            self._look_at_skipped()
-            self.save()
+    def _begin_step(self) -> tuple[list[Batch], list[np.ndarray]]:
+        """Prepare the next update; return the batches of this rank, and the indices of the pairs of all ranks."""
+        settings, progress, world = self.settings, self.progress, self.world
+        seed_step(self.seed, progress.step, world.rank)
+        self.state.model.train()
+        planned = [next(self._plan) for _ in range(settings.accumulate * world.size)]
+        set_learning_rate(self.state.optimizer, self._learning_rate(progress.step + 1))
+        batches = [self.batches.load(one) for one in planned[world.rank :: world.size]]
+        return batches, [one.indices for one in planned]
+
+    def _count_step(self, sums: UpdateSums) -> None:
+        self.progress.step += 1
+        self.progress.target_tokens += sums.all_tokens
+        if self.state.average is not None:
+            self.state.average.update(self.progress.step)
+
+    def _learning_rate(self, step: int) -> float:
+        return self.progress.rate_scale * learning_rate(self.settings, step, self.d_model)
+
+    def _stop_if_asked(self, interruption: Interruption) -> None:
+        """Save and exit if any process has had SIGINT or SIGTERM: it may have been one alone, or a step earlier."""
+        asked = self.world.sum([interruption.signal == kind for kind in _SIGNALS])
+        if not any(asked):
+            return
+        if self.checkpoints.saved_step != self.progress.step:
+            self._report_skipped()
+            self._save()
+        reason = _SIGNALS[asked.index(max(asked))]
         say(f"stopped by {reason.name} after step {self.progress.step:,}; the same command continues from here")
         raise SystemExit(128 + reason)
 
-    def _step(self, batches: Iterator[Drawn]) -> UpdateSums:
-        settings, progress, world = self.config.training, self.progress, self.world
-        seed_step(self.config.seed, progress.step, world.rank)
-        self.update.model.train()
-        drawn = [next(batches) for _ in range(settings.accumulate * world.size)]
-        group = [self.batches.make(one) for one in drawn[world.rank :: world.size]]
-        set_learning_rate(self.update.optimizer, self._learning_rate(progress.step + 1))
-        sums = self.update(group)
-        progress.step += 1
-        progress.target_tokens += sums.all_tokens
-        if self.average is not None:
-            self.average.update(progress.step)
-        self.skipped.add(progress.step, sums.skipped, [one.indices for one in drawn])
-        return sums
+    def _continue_from(self, progress: Progress) -> None:
+        """Make `progress` the position that training continues from."""
+        self.progress = progress
+        self.stats = StepStats(self.world)
+        self._plan = self.batches.after(progress)
 
-    def _learning_rate(self, step: int) -> float:
-        return self.progress.rate_scale * learning_rate(self.config.training, step, self.config.model.d_model)
-
-    def _look_at_skipped(self) -> None:
-        for entry in self.skipped.count():
-            self.write("skipped", **entry)
-            warn(
-                f"step {entry['step']:,} had a gradient that is not finite and was skipped; its "
-                f"{entry['number_of_pairs']:,} training pairs are named in {self.run.metrics}"
-            )
+    def _resume(self) -> None:
+        """Continue from the newest intact checkpoint, if there is one."""
+        step, checkpoint = self.checkpoints.newest()
+        if self.world.is_main:
+            # What an earlier process logged after its last checkpoint is void.
+            self.metrics.continue_after(step)
+        if checkpoint is not None:
+            self._continue_from(self.state.restore(checkpoint, str(self.run.checkpoint(step))))
+            say(f"resuming after step {step:,} from {self.run.checkpoint(step)}")
 
     def _roll_back(self) -> None:
-        """Go back to the last good checkpoint, with half the learning rate, and on to other batches than before."""
-        settings, now = self.config.training, self.progress
-        if now.rollbacks >= settings.max_rollbacks:
+        """Go back to the last good checkpoint, and continue with half the learning rate and other batches."""
+        now = self.progress
+        if now.rollbacks >= self.settings.max_rollbacks:
             raise TrainingError(
                 f"{now.skipped_in_a_row} steps in a row up to step {now.step:,} had a gradient that is not finite, and "
                 f"going back with a lower learning rate did not help {now.rollbacks} times (now {now.rate_scale:g} of "
@@ -169,35 +154,41 @@ class Trainer:
                 "training.warmup_steps, set training.clip_norm=1 or precision=fp32; the training pairs of these "
                 f"steps are named in {self.run.metrics}"
             )
-        step, checkpoint = self._read_newest()
+        step, checkpoint = self.checkpoints.newest()
         if checkpoint is None:
-            where = "the beginning"
-            self.begun.restart()
-            self.use(Progress())
+            where, progress = "the beginning", Progress()
+            self.state.restart(self.make_model())
         else:
             where = str(self.run.checkpoint(step))
-            self.use(self.state.restore(checkpoint, where))
-        progress = self.progress
+            progress = self.state.restore(checkpoint, where)
         progress.epoch, progress.position, progress.epoch_batches = now.epoch, now.position, now.epoch_batches
         progress.seconds, progress.skipped = now.seconds, now.skipped
         progress.rate_scale, progress.rollbacks = now.rate_scale / 2.0, now.rollbacks + 1
+        self._continue_from(progress)
         warn(
             f"{now.skipped_in_a_row} steps in a row had a gradient that is not finite: going back to {where}, with "
             f"half the learning rate ({progress.rate_scale:g} of the one in the settings) and the batches that follow"
         )
         if self.world.is_main:
             self.metrics.continue_after(step)
-        self.write("rollback", step=step, from_step=now.step, rate_scale=progress.rate_scale)
+        self._write("rollback", step=step, from_step=now.step, rate_scale=progress.rate_scale)
         if step:
-            # A run that is killed from here on shall not go back a second time for the same reason.
-            self.save()
+            # A run that is killed from here on must not go back a second time for the same reason.
+            self._save()
 
-    def _log(self, window: Window) -> str:
-        """Write a line of metrics; training waits for the device here."""
-        figures, progress = window.figures(), self.progress
+    def _report_skipped(self) -> None:
+        for entry in self.stats.count_skipped(self.progress):
+            self._write("skipped", **entry)
+            warn(
+                f"step {entry['step']:,} had a gradient that is not finite and was skipped; its "
+                f"{entry['number_of_pairs']:,} training pairs are named in {self.run.metrics}"
+            )
+
+    def _log(self) -> str:
+        """Write a line of metrics and return the same for people; training waits for the device here."""
+        figures, progress, scaler = self.stats.take_figures(), self.progress, self.state.scaler
         rate = self._learning_rate(progress.step)
-        scaler = self.update.scaler
-        self.write(
+        self._write(
             "train",
             step=progress.step,
             epoch=progress.epoch,
@@ -209,42 +200,64 @@ class Trainer:
         )
         return f"loss {figures['loss']:.3f}, {figures['tokens_per_second']:,.0f} tokens/s, lr {rate:.2e}"
 
-    def validate_and_save(self) -> None:
-        """Validate the present weights, or their moving average, report, and write a checkpoint of them."""
-        began, progress = time.monotonic(), self.progress
-        with self.update.parallel.evaluated(self.average.values if self.average is not None else None) as model:
-            result = self.validate(model)
-        progress.history.append({"step": progress.step, "loss": result.loss, "bleu": result.bleu})
-        progress.seconds += time.monotonic() - began
-        report_validation(f"step {progress.step:,}, epoch {progress.epoch}", result)
-        self.write("valid", step=progress.step, epoch=progress.epoch, **describe(result))
-        warmup = self.config.training.warmup_steps
-        for problem in describe_problems(
-            progress.history, result.sources, result.references, result.translations, warmup_steps=warmup
-        ):
-            warn(problem)
-        self.save()
-
-    def save(self) -> None:
-        """Write a checkpoint of this step and remove those that are neither among the newest nor the best."""
-        settings, progress = self.config.training, self.progress
-        checkpoint = self.state.capture(progress)
-        if self.world.is_main:
-            write_checkpoint(self.run.checkpoint(progress.step), checkpoint)
-            steps = self.run.steps()
-            best = [step for step in progress.best_steps(settings.best_metric) if step in steps]
-            kept = {*steps[-settings.keep_last :], *best[: settings.keep_best]}
-            with explained_disk_errors(self.run):
-                for step in steps:
-                    if step not in kept:
-                        self.run.remove_checkpoint(step)
-        self.saved_step = progress.step
-        if self.machine.device.type == "cpu":
-            give_back_freed_memory()
-        self.world.barrier()
-
-    def write(self, kind: str, **values: Any) -> None:
+    def _write(self, kind: str, **values: Any) -> None:
         """Write a line of metrics, on the main process."""
         if self.world.is_main:
             with explained_disk_errors(self.run, self.run.metrics):
                 self.metrics.write(kind, **values)
+
+    def _save(self) -> None:
+        self.checkpoints.save(self.progress)
+        if self.machine.device.type == "cpu":
+            give_back_freed_memory()
+
+    def _validate_and_save(self) -> None:
+        """Validate the current weights, or their moving average, report, and write a checkpoint of them."""
+        began, progress = time.monotonic(), self.progress
+        average = self.state.average
+        with self.state.parallel.evaluated(average.values if average is not None else None) as model:
+            result = self.validate(model)
+        progress.history.append({"step": progress.step, "loss": result.loss, "bleu": result.bleu})
+        progress.seconds += time.monotonic() - began
+        result.report(f"step {progress.step:,}, epoch {progress.epoch}")
+        self._write("valid", step=progress.step, epoch=progress.epoch, **result.as_values())
+        for problem in describe_problems(
+            progress.history, result.sources, result.references, result.translations,
+            warmup_steps=self.settings.warmup_steps,
+        ):  # fmt: skip
+            warn(problem)
+        self._save()
+
+    def _finish(self) -> Checkpoint:
+        """Choose the final weights by validation, and write the final model."""
+        metric, progress = self.settings.best_metric, self.progress
+        steps = self.checkpoints.intact_steps()
+        if not any(step in steps for step in progress.best_steps(metric)):
+            # Interrupted before its first validation, and then declared ended.
+            self._validate_and_save()
+            steps = self.checkpoints.steps()
+        best = [step for step in progress.best_steps(metric) if step in steps]
+        final = choose_final_weights(self.run, steps, best, self.settings, self._validated)
+        if self.world.is_main:
+            write_final_model(self.run, final, self.validate.some_pairs(_ALIGNED_PAIRS))
+        self.world.barrier()
+        say(
+            f"finished after {progress.step:,} steps, {progress.target_tokens:,} target tokens and "
+            f"{progress.seconds / 60.0:.1f} minutes; final weights from {', '.join(final.state['from'])}: "
+            f"validation loss {final.state['loss']:.3f}, BLEU {final.state['bleu']:.2f}  "
+            f"({final.state['signature']}); run {self.run.root}"
+        )
+        return final
+
+    def _validated(self, checkpoint: Checkpoint, title: str | None) -> Checkpoint:
+        """Validate weights, report them if there is a title, and return them with the figures, as a final model."""
+        weights = {name: weight.to(self.machine.device) for name, weight in checkpoint.weights.items()}
+        parallel = self.state.parallel
+        with torch.no_grad(), parallel.evaluated(parallel.shard(weights)) as model:
+            result = self.validate(model)
+        if title is not None:
+            result.report(title)
+            self._write("valid_average", checkpoints=checkpoint.state["average_of"], **result.as_values())
+        score = result.scores[0]
+        state = {"step": checkpoint.state["step"], "bleu": score.value, "signature": score.signature}
+        return Checkpoint(checkpoint.weights, {}, {**state, "loss": result.loss})

@@ -18,7 +18,7 @@ from translator.errors import CheckpointError, ConfigError, DeviceError, Tokeniz
 from translator.interop.ctranslate2.export import require_ctranslate2
 from translator.interop.ctranslate2.request import refusals
 from translator.runtime.console import say
-from translator.runtime.memory import keep_freed_memory
+from translator.runtime.host_memory import keep_freed_memory
 from translator.text import Tokenizer
 
 AUTO, NATIVE, CTRANSLATE2 = "auto", "native", "ctranslate2"

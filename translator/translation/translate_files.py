@@ -106,7 +106,7 @@ def _bar(
         return
     counts = [count_lines(Path(name)) for name, _ in inputs]
     total = sum(count for count in counts if count is not None) if None not in counts else None
-    with progress(description="translating", unit="line", total=total, initial=done) as bar:
+    with progress(description="translating", unit="lines", total=total, initial=done) as bar:
         yield bar.update
 
 

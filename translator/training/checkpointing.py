@@ -1,0 +1,60 @@
+"""The checkpoints of a running training: which one it continues from, when one is written, which are kept."""
+
+from translator.checkpoints import (
+    Checkpoint,
+    RunDirectory,
+    explained_disk_errors,
+    read_checkpoint,
+    read_newest,
+    set_aside_damaged,
+    write_checkpoint,
+)
+from translator.config import TrainingSettings
+from translator.distributed.world import World
+from translator.training.progress import Progress
+from translator.training.state import TrainingState
+
+
+class Checkpointing:
+    """Reads and writes the checkpoints of a run. All processes must call its methods, in the same order.
+
+    The main process looks at the directory, for all: those of a shared disk may differ for a while.
+    """
+
+    def __init__(self, run: RunDirectory, state: TrainingState, settings: TrainingSettings, world: World) -> None:
+        self.run, self.state, self.settings, self.world = run, state, settings, world
+        self.saved_step = 0
+        """The step of the checkpoint that this process wrote last."""
+
+    def newest(self) -> tuple[int, Checkpoint | None]:
+        """Read the newest intact checkpoint; return its step and the checkpoint, or 0 and None."""
+        found = read_newest(self.run) if self.world.is_main else None
+        step = self.world.gather(found[0] if found is not None else 0)[0]
+        if found is not None or not step:
+            return step, found[1] if found is not None else None
+        return step, read_checkpoint(self.run.checkpoint(step))
+
+    def steps(self) -> list[int]:
+        """Return the steps of the checkpoints that exist, oldest first."""
+        return self.world.gather(self.run.steps())[0]
+
+    def intact_steps(self) -> list[int]:
+        """Set aside damaged checkpoints, and return the steps of the others, oldest first."""
+        self.world.main_first(lambda: set_aside_damaged(self.run))
+        return self.steps()
+
+    def save(self, progress: Progress) -> None:
+        """Write a checkpoint of this step and remove those that are neither among the newest nor the best."""
+        settings = self.settings
+        checkpoint = self.state.capture(progress)
+        if self.world.is_main:
+            write_checkpoint(self.run.checkpoint(progress.step), checkpoint)
+            steps = self.run.steps()
+            best = [step for step in progress.best_steps(settings.best_metric) if step in steps]
+            kept = {*steps[-settings.keep_last :], *best[: settings.keep_best]}
+            with explained_disk_errors(self.run):
+                for step in steps:
+                    if step not in kept:
+                        self.run.remove_checkpoint(step)
+        self.saved_step = progress.step
+        self.world.barrier()

@@ -1,0 +1,50 @@
+"""The model before its first training step: random, or with the weights of another run; and what of it is trained."""
+
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+
+from torch import nn
+
+from translator.checkpoints import RunDirectory, load_weights, read_checkpoint
+from translator.config import ModelSettings, parse_start
+from translator.errors import ConfigError
+from translator.model import Transformer, build_model
+from translator.runtime.console import say
+from translator.text import TokenizerPair
+
+
+def initial_model(
+    settings: ModelSettings, tokenizers: TokenizerPair, seed: int, start_from: str | None = None
+) -> Transformer:
+    """Build the model on the CPU, random by `seed` or with the weights that `start_from` names.
+
+    Raises `CheckpointError` if the run to start from has no such weights.
+    """
+    model = build_model(settings, tokenizers.source.vocab_size, tokenizers.target.vocab_size, seed)
+    if start_from is not None:
+        start = parse_start(start_from)
+        path = RunDirectory(start.run).weights(start.weights)
+        load_weights(model, read_checkpoint(path, with_optimizer=False).weights, str(path))
+        say(f"starting from the weights of {path}")
+    return model
+
+
+def freeze(model: nn.Module, patterns: Sequence[str]) -> None:
+    """Exclude the parameters whose names match one of `patterns` from training.
+
+    Raises `ConfigError` if a pattern matches no parameter, or if nothing is left to train.
+    """
+    names = [name for name, _ in model.named_parameters()]
+    unmatched = [pattern for pattern in patterns if not any(fnmatchcase(name, pattern) for name in names)]
+    problems = [
+        f"training.freeze: no parameter is called {pattern!r}; names are such as {', '.join(names[:3])}, "
+        f"{names[-1]} (`*` stands for anything)"
+        for pattern in unmatched
+    ]
+    if not problems and all(any(fnmatchcase(name, pattern) for pattern in patterns) for name in names):
+        problems.append("training.freeze: nothing is left to train; leave a pattern out")
+    if problems:
+        raise ConfigError(problems)
+    for name, parameter in model.named_parameters():
+        if any(fnmatchcase(name, pattern) for pattern in patterns):
+            parameter.requires_grad_(False)
