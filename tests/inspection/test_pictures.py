@@ -152,7 +152,7 @@ def test_what_cannot_be_drawn_is_explained(tmp_path: Path, monkeypatch: pytest.M
         with pytest.raises(ConfigError, match=r"expected KIND\.LAYER\.HEAD") if name else pytest.raises(DataError):
             draw_attention(maps, tmp_path / ("a.png" if name else "a.gif"), name)
     (tmp_path / "file").touch()
-    with pytest.raises(TranslatorError, match="cannot be written .*no directory.* --output"):
+    with pytest.raises(TranslatorError, match="cannot be written .*is not a directory.* --output"):
         draw_attention(maps, tmp_path / "file" / "a.png")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file"]
     monkeypatch.setitem(sys.modules, "matplotlib", None)

@@ -35,9 +35,9 @@ def labels_above(lines: Sequence[str], rows: int) -> dict[int, str]:
     """The labels written from top to bottom above the rows, by column; for characters one column wide."""
     written: dict[int, str] = {}
     for line in lines[:-rows]:
-        for place, character in enumerate(line):
+        for column, character in enumerate(line):
             if character != " ":
-                written[place] = written.get(place, "") + character
+                written[column] = written.get(column, "") + character
     return dict(sorted(written.items()))
 
 
@@ -142,12 +142,14 @@ def check(maps: AttentionMaps, head: Head, width: int, encoding: str, colour: bo
         assert len(lines) > rows
 
 
-ANY_PIECE = st.text(st.characters(codec=None, exclude_categories=()), min_size=1, max_size=18)
+# Any characters but the space, which tokenizers write as U+2581: in a label it would leave a blank line, which `body`
+# takes for the end of a panel.
+ANY_PIECE = st.text(st.characters(codec=None, exclude_categories=(), exclude_characters=" "), min_size=1, max_size=18)
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii", "latin-1", "cp437"])
 @pytest.mark.parametrize("width", [20, 33, 80, 200])
-def test_hostile_text_fits_and_commands_nothing(encoding: str, width: int) -> None:
+def test_hostile_text_fits_and_is_escaped(encoding: str, width: int) -> None:
     maps = made_up_maps(HOSTILE, HOSTILE[::-1], tag="<2de>")
     for kind in KINDS:
         for colour in (False, True):
@@ -156,7 +158,7 @@ def test_hostile_text_fits_and_commands_nothing(encoding: str, width: int) -> No
 
 @given(st.lists(ANY_PIECE, min_size=1, max_size=12), st.integers(20, 100), st.booleans())
 @settings(max_examples=150, deadline=None)
-def test_any_text_fits_and_commands_nothing(pieces: list[str], width: int, colour: bool) -> None:
+def test_any_text_fits_and_is_escaped(pieces: list[str], width: int, colour: bool) -> None:
     maps = made_up_maps(pieces, pieces[::-1])
     check(maps, Head("cross", 1, 1), width, "utf-8", colour)
 
