@@ -1,4 +1,4 @@
-"""The fast kernel is the one taken where it can be, and only there."""
+"""The fast kernel is used whenever it can be, and only then."""
 
 import pytest
 import torch
@@ -42,7 +42,7 @@ def test_varlen_equals_explicit_weights_on_cuda(causal: bool) -> None:
     query, key, value = torch.randn(3, 20, 4, 32, device="cuda", dtype=torch.bfloat16).unbind(0)
     weights = attention_weights(query, key, layout, layout, causal)
     output = attend(query, key, value, layout, layout, causal)
-    for begin, end, place in [(0, 5, 0), (5, 17, 2), (17, 20, 3)]:
+    for begin, end, sentence in [(0, 5, 0), (5, 17, 2), (17, 20, 3)]:
         size = end - begin
-        expected = torch.einsum("hqk,khd->qhd", weights[place, :, :size, :size], value[begin:end].float())
+        expected = torch.einsum("hqk,khd->qhd", weights[sentence, :, :size, :size], value[begin:end].float())
         torch.testing.assert_close(output[begin:end].float(), expected, atol=2e-2, rtol=2e-2)

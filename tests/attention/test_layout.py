@@ -18,8 +18,8 @@ def test_grid_and_back_is_the_identity(lists: list[list[int]]) -> None:
         return
     grid = to_grid(values, batch.layout)
     assert torch.equal(to_packed(grid, batch.layout), values)
-    for place, sentence in enumerate(lists):
-        assert grid[place, 1, : len(sentence), 2].tolist() == sentence
+    for index, sentence in enumerate(lists):
+        assert grid[index, 1, : len(sentence), 2].tolist() == sentence
 
 
 @given(sentences)
@@ -37,6 +37,8 @@ def test_parts_and_repetitions_are_batches_of_their_own(lists: list[list[int]]) 
 @given(sentences)
 def test_positions_count_from_zero_in_every_sentence(lists: list[list[int]]) -> None:
     tokens, layout = pack(lists)
-    assert layout.positions(len(tokens)).tolist() == [place for sentence in lists for place in range(len(sentence))]
+    assert layout.positions(len(tokens)).tolist() == [
+        position for sentence in lists for position in range(len(sentence))
+    ]
     assert layout.lengths.tolist() == [len(sentence) for sentence in lists]
     assert layout.max_length == max(map(len, lists))

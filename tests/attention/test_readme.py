@@ -1,4 +1,4 @@
-"""The learner's page beside the package: its examples print what it says, and what it names exists."""
+"""The learner's page in the package: its examples print what it says, and what it names exists."""
 
 import doctest
 import importlib
@@ -40,7 +40,7 @@ def examples() -> doctest.DocTest:
 
 
 def names_in_text() -> list[str]:
-    """What stands in backquotes outside of the blocks."""
+    """What is in backquotes outside of the blocks."""
     return re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```$", "", TEXT, flags=re.MULTILINE | re.DOTALL))
 
 
@@ -109,11 +109,11 @@ def test_links_lead_to_files() -> None:
     assert [link for link in links if not (ROOM / link).is_file()] == []
 
 
-# A name, and behind it in the same clause the file that it is in: `attend` ([kernels.py](kernels.py)).
-PLACES = re.findall(r"`([A-Za-z_]\w*)(?:\.\w+)?`[^`|;]*?\(\[[\w.]+\]\(([^)#]+)\)\)", TEXT)
+# A name, and after it in the same clause the file that it is in: `attend` ([kernels.py](kernels.py)).
+DEFINITIONS = re.findall(r"`([A-Za-z_]\w*)(?:\.\w+)?`[^`|;]*?\(\[[\w.]+\]\(([^)#]+)\)\)", TEXT)
 
 
-@pytest.mark.parametrize(("name", "link"), PLACES)
+@pytest.mark.parametrize(("name", "link"), DEFINITIONS)
 def test_what_is_said_to_be_in_a_file_is_defined_there(name: str, link: str) -> None:
     code = (ROOM / link).read_text("utf-8")
     assert re.search(rf"^ *(?:class|def) {name}\b", code, re.MULTILINE), f"{name} is not defined in {link}"
@@ -122,7 +122,7 @@ def test_what_is_said_to_be_in_a_file_is_defined_there(name: str, link: str) -> 
 def test_every_link_to_a_file_of_code_is_checked_for_a_name() -> None:
     """But for a whole file, of which the page names no part."""
     linked = set(re.findall(r"\]\(([^)#]+\.py)\)", TEXT))
-    assert linked - {link for _, link in PLACES} == {"padded.py"}
+    assert linked - {link for _, link in DEFINITIONS} == {"padded.py"}
 
 
 def test_example_with_a_trained_run(tiny_run: Path) -> None:

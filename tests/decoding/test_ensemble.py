@@ -110,8 +110,3 @@ def test_every_run_that_does_not_fit_the_first_is_named(bundles: list[Any], tmp_
     assert f"foreign differs from {first.directory} in the target vocabulary and data.language_tags;" in str(
         caught.value
     )
-
-
-def test_8_bits_are_another_engines(bundles: list[Any]) -> None:
-    with pytest.raises(ConfigError, match="quantize: the native engine has no int8 products; use engine=ctranslate2"):
-        join_step_models(bundles, "int8")

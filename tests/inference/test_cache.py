@@ -1,4 +1,4 @@
-"""Decoding step by step against attention over the whole sequence, and the memory that it moves."""
+"""Decoding step by step against attention over the whole sequence, and the sentences that caches move."""
 
 import pytest
 import torch
@@ -16,9 +16,9 @@ def memory_of(lengths: list[int], workspace: Workspace) -> tuple[DenseMemory, Te
     """The memory of sentences, and the keys and values `[T, LAYERS, 2, HEADS, WIDTH]` that it is made of."""
     offsets = torch.tensor([0, *lengths]).cumsum(0).int()
     projected = torch.randn(int(offsets[-1]), LAYERS, 2, HEADS, WIDTH)
-    places = torch.arange(len(projected), dtype=torch.float32)[:, None]  # in place of states
+    indices = torch.arange(len(projected), dtype=torch.float32)[:, None]  # instead of states
     layers = [lambda cells, layer=layer: projected[cells[:, 0].long(), layer].flatten(1) for layer in range(LAYERS)]
-    return DenseMemory.of(places, Layout(offsets, max(lengths)), layers, [HEADS] * LAYERS, workspace), projected
+    return DenseMemory.of(indices, Layout(offsets, max(lengths)), layers, [HEADS] * LAYERS, workspace), projected
 
 
 @pytest.mark.parametrize("copies", [1, 5])
@@ -26,7 +26,7 @@ def memory_of(lengths: list[int], workspace: Workspace) -> tuple[DenseMemory, Te
 def test_steps_with_a_cache_equal_causal_attention_over_each_past(copies: int, width: int) -> None:
     """Hypotheses multiply, are reordered and leave; each sees what a sentence of its own past sees.
 
-    With `copies` of all sentences another kernel is used. The second batch finds what the first left in the memory.
+    With `copies` of all sentences another kernel is used. The second batch finds what the first left in the workspace.
     """
     torch.manual_seed(3)
     workspace, steps = Workspace(), 25
@@ -34,7 +34,7 @@ def test_steps_with_a_cache_equal_causal_attention_over_each_past(copies: int, w
         memory, _ = memory_of([1] * 3 * copies, workspace)
         cache = KeyValueCache.next_to(memory, [HEADS] * LAYERS, steps, width, workspace)
         ancestry = Ancestry.empty(memory.grids[0], 3 * copies)
-        # The projected states behind every hypothesis of every sentence, as a plain list.
+        # The projected states that every hypothesis of every sentence has passed, as a plain list.
         pasts: list[list[list[Tensor]]] = [[[]] for _ in range(3 * copies)]
         for step in range(steps):
             states = torch.randn(len(pasts), len(pasts[0]), LAYERS, 3, HEADS, WIDTH)
@@ -46,12 +46,12 @@ def test_steps_with_a_cache_equal_causal_attention_over_each_past(copies: int, w
                 found.append(attend_dense(query, own.key, own.value, ancestry.bias))
             output = torch.stack(found).permute(1, 3, 0, 2, 4)  # [N, K, layers, H, D]
             for sentence, row in enumerate(pasts):
-                for place, past in enumerate(row):
-                    past.append(states[sentence, place])
+                for hypothesis, past in enumerate(row):
+                    past.append(states[sentence, hypothesis])
                     layout = Layout(torch.tensor([0, len(past)], dtype=torch.int32), len(past))
                     for layer in range(LAYERS):
                         whole = attend(*torch.stack(past)[:, layer].unbind(1), layout, layout, causal=True)
-                        torch.testing.assert_close(output[sentence, place, layer], whole[-1])
+                        torch.testing.assert_close(output[sentence, hypothesis, layer], whole[-1])
             parents = torch.randint(len(pasts[0]), (len(pasts), width if step < 20 else min(width, 2)))
             keep = None if step % 7 else torch.randperm(len(pasts))[: max(2, len(pasts) - 2)]
             parents = parents if keep is None else parents[keep]
@@ -63,7 +63,7 @@ def test_steps_with_a_cache_equal_causal_attention_over_each_past(copies: int, w
             ]
 
 
-def test_slots_that_nobody_sees_are_given_out_again() -> None:
+def test_slots_that_no_hypothesis_sees_are_given_out_again() -> None:
     ancestry = Ancestry.empty(torch.zeros(()), 2)
     ancestry.append()
     ancestry = ancestry.select(None, torch.zeros(2, 5, dtype=torch.int64))
@@ -79,7 +79,7 @@ def test_slots_that_nobody_sees_are_given_out_again() -> None:
 
 
 @pytest.mark.parametrize(("steps", "width"), [(1, 4), (7, 3), (30, 5), (16, 1), (3, 16)])
-def test_there_is_room_where_every_slot_is_seen(steps: int, width: int) -> None:
+def test_there_is_room_if_every_slot_is_seen(steps: int, width: int) -> None:
     memory, _ = memory_of([3], Workspace())
     cache = KeyValueCache.next_to(memory, [HEADS] * LAYERS, steps, width, Workspace())
     ancestry = Ancestry.empty(memory.grids[0], 1)
@@ -90,7 +90,7 @@ def test_there_is_room_where_every_slot_is_seen(steps: int, width: int) -> None:
     assert (ancestry.bias == 0).sum(-1).unique().tolist() == [steps]
 
 
-def test_memory_on_a_grid_is_that_of_packed_sentences() -> None:
+def test_attention_to_memory_on_a_grid_equals_that_to_packed_memory() -> None:
     torch.manual_seed(5)
     memory, projected = memory_of([4, 2, 17], Workspace())
     memory = memory.select(torch.tensor([2, 1]))

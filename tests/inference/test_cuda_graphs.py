@@ -32,7 +32,7 @@ PENALTY = LengthPenalty("gnmt", 0.6)
 
 
 class Tape(TorchDispatchMode):
-    """Repeats the operations of a function on the tensors that they had, and nothing else of it."""
+    """Repeats the operations of a function on the tensors that they had, and nothing else that it did."""
 
     def __init__(self, function: Callable[[], None]) -> None:
         super().__init__()
@@ -52,13 +52,13 @@ class Tape(TorchDispatchMode):
         for function, arguments, options, result in self.operations:
             for old, new in zip(tree_leaves(result), tree_leaves(function(*arguments, **options)), strict=True):
                 if isinstance(old, Tensor):
-                    # Where it was. What has been written in place, or is a view, is there already.
+                    # To the old address. What was written in place, or is a view, is there already.
                     old.copy_(new)
 
 
 @pytest.fixture
 def tapes(monkeypatch: pytest.MonkeyPatch) -> list[Tape]:
-    """All recordings that are made; even a shape that comes but a second time is replayed."""
+    """All recordings that are made; a shape that comes a second time is already replayed."""
     monkeypatch.setattr(graphs, "_PATIENCE", 1)
     return []
 
@@ -163,17 +163,17 @@ def test_threads_search_at_once(tapes: list[Tape]) -> None:
     barrier, found = threading.Barrier(2), {}
 
     def search(first: int) -> None:
-        for place in (first, first + 2):
+        for index in (first, first + 2):
             barrier.wait()
-            found[place] = SEARCHES["beam 5"](steps, *batches[place])
+            found[index] = SEARCHES["beam 5"](steps, *batches[index])
 
     threads = [threading.Thread(target=search, args=(number,)) for number in range(2)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    for place, row in enumerate(expected):
-        assert_same(found[place], row)
+    for index, row in enumerate(expected):
+        assert_same(found[index], row)
     assert 1 <= len(steps._idle) <= 2
 
 

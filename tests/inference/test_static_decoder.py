@@ -39,12 +39,12 @@ def step(decoder: StaticDecoder, tokens: Tensor) -> Tensor:
 @given(data=st.data(), norm=st.sampled_from(["pre", "post"]), positions=st.sampled_from(["sinusoidal", "learned"]))
 @settings(max_examples=25, deadline=None)
 @torch.inference_mode()
-def test_any_walk_gives_the_states_of_a_growing_cache(data: st.DataObject, norm: str, positions: str) -> None:
+def test_any_steps_give_the_states_of_a_growing_cache(data: st.DataObject, norm: str, positions: str) -> None:
     """Sentences of any lengths; hypotheses multiply, are reordered and leave; over several sizes of the cache."""
     heads = data.draw(st.sampled_from([{}, {"decoder_heads": [1, 3], "cross_heads": [2, 1]}]))
     model = model_of(norm=norm, positions=positions, head_dim=data.draw(st.sampled_from([4, 8])), **heads)
     lengths = data.draw(st.lists(st.integers(1, 70), min_size=1, max_size=9))
-    sources = [[2 + (7 * place + length) % 28 for place in range(length)] for length in lengths]
+    sources = [[2 + (7 * index + length) % 28 for index in range(length)] for length in lengths]
     width, capacity = data.draw(st.integers(1, 4)), data.draw(st.integers(1, 80))
     decoder, state = begin(model, sources, width, capacity)
     random = torch.Generator().manual_seed(data.draw(st.integers(0, 999)))
@@ -89,7 +89,7 @@ def poison(decoder: StaticDecoder, first_row: int = 0, everywhere: bool = False)
 
 
 @torch.inference_mode()
-def test_rows_that_nobody_reads_and_earlier_batches_reach_no_sentence() -> None:
+def test_unread_rows_and_earlier_batches_do_not_reach_any_sentence() -> None:
     model = model_of()
     sources = [[3, 4, 5], [6], [7, 8], [9, 9, 9, 9], [10, 11]]
     source = pack(sources)
@@ -139,7 +139,7 @@ def test_a_step_that_runs_again_is_the_same_step() -> None:
 
 
 class OneDevice(TorchDispatchMode):
-    """Lets no tensor be made anywhere else."""
+    """Allows no tensor on any device but meta."""
 
     def __torch_dispatch__(self, function: Any, types: Any, arguments: Any = (), options: Any = None) -> Any:
         result = function(*arguments, **(options or {}))
@@ -150,7 +150,7 @@ class OneDevice(TorchDispatchMode):
 
 @torch.inference_mode()
 def test_no_step_asks_for_numbers_or_leaves_the_device() -> None:
-    """Tensors without contents cannot be waited for, nor can a shape depend on them."""
+    """Nothing can wait for tensors without contents, and no shape can depend on them."""
     model = model_of().to("meta")
     offsets = torch.empty(6, dtype=torch.int32, device="meta")
     memory = torch.empty(20, 16, device="meta")

@@ -29,8 +29,8 @@ def test_vectors_are_scaled_embeddings_plus_sinusoids() -> None:
     model = build_model(settings, 20, 20, seed=1)
     sentences = [[4, 5, 6], [7]]
     vectors = model.source_embedding(pack(sentences))
-    places = [(token, position) for sentence in sentences for position, token in enumerate(sentence)]
-    for vector, (token, position) in zip(vectors, places, strict=True):
+    tokens = [(token, position) for sentence in sentences for position, token in enumerate(sentence)]
+    for vector, (token, position) in zip(vectors, tokens, strict=True):
         for column in range(6):
             angle = position / 10_000 ** (2 * (column // 2) / 6)
             wave = math.cos(angle) if column % 2 else math.sin(angle)

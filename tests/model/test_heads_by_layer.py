@@ -13,7 +13,7 @@ from translator.inference import InferenceModel
 from translator.model import Transformer, build_model
 
 SOURCES, TARGETS = [[5, 6, 7, 1], [8, 1], [9, 10, 11, 12, 13, 1]], [[0, 5, 6], [0, 7, 8, 9], [0, 3]]
-# The first and the last decoder layer share a cache, which is the larger one here and the smaller one there.
+# The first and the last decoder layer share a tensor: the larger one for the past, the smaller one for the memory.
 HEADS = {"encoder_heads": [3, 1], "decoder_heads": [3, 2, 3], "cross_heads": [1, 3, 1]}
 
 
@@ -73,7 +73,7 @@ def test_step_by_step_equals_teacher_forced(copies: int) -> None:
         found = inference.step(target.tokens.view(3 * copies, 7)[kept, position, None], state)
         torch.testing.assert_close(found[:, 0], expected[kept, position])
         if position == 3:
-            # The last sentence takes the place of the first.
+            # The last sentence moves into the row of the first.
             kept = torch.tensor([3 * copies - 1, *range(1, 3 * copies - 1)])
             state = state.select(kept, torch.zeros(len(kept), 1, dtype=torch.int64))
 

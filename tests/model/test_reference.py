@@ -132,7 +132,7 @@ def test_memory_is_the_same_in_parts(monkeypatch: pytest.MonkeyPatch, tokens: in
         torch.testing.assert_close(InferenceModel(model).encode(source), model.encode(source), atol=1e-5, rtol=1e-4)
 
 
-def test_selected_hypotheses_go_on_as_their_parents() -> None:
+def test_selected_hypotheses_continue_their_parents() -> None:
     model = build_model(settings(), 40, 40, seed=3).eval()
     with torch.inference_mode():
         source = pack(SOURCES)
@@ -166,7 +166,7 @@ def test_tied_embeddings_are_one_matrix(tie: str, matrices: int) -> None:
 
 @pytest.mark.parametrize(("preset", "parameters"), [("base", 63_082_496), ("big", 214_245_376)])
 def test_presets_have_the_parameters_of_the_paper(preset: str, parameters: int) -> None:
-    """All trained numbers at a shared vocabulary of 37,000, which the paper rounds to 65 M and 213 M.
+    """All parameters at a shared vocabulary of 37,000, which the paper rounds to 65 M and 213 M.
 
     Its Table 3 (58 M at d_k = 32, 53 M at d_ff = 1024, 28 M at d_model = 256) fits a vocabulary near 41,000 for base
     and near 36,000 for big, so that neither is met exactly at 37,000.

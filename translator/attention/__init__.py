@@ -1,4 +1,4 @@
-"""Multi-head attention over packed sequences: module, kernels, layout, weights for inspection."""
+"""Multi-head attention over packed batches: module, kernels, layout, weights for inspection. README.md explains it."""
 
 from translator.attention.dropout import Dropout
 from translator.attention.kernels import attend, attention_weights

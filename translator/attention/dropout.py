@@ -15,7 +15,7 @@ class Dropout(nn.Module):
         self.probability = probability
 
     def forward(self, values: Tensor) -> Tensor:
-        """Drop from `values`, of any shape."""
+        """Drop from `values` of any shape."""
         if not self.training or self.probability == 0.0:
             return values
         if values.device.type != "cpu":
@@ -23,9 +23,9 @@ class Dropout(nn.Module):
         return values * dropout_scale(values, self.probability)
 
     def add(self, residual: Tensor, values: Tensor) -> Tensor:
-        """Return `residual` plus the dropped `values`, in one pass over memory on the CPU."""
+        """Return `residual` plus the dropped `values`, in one pass on the CPU."""
         if not self.training or self.probability == 0.0 or values.device.type != "cpu":
-            return residual + self(values)
+            return residual + self.forward(values)
         return torch.addcmul(residual, values, dropout_scale(values, self.probability))
 
 

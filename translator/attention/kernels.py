@@ -1,8 +1,9 @@
-"""The choice of attention kernel, made here and nowhere else, and the explicit weights that test it.
+"""The choice of attention kernel, made here and nowhere else, and the explicit weights that the kernels are tested by.
 
 Attention(Q, K, V) = softmax(Q K^T / sqrt(D)) V (Vaswani et al. 2017, eq. 1), for every sentence of a packed batch.
 
-Legend: `Tq` query tokens, `Tk` key tokens, `N` sentences, `H` heads, `D` head width, `Lq`, `Lk` longest sentences.
+Legend (docs/shapes.md): `Tq` query tokens, `Tk` key tokens, `N` sentences, `H` heads, `D` head width, `Lq`, `Lk`
+longest sentence of queries and of keys.
 """
 
 import math
@@ -14,8 +15,8 @@ from torch.nn import functional
 from translator.attention.layout import Layout
 from translator.attention.padded import attend_padded, to_grid
 
-# On the CPU the fused kernel saves calls, and matrix products of all sentences at once are faster as soon as calls are
-# not what counts: 2 times for 300 sentences of one query, 1.2 times for 60 of five; the fused one is, alone.
+# On the CPU the fused kernel makes fewer calls, which counts for few sentences. For more of them, explicit matrix
+# products of all at once are faster: 2 times for 300 sentences of one query, 1.2 times for 60 of five.
 _SENTENCES = 8
 
 
@@ -30,9 +31,9 @@ def attend(
 ) -> Tensor:
     """Attend within every sentence.
 
-    `query` `[Tq, H, D]`; `key`, `value` `[Tk, H, D]`; both layouts hold the same N sentences. With `causal`,
-    a query sees the keys up to its own position (query and key lengths must be equal). `dropout` falls on
-    the weights. Returns `[Tq, H, D]`.
+    `query` `[Tq, H, D]`; `key`, `value` `[Tk, H, D]`; both layouts hold the same N sentences. With `causal`, a query
+    sees the keys up to its own position (query and key lengths must be equal). `dropout` is applied to the weights.
+    Returns `[Tq, H, D]`.
     """  # fmt: skip
     kernel = choose_kernel(query, dropout)
     if kernel == "varlen":
@@ -41,16 +42,16 @@ def attend(
 
 
 def attend_dense(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None) -> Tensor:
-    """Attend on grids: `query` `[N, H, Q, D]`, `key` and `value` `[N, H, L, D]`; returns `[N, H, Q, D]`.
+    """Attend on grids: `query` `[N, H, Lq, D]`, `key` and `value` `[N, H, Lk, D]`; returns `[N, H, Lq, D]`.
 
-    For decoding, where the queries of a sentence are its hypotheses. `bias` is None or broadcasts to `[N, H, Q, L]`: 0
-    where a query may look, -inf where it may not. On the CPU L shall be at least 16: over fewer keys softmax is not
+    For decoding, where the queries of a sentence are its hypotheses. `bias` is None or broadcasts to `[N, H, Lq, Lk]`:
+    0 where a query may look, -inf where it may not. On the CPU Lk should be at least 16: over fewer keys softmax is not
     vectorised and takes ten times as long.
     """
     if query.is_cuda or len(query) < _SENTENCES:
         return functional.scaled_dot_product_attention(query, key, value, attn_mask=bias)
     scale = 1.0 / math.sqrt(query.size(-1))
-    scores = query @ key.transpose(-1, -2)  # [N, H, Q, L]
+    scores = query @ key.transpose(-1, -2)  # [N, H, Lq, Lk]
     scores = scores.mul_(scale) if bias is None else torch.add(bias, scores, alpha=scale)
     return scores.softmax(-1) @ value
 
@@ -83,14 +84,14 @@ def _attend_varlen(
         key_layout.max_length,
         window_size=(-1, 0) if causal else (-1, -1),
     )
-    assert isinstance(output, Tensor)  # a tuple comes back only where more is asked for
+    assert isinstance(output, Tensor)  # a tuple is returned only if more is asked for
     return output
 
 
 def attention_weights(
     query: Tensor, key: Tensor, query_layout: Layout, key_layout: Layout, causal: bool = False
 ) -> Tensor:
-    """Compute softmax(Q K^T / sqrt(D)) in fp32, to look at and to test the kernels; no translation uses it.
+    """Compute softmax(Q K^T / sqrt(D)) in fp32, to look at and to test the kernels by; no search uses it.
 
     `query` `[Tq, H, D]`, `key` `[Tk, H, D]`. Returns `[N, H, Lq, Lk]`; rows of real queries sum to one, masked
     keys are exactly zero, rows of padding are zero.

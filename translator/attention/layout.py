@@ -1,6 +1,6 @@
 """The packed batch: one flat run of tokens and the offsets where sentences begin.
 
-Legend: `T` tokens, `N` sentences, `L` longest sentence.
+Legend (docs/shapes.md): `T` tokens, `N` sentences, `L` longest sentence.
 """
 
 from collections.abc import Sequence
@@ -14,9 +14,9 @@ from torch import Tensor
 class Layout:
     """Where the sentences of a packed batch begin and end.
 
-    `offsets` is int32 `[N + 1]` and rises from 0 to T; `max_length` is the longest sentence, known on the
-    host so that no kernel has to ask the device for it. Empty sentences are allowed. What the padded kernel
-    derives from the offsets is made once for a batch, on first use.
+    `offsets` is int32 `[N + 1]` and rises from 0 to T; `max_length` is L, known on the host so that no kernel has to
+    ask the device for it. Empty sentences are allowed. What the padded kernel derives from the offsets is computed once
+    for a batch, on first use.
     """
 
     def __init__(self, offsets: Tensor, max_length: int) -> None:
@@ -41,17 +41,17 @@ class Layout:
 
     @cached_property
     def cells(self) -> Tensor:
-        """The cell of the padded grid, row by row, that holds each token: int64 `[T]`."""
+        """For each token, the index of its cell in the padded grid, row by row: int64 `[T]`."""
         return self.mask.flatten().nonzero().squeeze(1)
 
     @cached_property
     def pads(self) -> Tensor:
-        """The cells of the padded grid that hold no token, int64."""
+        """The indices of the cells of the padded grid that hold no token, int64."""
         return self.mask.logical_not().flatten().nonzero().squeeze(1)
 
     @cached_property
     def rows(self) -> Tensor:
-        """The token in each cell of the padded grid, int64 `[N * L]`; a pad repeats some other token."""
+        """For each cell of the padded grid, the index of its token, int64 `[N * L]`; a pad has another token's."""
         starts = self.offsets[:-1].long()
         columns = torch.arange(self.max_length, device=self.offsets.device)
         last = (self.offsets[-1].long() - 1).clamp(min=0)
@@ -60,11 +60,11 @@ class Layout:
     def positions(self, num_tokens: int) -> Tensor:
         """The position of each of the T = `num_tokens` tokens in its sentence, int64 `[T]`.
 
-        Neither waits for the device nor makes a shape that depends on the data, so that it compiles.
+        It neither waits for the device nor makes a shape that depends on the data, so that it compiles.
         """
-        places = torch.arange(num_tokens, device=self.offsets.device)
-        sentences = torch.searchsorted(self.offsets[1:], places, right=True)
-        return places - self.offsets[sentences]
+        tokens = torch.arange(num_tokens, device=self.offsets.device)
+        sentences = torch.searchsorted(self.offsets[1:], tokens, right=True)
+        return tokens - self.offsets[sentences]
 
     def to(self, device: torch.device) -> "Layout":
         """The same layout on another device."""
@@ -84,7 +84,7 @@ class Packed(NamedTuple):
         return Packed(self.tokens.to(device, non_blocking=True), self.layout.to(device))
 
     def sentences(self, rows: slice) -> "Packed":
-        """Neighbouring sentences as a batch of their own; waits for the device."""
+        """A range of sentences as a batch of its own; waits for the device."""
         offsets = self.layout.offsets[rows.start : rows.stop + 1]
         begin, end = int(offsets[0]), int(offsets[-1])
         lengths = offsets.diff()
@@ -92,7 +92,7 @@ class Packed(NamedTuple):
         return Packed(self.tokens[begin:end], Layout(offsets - begin, longest))
 
     def twice(self) -> "Packed":
-        """All sentences, and behind them all of them again."""
+        """All sentences, followed by all of them again."""
         offsets = self.layout.offsets
         again = torch.cat([offsets, offsets[1:] + self.tokens.numel()])
         return Packed(self.tokens.repeat(2), Layout(again, self.layout.max_length))

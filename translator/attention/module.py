@@ -4,7 +4,7 @@ MultiHead(Q, K, V) = Concat(head_1, ..., head_h) W^O, head_i = Attention(Q W_i^Q
 al. 2017, section 3.2.2). What differs between its three uses is where keys and values come from, and that is an
 argument: the same tokens, the tokens decoded so far, or the encoder's output.
 
-Legend: `T` tokens, `S` memory tokens, `N` sentences, `K` hypotheses a sentence, `H` heads, `D` head width.
+Legend (docs/shapes.md): `T` tokens that look, `S` tokens that are looked at, `H` heads, `D` head width.
 """
 
 from typing import NamedTuple
@@ -18,7 +18,7 @@ from translator.attention.layout import Layout
 
 
 class Projected(NamedTuple):
-    """Keys and values after their projections, `[S, H, D]` each, and where their sentences begin."""
+    """Keys and values after their projections, `[S, H, D]` each, and the layout of their sentences."""
 
     key: Tensor
     value: Tensor
@@ -44,7 +44,7 @@ class MultiHeadAttention(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Xavier-uniform for every projection by itself, zero biases."""
+        """Xavier-uniform for each projection separately, zero biases."""
         for weight in (*self.input_weight.chunk(3), self.output.weight):
             nn.init.xavier_uniform_(weight)
         nn.init.zeros_(self.input_bias)
@@ -54,16 +54,19 @@ class MultiHeadAttention(nn.Module):
         """Attend from projected queries `[T, H, D]` to `memory`; returns `[T, d_model]`."""
         dropout = self.dropout if self.training else 0.0
         heads = attend(query, memory.key, memory.value, query_layout, memory.layout, causal, dropout)
-        return self.output(heads.flatten(-2))
+        output: Tensor = self.output(heads.flatten(-2))
+        return output
 
     def attend_to_itself(self, states: Tensor, layout: Layout, causal: bool = False) -> Tensor:
         """Self-attention: `states` `[T, d_model]` are queries, keys and values; returns `[T, d_model]`."""
         query, key, value = self.project_all(states)
-        return self(query, layout, Projected(key, value, layout), causal)
+        output: Tensor = self(query, layout, Projected(key, value, layout), causal)
+        return output
 
     def attend_to_memory(self, states: Tensor, layout: Layout, memory: Projected) -> Tensor:
-        """Cross-attention from `states` `[T, d_model]` to memory that `project_memory` projected."""
-        return self(self.project_query(states), layout, memory)
+        """Cross-attention from `states` `[T, d_model]` to memory after `project_memory`; returns `[T, d_model]`."""
+        output: Tensor = self(self.project_query(states), layout, memory)
+        return output
 
     def project_all(self, states: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Queries, keys and values of the same tokens: `[..., d_model]` to three of `[..., H, D]`."""

@@ -3,7 +3,8 @@
 For sentences of a dozen tokens on a CPU this beats `scaled_dot_product_attention` several times over, mostly
 because PyTorch's softmax over a short last axis is not vectorised: here it is `exp2` on the whole grid.
 
-Legend: `T` tokens, `N` sentences, `H` heads, `Q`, `L` longest query and key, `D` head width.
+Legend (docs/shapes.md): `T` tokens, `N` sentences, `H` heads, `D` head width, `L` longest sentence, `Lq`, `Lk` those of
+queries and of keys.
 """
 
 import math
@@ -29,9 +30,11 @@ def attend_padded(
     causal: bool,
     dropout: float,
 ) -> Tensor:
-    """`attend` by way of a padded grid; any device, any float dtype, with dropout on the weights."""  # fmt: skip
+    """`attend` on a padded grid; any device, any float dtype, with dropout on the weights."""
     with torch.autocast(query.device.type, enabled=False):
-        return _PaddedAttention.apply(query, key, value, query_layout, key_layout, causal, dropout)
+        arguments = (query, key, value, query_layout, key_layout, causal, dropout)
+        output: Tensor = _PaddedAttention.apply(*arguments)  # type: ignore[no-untyped-call]
+        return output
 
 
 def to_grid(packed: Tensor, layout: Layout) -> Tensor:
@@ -41,13 +44,13 @@ def to_grid(packed: Tensor, layout: Layout) -> Tensor:
 
 
 def to_packed(grid: Tensor, layout: Layout) -> Tensor:
-    """Collect `[N, H, L, D]` into `[T, H, D]`, leaving the pads behind."""
+    """Collect `[N, H, L, D]` into `[T, H, D]`, leaving out the pads."""
     rows = grid.transpose(1, 2).flatten(0, 1)  # [N * L, H, D]
     return rows.index_select(0, layout.cells)
 
 
 def length_bias(layout: Layout, dtype: torch.dtype) -> Tensor | None:
-    """The bias that hides pads as keys, `[N, 1, 1, L]`, or None where there are none."""
+    """The bias that hides pads as keys, `[N, 1, 1, L]`, or None if there are none."""
     if layout.pads.numel() == 0:
         return None
     bias = torch.zeros(layout.mask.shape, dtype=dtype, device=layout.mask.device)
@@ -55,7 +58,7 @@ def length_bias(layout: Layout, dtype: torch.dtype) -> Tensor | None:
 
 
 def _scores(query: Tensor, key: Tensor) -> Tensor:
-    """Scores in powers of two: Q K^T * log2(e) / sqrt(D), `[N, H, Q, L]`."""
+    """Scores in powers of two: Q K^T * log2(e) / sqrt(D), `[N, H, Lq, Lk]`."""
     return (query * (_LOG2_E / math.sqrt(query.shape[-1]))) @ key.transpose(-1, -2)
 
 

@@ -45,15 +45,8 @@ class EnsembleStepModel:
         return [member.select(own, sentences, parents) for member, own in zip(self.members, state, strict=True)]
 
 
-def join_step_models(bundles: Sequence[Bundle], quantize: str = "none") -> StepModel:
-    """Return the step model of a loaded run, or of an ensemble of runs that `check_ensemble` accepts.
-
-    Raises `ConfigError` for any `quantize` but `none`.
-    """
-    if quantize != "none":
-        raise ConfigError(
-            [f"quantize: the native engine has no {quantize} products; use engine=ctranslate2, or set quantize=none"]
-        )
+def join_step_models(bundles: Sequence[Bundle]) -> StepModel:
+    """Return the step model of a loaded run, or of an ensemble of runs that `check_ensemble` accepts."""
     members = [choose_step_model(bundle) for bundle in bundles]
     return members[0] if len(members) == 1 else EnsembleStepModel(members)
 

@@ -56,7 +56,7 @@ class CudaGraphs:
 @functools.cache
 def _recording_stream(device: torch.device) -> torch.cuda.Stream:
     # One for all, since libraries keep a workspace for each stream that they have seen.
-    return torch.cuda.Stream(device)
+    return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
 
 
 class ReplayedDecoder:
@@ -117,7 +117,7 @@ class GraphedStepModel(TransformerStepModel):
     """`TransformerStepModel` in tensors of fixed address, replayed as CUDA graphs if the device is one.
 
     The model's weights must not change after the first search. Each search has a set of tensors to itself, which a
-    later one takes over when the state of the former is gone; `select` changes a state in place. Threads may search at
+    later one takes over when that search's state is gone; `select` changes a state in place. Threads may search at
     once on one CUDA stream, such as PyTorch's default.
     """
 

@@ -54,12 +54,14 @@ class PackedLinear:
         self.bias = None if bias is None else bias.detach().float()
 
     def __call__(self, states: Tensor) -> Tensor:
-        return torch.ops.mkldnn._linear_pointwise(states, self.weight, self.bias, "none", [], "")
+        product: Tensor = torch.ops.mkldnn._linear_pointwise(states, self.weight, self.bias, "none", [], "")
+        return product
 
 
 def cpu_linear(weight: Tensor, bias: Tensor | None) -> Linear:
     """The fastest fp32 product on the CPU for a weight of this size."""
-    packs = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_reorder_linear_weight")
+    has_onednn = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    packs = has_onednn and hasattr(torch.ops.mkldnn, "_reorder_linear_weight")
     return PackedLinear(weight, bias) if packs and weight.numel() >= LARGE else PlainLinear(weight, bias)
 
 

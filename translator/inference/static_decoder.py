@@ -1,7 +1,7 @@
 """The state of decoding in tensors of fixed address and shape, so that a step can be recorded and replayed.
 
 Legend (docs/shapes.md): `N` sentences of the shape, `M` of them still decoded, `K` hypotheses a sentence, `H` heads,
-`D` head width, `W` slots of the cache, `L` places of the memory, `S` source tokens.
+`D` head width, `W` slots of the cache, `L` positions of the memory, `S` source tokens.
 """
 
 import math
@@ -17,7 +17,7 @@ from translator.inference.model import InferenceModel
 from translator.inference.static_tensor import StaticTensor, round_up
 
 _UNIT = 32
-"""Slots and places of the memory come in multiples of it: fused attention wants the rows of a bias aligned."""
+"""Slots and positions of the memory come in multiples of it: fused attention wants the rows of a bias aligned."""
 
 
 class StepShape(NamedTuple):
@@ -138,15 +138,15 @@ class StaticDecoder:
         return self._width * round_up(-(-slots // self._width), _UNIT)
 
     def _reserve(self, largest: StepShape) -> bool:
-        sentences, hypotheses, slots, places = largest
+        sentences, hypotheses, slots, positions = largest
         model = self._model
         moved = [
             *(cache.reserve(*size) for cache, size in zip(self._caches, self._cache_sizes(largest), strict=True)),
             *(
-                memory.reserve(2, sentences, heads, places, model.head_dim)
+                memory.reserve(2, sentences, heads, positions, model.head_dim)
                 for memory, heads in zip(self._memories, model.memory_heads, strict=True)
             ),
-            self._memory_bias.reserve(sentences, places),
+            self._memory_bias.reserve(sentences, positions),
             self._ancestry.reserve(sentences, hypotheses, slots),
             self._tokens.reserve(sentences, hypotheses),
             self._states.reserve(sentences, hypotheses, model.d_model),

@@ -75,7 +75,7 @@ class TransformerStepModel:
 
     @property
     def device(self) -> torch.device:
-        """Where logits come from and tokens are expected."""
+        """The device of logits and tokens."""
         return self.machine.device
 
     @torch.inference_mode()

@@ -1,7 +1,7 @@
 """Tokens to vectors: a scaled embedding plus positions, then dropout.
 
 Vaswani et al. 2017, sections 3.4 (scaling by sqrt(d_model)) and 3.5 (sinusoidal positions).
-Legend: `T` tokens.
+Legend (docs/shapes.md): `T` tokens.
 """
 
 import math
@@ -60,10 +60,7 @@ class Embedding(nn.Module):
         positions = batch.layout.positions(batch.tokens.numel())
         vectors = functional.embedding(batch.tokens, self.weight)
         if self.training and self.word_dropout:
-            # Not scaled up: a model that is sometimes deprived of a word shall not see larger ones instead.
+            # Not scaled up: when one word is hidden from the model, the others should not look larger to it.
             vectors = vectors * (torch.rand(len(vectors), 1, device=vectors.device) >= self.word_dropout)
-        return self.dropout(torch.add(self.positions(positions), vectors, alpha=self.scale))
-
-    def at(self, tokens: Tensor, position: Tensor) -> Tensor:
-        """Vectors `[..., d_model]` of tokens `[...]` that all stand at `position` `[1]`; nothing is dropped."""
-        return torch.add(self.positions(position), functional.embedding(tokens, self.weight), alpha=self.scale)
+        embedded: Tensor = self.dropout(torch.add(self.positions(positions), vectors, alpha=self.scale))
+        return embedded

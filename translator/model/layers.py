@@ -1,6 +1,6 @@
 """Encoder and decoder layers: attention and feed-forward blocks, each inside a residual connection.
 
-Legend: `T` target tokens, `S` source tokens.
+Legend (docs/shapes.md): `T` target tokens, `S` source tokens.
 """
 
 from collections.abc import Callable
@@ -25,7 +25,8 @@ class PostNorm(nn.Module):
 
     def forward(self, states: Tensor, block: Block) -> Tensor:
         """Wrap `block` around `states` `[..., d_model]`."""
-        return self.norm(self.dropout.add(states, block(states)))
+        output: Tensor = self.norm(self.dropout.add(states, block(states)))
+        return output
 
 
 class PreNorm(PostNorm):
@@ -55,7 +56,8 @@ class FeedForward(nn.Module):
 
     def forward(self, states: Tensor) -> Tensor:
         """`[..., d_model]` to `[..., d_model]`."""
-        return self.outer(self.dropout(self.activation(self.inner(states))))
+        output: Tensor = self.outer(self.dropout(self.activation(self.inner(states))))
+        return output
 
 
 def _attention(settings: ModelSettings, kind: str, layer: int) -> MultiHeadAttention:
@@ -78,7 +80,8 @@ class EncoderLayer(nn.Module):
     def forward(self, states: Tensor, layout: Layout) -> Tensor:
         """`[S, d_model]` to `[S, d_model]`."""
         states = self.self_residual(states, lambda x: self.self_attention.attend_to_itself(x, layout))
-        return self.feed_forward_residual(states, self.feed_forward)
+        output: Tensor = self.feed_forward_residual(states, self.feed_forward)
+        return output
 
 
 class DecoderLayer(nn.Module):
@@ -98,9 +101,10 @@ class DecoderLayer(nn.Module):
     def forward(self, states: Tensor, layout: Layout, memory: Tensor, memory_layout: Layout) -> Tensor:
         """All positions of known targets at once: `[T, d_model]` to `[T, d_model]`, over memory `[S, d_model]`.
 
-        All weights of the layer are used in here and nowhere else, so that a layer can be sharded by itself.
+        In training, this method alone uses the weights of the layer, so that a layer can be sharded by itself.
         """
         projected = self.cross_attention.project_memory(memory, memory_layout)
         states = self.self_residual(states, lambda x: self.self_attention.attend_to_itself(x, layout, causal=True))
         states = self.cross_residual(states, lambda x: self.cross_attention.attend_to_memory(x, layout, projected))
-        return self.feed_forward_residual(states, self.feed_forward)
+        output: Tensor = self.feed_forward_residual(states, self.feed_forward)
+        return output

@@ -1,6 +1,8 @@
-"""The encoder-decoder Transformer (Vaswani et al. 2017) on packed batches; `InferenceModel` decodes with it.
+"""The encoder-decoder Transformer (Vaswani et al. 2017) on packed batches.
 
-Legend: `T` target tokens, `S` source tokens, `V` target vocabulary.
+For decoding, step by step, `translator.inference` brings its weights into another form.
+
+Legend (docs/shapes.md): `T` target tokens, `S` source tokens, `V` target vocabulary.
 """
 
 from collections.abc import Iterable
@@ -43,29 +45,31 @@ class Transformer(nn.Module):
         return cast(Iterable[DecoderLayer], self.decoder_layers)
 
     def attentions(self, kind: str) -> list[MultiHeadAttention]:
-        """The attention modules of a kind of `translator.config.KINDS`, by layer."""
+        """The attention modules of one of `translator.config.KINDS`, by layer."""
         layers = self.encoder_layers if kind == "encoder" else self.decoder_layers
         name = "cross_attention" if kind == "cross" else "self_attention"
         return [cast(MultiHeadAttention, getattr(layer, name)) for layer in layers]
 
     def forward(self, source: Packed, target: Packed) -> Tensor:
-        """Decoder output `[T, d_model]` for targets that are known; `logits` or the loss projects it."""
+        """Decoder output `[T, d_model]` for known targets; `logits` or the loss projects it to the vocabulary."""
         memory = self.encode(source)
         return self.decode(target, memory, source.layout)
 
     def encode(self, source: Packed) -> Tensor:
-        """The memory `[S, d_model]` of source sentences that end with the end mark."""
+        """The memory `[S, d_model]` of source sentences that end with the end-of-sentence token."""
         states = self.source_embedding(source)
         for layer in self.encoder_layers:
             states = layer(states, source.layout)
-        return self.encoder_norm(states)
+        memory: Tensor = self.encoder_norm(states)
+        return memory
 
     def decode(self, target: Packed, memory: Tensor, memory_layout: Layout) -> Tensor:
-        """Decoder output `[T, d_model]` for targets that begin with the start mark."""
+        """Decoder output `[T, d_model]` for targets that begin with the begin-of-sentence token."""
         states = self.target_embedding(target)
         for layer in self._decoder:
             states = layer(states, target.layout, memory, memory_layout)
-        return self.decoder_norm(states)
+        output: Tensor = self.decoder_norm(states)
+        return output
 
     def logits(self, states: Tensor) -> Tensor:
         """Unnormalised log-probabilities `[..., V]` of decoder output `[..., d_model]`."""
@@ -80,7 +84,7 @@ def build_model(settings: ModelSettings, source_vocabulary: int, target_vocabula
 
 
 def count_parameters(model: nn.Module) -> int:
-    """Trained numbers; a shared matrix counts once, the fixed table of positions does not."""
+    """Count the trained parameters; a shared matrix counts once, the fixed table of positions does not."""
     return sum(parameter.numel() for parameter in model.parameters())
 
 
