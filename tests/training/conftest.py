@@ -64,9 +64,9 @@ def settings_file(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def terminate_in_training() -> Callable[..., tuple[int, str]]:
-    """Start a long training by the program, and send it SIGTERM after its first steps: return exit code and stderr."""
+    """Start a long training by the program, and send it a signal after its first steps: return exit code and stderr."""
 
-    def terminate(settings_file: Path, *words: str) -> tuple[int, str]:
+    def terminate(settings_file: Path, *words: str, number: signal.Signals = signal.SIGTERM) -> tuple[int, str]:
         command = [sys.executable, "-m", "translator", "train", str(settings_file), *words]
         process = subprocess.Popen(
             [*command, "training.max_steps=100k", "training.validate_every=50k"],
@@ -76,7 +76,7 @@ def terminate_in_training() -> Callable[..., tuple[int, str]]:
         deadline = time.monotonic() + 100
         while not metrics.exists() and time.monotonic() < deadline:
             time.sleep(0.05)
-        process.send_signal(signal.SIGTERM)
+        process.send_signal(number)
         _, errors = process.communicate(timeout=100)
         return process.returncode, errors
 

@@ -32,15 +32,16 @@ print("not here")
 @pytest.fixture(autouse=True)
 def usual_handlers() -> Iterator[None]:
     """Those of a program in the foreground, whatever started the tests."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_the_first_signal_is_remembered(number: signal.Signals, code: int) -> None:
     with Interruption() as interruption:
         assert interruption.signal is None
@@ -56,6 +57,23 @@ def test_an_echo_of_the_signal_changes_nothing() -> None:
         for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGINT):
             os.kill(os.getpid(), number)
         assert interruption.signal is signal.SIGTERM
+
+
+def test_a_terminal_that_closes_may_say_so_many_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(signals, "_ECHO_SECONDS", -1.0)
+    with Interruption() as interruption:
+        for _ in range(3):
+            os.kill(os.getpid(), signal.SIGHUP)
+        assert interruption.signal is signal.SIGHUP
+    assert signal.getsignal(signal.SIGHUP) is signal.SIG_DFL
+
+
+def test_a_closed_terminal_that_is_ignored_stays_ignored() -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    with Interruption() as interruption:
+        os.kill(os.getpid(), signal.SIGHUP)
+        assert interruption.signal is None
+    assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
 
 
 def test_a_later_interrupt_is_an_exception_as_usual(monkeypatch: pytest.MonkeyPatch) -> None:

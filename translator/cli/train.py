@@ -13,14 +13,14 @@ def train(arguments: SettingsWords = None) -> None:
     What is missing (tokenizer, prepared data) is made first. Prints the run directory.
     """
     from translator.config import load_config
-    from translator.distributed.launch import is_worker, launch
+    from translator.distributed.launch import PROGRAM, is_worker, launch
     from translator.runtime.console import print_result
 
     path, overrides = split_arguments(arguments)
     if not is_worker():
         config = load_config(path, overrides)
         if config.devices > 1:
-            raise typer.Exit(launch(config.devices, config.device, ["-m", "translator", *sys.argv[1:]]))
+            raise typer.Exit(launch(config.devices, config.device, [PROGRAM, *sys.argv[1:]]))
 
         from translator.training import train as train_model
 

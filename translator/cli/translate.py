@@ -51,12 +51,12 @@ def translate(
 ) -> None:
     """Translate lines from files or stdin: as many out as in, in order."""
     from translator.config import replace_stated, stated_machine
-    from translator.distributed.launch import is_worker, launch
+    from translator.distributed.launch import PROGRAM, is_worker, launch
     from translator.translation import Translator, translate_inputs
 
     call = read_call(run, settings)
     if call.devices > 1 and not is_worker():
-        raise typer.Exit(launch(call.devices, call.device, ["-m", "translator", *sys.argv[1:]]))
+        raise typer.Exit(launch(call.devices, call.device, [PROGRAM, *sys.argv[1:]]))
 
     import torch
 

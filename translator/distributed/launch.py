@@ -9,8 +9,12 @@ import signal
 import sys
 import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 
 from translator.errors import DeviceError
+
+PROGRAM = str(Path(__file__).resolve().parents[1] / "__main__.py")
+"""The program of this package, as a file for `launch`."""
 
 # After SIGTERM the processes finish a step and save. Torchrun would kill them after half a minute.
 _SAVING_SECONDS = 3600
@@ -24,8 +28,9 @@ def is_worker() -> bool:
 def launch(processes: int, device: str, command: Sequence[str]) -> int:
     """Run `python COMMAND` in several processes of this machine until they end; return the exit code.
 
-    SIGINT and SIGTERM reach every process once, and then 130 and 143 are returned. Otherwise the code is 0, or that
-    of the first process that failed, or 1 where a signal ended it. Raises `DeviceError` if `device` is not `cpu` and
+    The working directory is not on their path. SIGINT, SIGTERM and SIGHUP reach every process once, and then 130, 143
+    and 129 are returned. Otherwise the code is 0, or that of the first process that failed, or 1 if a signal ended it.
+    Raises `DeviceError` if `device` is not `cpu` and
     there are fewer CUDA devices than processes.
     """
     import torch
@@ -41,6 +46,8 @@ def launch(processes: int, device: str, command: Sequence[str]) -> int:
         )
     # Unless the user has decided otherwise, the processes share the cores; each would take all of them.
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, _cores() // processes)))
+    # What lies in the working directory is data, and no library, for the processes and for those that they start.
+    os.environ["PYTHONSAFEPATH"] = "1"
     os.environ.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", str(_SAVING_SECONDS))
     # The processes report their own errors, once; torchrun's long account of the same adds nothing.
     logging.disable(logging.CRITICAL)
@@ -48,10 +55,10 @@ def launch(processes: int, device: str, command: Sequence[str]) -> int:
         config = LaunchConfig(
             min_nodes=1, max_nodes=1, nproc_per_node=processes, max_restarts=0,
             rdzv_backend="c10d", rdzv_endpoint="localhost:0", run_id=os.path.basename(scratch),
-            logs_specs=DefaultLogsSpecs(log_dir=scratch),
+            logs_specs=DefaultLogsSpecs(log_dir=scratch), signals_to_handle=",".join(_handled_signals()),
         )  # fmt: skip
         try:
-            elastic_launch(config, sys.executable)(*command)
+            elastic_launch(config, sys.executable)("-P", *command)
         except SignalException as stopped:
             return 128 + int(stopped.sigval)
         except ChildFailedError as failed:
@@ -66,6 +73,12 @@ def launch(processes: int, device: str, command: Sequence[str]) -> int:
             )
             return 1
     return 0
+
+
+def _handled_signals() -> list[str]:
+    """Names of the signals that are passed on; not one that is ignored, as SIGHUP is under `nohup`."""
+    names = [name for name in ("SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT") if hasattr(signal, name)]
+    return [name for name in names if signal.getsignal(getattr(signal, name)) is not signal.SIG_IGN]
 
 
 def _cores() -> int:

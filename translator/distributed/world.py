@@ -128,7 +128,7 @@ def join_world() -> Iterator[World]:
 
     If the block raises, this process says why and ends, and so do all others within seconds, silently: what is
     printed first is the cause. A process that is killed ends the others too. Processes that have
-    agreed to stop leave by `SystemExit` with 0, 130 or 143; the others must leave as well. A block inside such a block
+    agreed to stop leave by `SystemExit` with 0, 129, 130 or 143; the others must leave as well. A block inside such a block
     gets the same world.
     """
     global _current
@@ -152,7 +152,7 @@ def join_world() -> Iterator[World]:
         _current = None
         world.close()
     except BaseException as error:
-        if isinstance(error, SystemExit) and error.code in (None, 0, 130, 143):
+        if isinstance(error, SystemExit) and error.code in (None, 0, 129, 130, 143):
             _current = None
             world.close()
             raise

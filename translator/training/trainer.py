@@ -26,12 +26,11 @@ from translator.training.metrics_log import MetricsLog
 from translator.training.optimizer import set_learning_rate
 from translator.training.progress import Progress
 from translator.training.schedule import learning_rate
-from translator.training.signals import Interruption
+from translator.training.signals import REQUESTS, Interruption
 from translator.training.step_stats import StepStats
 from translator.training.update import Updater, UpdateSums
 from translator.training.validation import Validator
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _ALIGNED_PAIRS = 300
 
 
@@ -54,8 +53,8 @@ class Trainer:
     def train(self) -> Checkpoint:
         """Train what is left of the run, and return its final weights, which are stored as the model `final`.
 
-        Raises `SystemExit` with 130 or 143 after saving for SIGINT or SIGTERM, and `TrainingError` if the gradient
-        stays not finite.
+        Raises `SystemExit` with 130, 143 or 129 after saving for SIGINT, SIGTERM or SIGHUP, and `TrainingError` if
+        the gradient stays not finite.
         """
         self._resume()
         final = self.world.main_first(lambda: read_final(self.run))
@@ -117,13 +116,13 @@ class Trainer:
 
     def _stop_if_asked(self, interruption: Interruption) -> None:
         """Save and exit if any process has had SIGINT or SIGTERM: it may have been one alone, or a step earlier."""
-        asked = self.world.sum([interruption.signal == kind for kind in _SIGNALS])
+        asked = self.world.sum([interruption.signal == kind for kind in REQUESTS])
         if not any(asked):
             return
         if self.checkpoints.saved_step != self.progress.step:
             self._report_skipped()
             self._save()
-        reason = _SIGNALS[asked.index(max(asked))]
+        reason = REQUESTS[asked.index(max(asked))]
         say(f"stopped by {reason.name} after step {self.progress.step:,}; the same command continues from here")
         raise SystemExit(128 + reason)
 

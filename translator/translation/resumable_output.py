@@ -12,6 +12,7 @@ from typing import Any, BinaryIO
 from translator.errors import DataError
 from translator.runtime.console import ResultStream, say
 from translator.runtime.files import locked, sync_file, write_text
+from translator.runtime.termination import exit_on_termination
 
 _SYNC_SECONDS = 1.0
 
@@ -47,12 +48,15 @@ class ResumableOutput(Output):
         self._path, self._made_with = path, made_with
         self._digest = hashlib.blake2b(digest_size=16)
         self._noted = time.monotonic()
+        self.is_ready = False
+        """Whether the output is where writing begins, so that a note of it tells the truth."""
 
     def resume(self, sources: Iterator[str]) -> None:
         """Take from `sources` the lines that are done; raise `DataError` where they are not the same."""
         note = self._read_note()
         if note is None:
             self._stream.truncate(0)
+            self.is_ready = True
             return
         for source in sources:
             self._digest.update(source.encode("utf-8", "surrogatepass") + b"\n")
@@ -67,6 +71,7 @@ class ResumableOutput(Output):
         # What was written behind the last note is written again.
         self._stream.truncate(note["bytes"])
         self._stream.seek(note["bytes"])
+        self.is_ready = True
 
     def write(self, source: str, text: str) -> None:
         """See `Output`."""
@@ -135,7 +140,7 @@ def open_output(path: Path, made_with: dict[str, Any]) -> Iterator[ResumableOutp
         descriptor = os.open(partial, os.O_RDWR | os.O_CREAT, 0o666)
     except OSError as error:
         raise DataError(f"cannot write {path}: {error.strerror or error}") from None
-    with os.fdopen(descriptor, "r+b") as stream, contextlib.ExitStack() as lock:
+    with os.fdopen(descriptor, "r+b") as stream, contextlib.ExitStack() as lock, exit_on_termination():
         try:
             lock.enter_context(locked(partial, wait=False))
         except BlockingIOError:
@@ -145,7 +150,7 @@ def open_output(path: Path, made_with: dict[str, Any]) -> Iterator[ResumableOutp
             yield output
         except BaseException:
             # Not after a kill: then the last note tells.
-            if output.lines:
+            if output.lines and output.is_ready:
                 output.note()
                 say(f"{output.lines:,} lines of {path} are kept; the same command goes on with them")
             elif os.fstat(descriptor).st_size == 0:

@@ -1,0 +1,40 @@
+"""Trainings that are not alone: whom one waits for, a terminal that closes, and what is in the working directory."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from translator.checkpoints import RunDirectory
+
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
+
+
+@pytest.mark.parametrize("words", [[], ["devices=2", "device=cpu"]])
+def test_a_closed_terminal_saves(
+    words: list[str], settings_file: Path, terminate_in_training: Callable[..., tuple[int, str]]
+) -> None:
+    code, errors = terminate_in_training(settings_file, *words, number=signal.SIGHUP)
+    assert code == 129, errors
+    (step,) = RunDirectory(settings_file.parent / "run").steps()
+    assert f"stopped by SIGHUP after step {step:,}; the same command continues from here" in errors
+
+
+@pytest.mark.parametrize("way", [["-m", "translator"], ["-P", "-c", "from translator.cli.app import main; main()"]])
+def test_libraries_do_not_come_from_the_working_directory(way: list[str], settings_file: Path, tmp_path: Path) -> None:
+    directory = tmp_path / "planted"
+    directory.mkdir()
+    # `python -m` itself looks for a few of the standard library, before any program of ours.
+    names = ["yaml", "typer", "numpy", "torch", "pydantic"]
+    names += ["typing", "json", "runpy", "random", "sitecustomize"] if "-P" in way else []
+    for name in names:
+        (directory / f"{name}.py").write_text(f"open({str(tmp_path / 'executed')!r}, 'a').write('{name} ')\n")
+    command = [sys.executable, *way, "train", str(settings_file), "devices=2", "device=cpu", "training.max_steps=2"]
+    result = subprocess.run(command, cwd=directory, env=ENVIRONMENT, capture_output=True, text=True, timeout=200)
+    assert not (tmp_path / "executed").exists(), (tmp_path / "executed").read_text()
+    assert result.returncode == 0, result.stderr
+    assert RunDirectory(settings_file.parent / "run").steps() == [2]
