@@ -127,9 +127,9 @@ def join_world() -> Iterator[World]:
     """Join the job that the environment describes (torchrun's RANK, WORLD_SIZE, ...), or be a world of one.
 
     If the block raises, this process says why and ends, and so do all others within seconds, silently: what is
-    printed first is the cause. A process that is killed ends the others too. Processes that have
-    agreed to stop leave by `SystemExit` with 0, 129, 130 or 143; the others must leave as well. A block inside such a block
-    gets the same world.
+    printed first is the cause. A process that is killed ends the others too. Processes that have agreed to stop leave
+    by `SystemExit` with 0, 129, 130 or 143; the others must leave as well. A block inside such a block gets the same
+    world.
     """
     global _current
     if _current is not None:

@@ -1,6 +1,5 @@
 """The training of a run: the loop over updates, log points and validations, going back, and how a run ends."""
 
-import signal
 import time
 from collections.abc import Callable
 from typing import Any
