@@ -1,7 +1,9 @@
 """What tests of several rooms share: a run directory with a tiny, untrained model, and a step model made of numbers."""
 
+import contextlib
 import io
 import os
+import random
 import socket
 import subprocess
 import sys
@@ -165,13 +167,24 @@ def figures(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     return saved
 
 
+def free_port() -> int:
+    """Return a port for a process that is started later.
+
+    It is below the ports that systems hand out by themselves (from 32768), so that no connection of another program
+    takes it meanwhile; drawn at random, because several test processes look for one at the same time.
+    """
+    while True:
+        port = random.SystemRandom().randrange(10_000, 32_000)
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+
+
 @pytest.fixture(scope="session")
 def start_ranks() -> Callable[..., list[subprocess.Popen[str]]]:
     """Start a script in several processes that are one job, as torchrun would; without torchrun, which takes longer."""
 
     def start(size: int, *command: object) -> list[subprocess.Popen[str]]:
-        with socket.create_server(("127.0.0.1", 0)) as server:
-            port = server.getsockname()[1]
+        port = free_port()
         job = {"WORLD_SIZE": str(size), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
         paths = [str(Path(__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
         common = {**os.environ, **job, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(paths)}
