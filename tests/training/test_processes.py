@@ -4,7 +4,6 @@ import os
 import re
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,11 +18,14 @@ SETTINGS = (
 )  # fmt: skip
 
 
-def train(*words: object) -> subprocess.CompletedProcess[str]:
-    """Call the program."""
-    command = [sys.executable, "-m", "translator", "train", *map(str, words)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=240)
+Call = Callable[..., tuple[int, str, str]]
+Start = Callable[..., list[subprocess.Popen[str]]]
+
+
+def end(processes: list[subprocess.Popen[str]]) -> tuple[list[int], str, str]:
+    """Wait for the processes of a job; return their exit codes, and what they wrote to stdout and stderr."""
+    written = [process.communicate(timeout=240) for process in processes]
+    return [process.returncode for process in processes], *("".join(texts) for texts in zip(*written, strict=True))
 
 
 def checkpoint_of(run: Path, step: int) -> Any:
@@ -40,40 +42,40 @@ def assert_close(run: Path, other: Path, step: int) -> None:
     assert abs(found.state["history"][-1]["loss"] - expected.state["history"][-1]["loss"]) < 1e-3
 
 
-def test_processes_are_invisible_in_the_result(settings_file: Path) -> None:
-    """Two processes of three batches are one of six; sharded too; and other numbers go on from their checkpoints."""
-    place = settings_file.parent
-    alone, pair, sharded = place / "alone", place / "pair", place / "sharded"
-    common = (settings_file, *SETTINGS, "training.batch_tokens=100", f"data.prepared={place / 'prepared'}")
-    result = train(*common, f"run={alone}", "training.accumulate=6")
-    assert result.returncode == 0, result.stderr
-    half = ("training.max_steps=8", "training.accumulate=3", "devices=2")
-    for run, more in ((pair, ()), (sharded, ("training.sharded=true", "training.ema_decay=0.0"))):
-        result = train(*common, f"run={run}", *half, *more)
-        assert result.returncode == 0, result.stderr
-        assert "2 processes" in result.stderr and result.stderr.count("finished after 8 steps") == 1
-        assert result.stdout.splitlines() == [str(run)]
+def test_processes_are_invisible_in_the_result(
+    settings_file: Path, call_program: Call, start_ranks: Start, run_command: Callable[..., Any]
+) -> None:
+    """Two processes of three batches equal one of six, sharded too, and other numbers continue their checkpoints."""
+    directory = settings_file.parent
+    alone, pair, sharded = directory / "alone", directory / "pair", directory / "sharded"
+    common = ("train", settings_file, *SETTINGS, "training.batch_tokens=100", f"data.prepared={directory / 'prepared'}")
+    code, _, errors = call_program(*common, f"run={alone}", "training.accumulate=6")
+    assert code == 0, errors
+    half = ("training.max_steps=8", "training.accumulate=3")
+    result = run_command(*common, *half, f"run={pair}", "devices=2")
+    assert result.returncode == 0, result.stderr.decode()
+    shared = ("training.sharded=true", "training.ema_decay=0.0")
+    job = end(start_ranks(2, "-m", "translator", *common, *half, f"run={sharded}", *shared))
+    started = [(result.stdout.decode(), result.stderr.decode()), job[1:]]
+    for run, (output, errors) in zip((pair, sharded), started, strict=True):
+        assert "2 processes" in errors and errors.count("finished after 8 steps") == 1, errors
+        assert output.splitlines() == [str(run)]
         assert_close(run, alone, 8)
     # From two processes to one, and from two that were sharded to three that are not.
-    result = train(*common, f"run={pair}", "training.accumulate=6")
-    assert result.returncode == 0, result.stderr
-    assert "resuming after step 8" in result.stderr
+    code, _, errors = call_program(*common, f"run={pair}", "training.accumulate=6")
+    assert code == 0, errors
+    assert "resuming after step 8" in errors
     assert_close(pair, alone, 12)
-    result = train(*common, f"run={sharded}", "training.accumulate=2", "devices=3")
-    assert result.returncode == 0, result.stderr
+    codes, _, errors = end(start_ranks(3, "-m", "translator", *common, f"run={sharded}", "training.accumulate=2"))
+    assert codes == [0, 0, 0], errors
     assert_close(sharded, alone, 12)
 
 
-def torchrun(directory: Path, prelude: str, *words: object, restarts: int = 0) -> subprocess.CompletedProcess[str]:
-    """Call the program in two processes that first do what `prelude` says; `now[0]` is the update there, from 1."""
+def write_program(directory: Path, prelude: str) -> Path:
+    """Write the program, as it is after `prelude`; there, `now[0]` is the update of the process, from 1."""
     program = directory / "program.py"
     program.write_text(PRELUDE + prelude + "\nfrom translator.cli.app import main\nmain()\n")
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(translator.__file__).parents[1])}
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    command.append(f"--max-restarts={restarts}")
-    return subprocess.run(
-        [*command, program, "train", *map(str, words)], capture_output=True, text=True, env=environment, timeout=240
-    )
+    return program
 
 
 PRELUDE = """
@@ -89,7 +91,9 @@ Updater.__call__ = counted
 """
 
 
-def test_what_goes_wrong_on_one_process_is_answered_by_all(settings_file: Path) -> None:
+def test_what_goes_wrong_on_one_process_is_answered_by_all(
+    settings_file: Path, call_program: Call, start_ranks: Start
+) -> None:
     prelude = """
 def wrong(self, source, target):
     states = forward(self, source, target)
@@ -98,20 +102,23 @@ def wrong(self, source, target):
     return states * math.nan if rank == 1 and now[0] == 5 and self.training else states
 Transformer.forward = wrong
 """
-    place = settings_file.parent
-    common = (settings_file, *SETTINGS, "training.batch_tokens=100", f"data.prepared={place / 'prepared'}")
-    result = train(*common, f"run={place / 'alone'}", "training.accumulate=2", "training.max_steps=4")
-    assert result.returncode == 0, result.stderr
-    result = torchrun(place, prelude, *common, f"run={place / 'pair'}", "training.max_steps=8")
-    assert result.returncode == 0, result.stderr
-    assert result.stderr.count("is done again in halves") == 1
-    assert_close(place / "pair", place / "alone", 4)
-    assert "step 5 had a gradient that is not finite and was skipped" in result.stderr
-    state = checkpoint_of(place / "pair", 8).state
+    directory = settings_file.parent
+    common = ("train", settings_file, *SETTINGS, "training.batch_tokens=100", f"data.prepared={directory / 'prepared'}")
+    code, _, errors = call_program(
+        *common, f"run={directory / 'alone'}", "training.accumulate=2", "training.max_steps=4"
+    )
+    assert code == 0, errors
+    program = write_program(directory, prelude)
+    codes, _, errors = end(start_ranks(2, program, *common, f"run={directory / 'pair'}", "training.max_steps=8"))
+    assert codes == [0, 0], errors
+    assert errors.count("is done again in halves") == 1
+    assert_close(directory / "pair", directory / "alone", 4)
+    assert "step 5 had a gradient that is not finite and was skipped" in errors
+    state = checkpoint_of(directory / "pair", 8).state
     assert (state["skipped"], state["step"]) == (1, 8)
 
 
-def test_a_process_that_fails_ends_all_and_says_why(settings_file: Path) -> None:
+def test_a_process_that_fails_ends_all_and_says_why(settings_file: Path, start_ranks: Start) -> None:
     prelude = """
 def fail(self, batches):
     if rank == 1:
@@ -119,13 +126,11 @@ def fail(self, batches):
     return update(self, batches)
 Updater.__call__ = fail
 """
-    began = time.monotonic()
-    result = torchrun(settings_file.parent, prelude, settings_file, *SETTINGS)
-    assert result.returncode != 0
-    assert "rank 1 failed" in result.stderr
-    before = result.stderr[: result.stderr.index("the second process fails on purpose")]
-    assert before.count("Traceback") == 1, result.stderr
-    assert time.monotonic() - began < 100
+    program = write_program(settings_file.parent, prelude)
+    codes, output, errors = end(start_ranks(2, program, "train", settings_file, *SETTINGS))
+    assert codes == [1, 1] and output == ""
+    assert "rank 1 failed" in errors and errors.count("Traceback") == 1, errors
+    assert errors.endswith("RuntimeError: the second process fails on purpose\n")
 
 
 def test_torchrun_starts_killed_processes_again_and_they_go_on(settings_file: Path) -> None:
@@ -139,14 +144,20 @@ def killed(self, batches):
     return counted(self, batches)
 Updater.__call__ = killed
 """
-    result = torchrun(settings_file.parent, prelude, settings_file, *SETTINGS, restarts=1)
+    program = write_program(settings_file.parent, prelude)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "--max-restarts=1"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(translator.__file__).parents[1])}
+    result = subprocess.run(
+        [*command, program, "train", settings_file, *SETTINGS],
+        capture_output=True, text=True, env=environment, timeout=240,
+    )  # fmt: skip
     assert result.returncode == 0, result.stderr
     assert (settings_file.parent / "killed").exists()
     assert "resuming after step 4" in result.stderr and "finished after 12 steps" in result.stderr
 
 
 def test_sigterm_reaches_all_processes_and_the_run_goes_on(
-    settings_file: Path, terminate_in_training: Callable[..., tuple[int, str]]
+    settings_file: Path, terminate_in_training: Callable[..., tuple[int, str]], call_program: Call
 ) -> None:
     code, errors = terminate_in_training(settings_file, *SETTINGS, "devices=2")
     assert code == 143, errors
@@ -154,5 +165,5 @@ def test_sigterm_reaches_all_processes_and_the_run_goes_on(
     assert match, errors
     step = int(match[1].replace(",", ""))
     assert RunDirectory(settings_file.parent / "run").steps() == [step]
-    result = train(settings_file, *SETTINGS, f"training.max_steps={step + 2}")
-    assert result.returncode == 0 and f"resuming after step {step:,}" in result.stderr, result.stderr
+    code, _, errors = call_program("train", settings_file, *SETTINGS, f"training.max_steps={step + 2}")
+    assert code == 0 and f"resuming after step {step:,}" in errors, errors
