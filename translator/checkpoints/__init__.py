@@ -2,7 +2,15 @@
 
 from translator.checkpoints.average import average_checkpoints, best_steps, merit, steps_by_merit
 from translator.checkpoints.bundle import Bundle, load_bundle
-from translator.checkpoints.checkpoint import Checkpoint, load_weights, model_tensors, read_checkpoint, write_checkpoint
+from translator.checkpoints.checkpoint import (
+    Checkpoint,
+    check_shapes,
+    load_weights,
+    model_tensors,
+    read_checkpoint,
+    saved_shapes,
+    write_checkpoint,
+)
 from translator.checkpoints.disk import explained_disk_errors
 from translator.checkpoints.recovery import read_final, read_newest, set_aside_damaged
 from translator.checkpoints.run_directory import RunDirectory
@@ -13,6 +21,7 @@ __all__ = [
     "RunDirectory",
     "average_checkpoints",
     "best_steps",
+    "check_shapes",
     "explained_disk_errors",
     "load_bundle",
     "load_weights",
@@ -21,6 +30,7 @@ __all__ = [
     "read_checkpoint",
     "read_final",
     "read_newest",
+    "saved_shapes",
     "set_aside_damaged",
     "steps_by_merit",
     "write_checkpoint",

@@ -22,8 +22,9 @@ def best_steps(run: RunDirectory, metric: str) -> list[int]:
 
 
 def steps_by_merit(history: Sequence[Mapping[str, Any]], metric: str) -> list[int]:
-    """Steps of the validations in `history`, best by `metric` first; of equals, the earlier."""
-    return [int(entry["step"]) for entry in sorted(history, key=lambda entry: -merit(entry, metric))]
+    """Steps of the validations in `history` that have the `metric`, best first; of equals, the earlier."""
+    measured = [entry for entry in history if metric in entry]
+    return [int(entry["step"]) for entry in sorted(measured, key=lambda entry: -merit(entry, metric))]
 
 
 def merit(figures: Mapping[str, Any], metric: str) -> float:
@@ -40,7 +41,9 @@ def average_checkpoints(paths: Sequence[Path]) -> Checkpoint:
     for path in paths:
         checkpoint = read_checkpoint(path, with_optimizer=False)
         state = checkpoint.state
-        if sums and sums.keys() != checkpoint.weights.keys():
+        if sums and {name: total.shape for name, total in sums.items()} != {
+            name: weight.shape for name, weight in checkpoint.weights.items()
+        }:
             raise CheckpointError(f"{path} has other weights than {paths[0]}; average checkpoints of one run")
         for name, weight in checkpoint.weights.items():
             sums[name] = sums.get(name, torch.zeros((), dtype=torch.float64)) + weight.double()

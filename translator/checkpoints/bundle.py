@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from translator.checkpoints.checkpoint import load_weights, read_checkpoint
+from translator.checkpoints.checkpoint import check_shapes, load_weights, read_checkpoint, saved_shapes
 from translator.checkpoints.run_directory import RunDirectory
 from translator.config import Config, read_run_config
 from translator.errors import CheckpointError, DamagedCheckpointError
-from translator.model import Transformer, build_model
+from translator.model import Transformer, build_model, parameter_shapes
 from translator.runtime.device import Machine, choose_machine
 from translator.text import TokenizerPair, load_tokenizers
 
@@ -45,8 +45,10 @@ def load_bundle(
     machine = choose_machine(device, precision, threads)
     path = directory.weights(weights)
     tokenizers = load_tokenizers(run)
-    model = build_model(config.model, tokenizers.source.vocab_size, tokenizers.target.vocab_size, config.seed)
+    vocabularies = tokenizers.source.vocab_size, tokenizers.target.vocab_size
     try:
+        # Before anything is allocated: a received run may state any size.
+        check_shapes(saved_shapes(path), parameter_shapes(config.model, *vocabularies), str(path))
         checkpoint = read_checkpoint(path, with_optimizer=False)
     except DamagedCheckpointError as error:
         others = ", ".join(name for name in directory.names() if directory.weights(name) != path)
@@ -54,6 +56,7 @@ def load_bundle(
         raise CheckpointError(
             f"{error.damage}; {choice}repeat the `translator train` command, which makes up for what is damaged"
         ) from None
+    model = build_model(config.model, *vocabularies, config.seed)
     load_weights(model, checkpoint.weights, str(path))
     model.to(machine.device).eval()
     return Bundle(directory.root, path.name, checkpoint.state["step"], config, tokenizers, model, machine)

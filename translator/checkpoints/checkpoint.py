@@ -4,12 +4,12 @@ import contextlib
 import errno
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -17,10 +17,29 @@ from translator.checkpoints.disk import explained_disk_errors
 from translator.checkpoints.run_directory import RunDirectory
 from translator.errors import CheckpointError, DamagedCheckpointError
 from translator.runtime.files import new_directory
+from translator.runtime.json_files import parse_json
 
 WEIGHTS = "model.safetensors"
 OPTIMIZER = "optimizer.safetensors"
 STATE = "state.json"
+
+_STATE_BYTES = 1 << 26
+_STATE_SHAPE = {
+    "sha256": {str: str},
+    "step": int,
+    **{f"{name}?": int for name in ("epoch", "position", "epoch_batches", "target_tokens", "rollbacks")},
+    **{f"{name}?": int for name in ("skipped", "skipped_in_a_row")},
+    **{f"{name}?": float for name in ("seconds", "rate_scale", "bleu", "loss")},
+    "history?": [{"step": int, "loss?": float, "bleu?": float}],
+    "average_of?": [str],
+    "from?": [str],
+    "signature?": str,
+    "scaler?": (None, {str: float}),
+}
+
+
+Shapes = Mapping[str, tuple[int, ...]]
+"""The shapes of tensors by name."""
 
 
 @dataclass(frozen=True)
@@ -41,18 +60,27 @@ def model_tensors(model: nn.Module) -> dict[str, Tensor]:
 def load_weights(model: nn.Module, weights: dict[str, Tensor], where: str) -> None:
     """Copy `weights` into `model`; raise `CheckpointError` naming what is missing, unknown or misshapen."""
     parameters = dict(model.named_parameters())
-    problems = [f"{name} is missing" for name in parameters.keys() - weights.keys()]
-    problems += [f"{name} is unknown" for name in weights.keys() - parameters.keys()]
+    check_shapes(
+        {name: tuple(weight.shape) for name, weight in weights.items()},
+        {name: tuple(parameter.shape) for name, parameter in parameters.items()},
+        where,
+    )
+    for name, parameter in parameters.items():
+        parameter.data.copy_(weights[name])
+
+
+def check_shapes(found: Shapes, expected: Shapes, where: str) -> None:
+    """Raise `CheckpointError` naming weights that are missing, unknown or of another shape than expected."""
+    problems = [f"{name} is missing" for name in expected.keys() - found.keys()]
+    problems += [f"{name} is unknown" for name in found.keys() - expected.keys()]
     problems += [
-        f"{name} has shape {tuple(weights[name].shape)}, expected {tuple(parameters[name].shape)}"
-        for name in parameters.keys() & weights.keys()
-        if weights[name].shape != parameters[name].shape
+        f"{name} has shape {found[name]}, expected {expected[name]}"
+        for name in expected.keys() & found.keys()
+        if found[name] != expected[name]
     ]
     if problems:
         shown = "; ".join(sorted(problems)[:3])
         raise CheckpointError(f"{where} does not fit the settings of its run: {shown}")
-    for name, parameter in parameters.items():
-        parameter.data.copy_(weights[name])
 
 
 def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
@@ -92,10 +120,11 @@ def _read_state(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
     file = path / STATE
     with _damage_named(file):
         try:
-            state = json.loads(file.read_text())
-            checksums = dict(state.pop("sha256"))
-        except (ValueError, KeyError, AttributeError, TypeError) as error:
+            with file.open("rb") as stream:
+                state = parse_json(stream.read(_STATE_BYTES), _STATE_SHAPE)
+        except ValueError as error:
             raise DamagedCheckpointError(f"{file} is damaged ({error})") from None
+    checksums = state.pop("sha256")
     # Older checkpoints have no checksum of the state.
     intact = checksums.pop(STATE, None) in (None, _checksum_of_state(state, checksums))
     if not intact or not {WEIGHTS} <= checksums.keys() <= {WEIGHTS, OPTIMIZER}:
@@ -113,7 +142,31 @@ def _read(file: Path, checksums: dict[str, str]) -> dict[str, Tensor]:
     _verify(file, checksums)
     with _damage_named(file):
         try:
+            _check_types(file)
             return load_file(file)
+        except SafetensorError as error:
+            raise DamagedCheckpointError(f"{file} is damaged ({error})") from None
+
+
+def _check_types(file: Path) -> None:
+    """Raise `DamagedCheckpointError` for numbers of another type than we save, which would be converted silently."""
+    with safe_open(file, framework="pt") as tensors:
+        for name in tensors.keys():  # noqa: SIM118  (it is no dict)
+            found = tensors.get_slice(name).get_dtype()
+            if found != "F32":
+                raise DamagedCheckpointError(f"{file} is damaged: {name} holds numbers of type {found}, expected F32")
+
+
+def saved_shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """The shapes of the weights in a checkpoint directory by name; only their table is read.
+
+    Raises `DamagedCheckpointError` where the file is missing or has no such table.
+    """
+    file = path / WEIGHTS
+    with _damage_named(file):
+        try:
+            with safe_open(file, framework="pt") as tensors:
+                return {name: tuple(tensors.get_slice(name).get_shape()) for name in tensors.keys()}  # noqa: SIM118
         except SafetensorError as error:
             raise DamagedCheckpointError(f"{file} is damaged ({error})") from None
 

@@ -69,7 +69,7 @@ class RunDirectory:
             name = FINAL if (self.models / FINAL).is_dir() else "last"
         if name == "last" and steps:
             return self.checkpoint(steps[-1])
-        if name.isdigit() and int(name) in steps:
+        if name.isdecimal() and len(name) < 20 and int(name) in steps:
             return self.checkpoint(int(name))
         if (self.models / name).is_dir():
             return self.models / name

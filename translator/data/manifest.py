@@ -10,10 +10,29 @@ from typing import Any
 from translator.config import DataSettings, TokenizerSettings
 from translator.data.corpora import Corpora
 from translator.errors import DataError
+from translator.runtime.json_files import read_json
 from translator.text import TokenizerPair, hash_file
 
 MANIFEST = "manifest.json"
 _FORMAT = 1
+_SHAPE = {
+    "format": int,
+    "inputs": {str: {"name": str, "fingerprint": str}},
+    "settings": {"data": {str: object}, "tokenizer": {str: object}},
+    "languages": [(str, None)],
+    "counts": {
+        "pairs": int,
+        "held_out?": int,
+        "train?": int,
+        "valid?": int,
+        "test?": int,
+        "corpora?": [{"name": str, "languages": [(str, None)], "pairs": int, "train": int}],
+        "dropped?": {str: int},
+    },
+    "train_text?": bool,
+    "vocab_size?": [int],
+    "files": {str: {"bytes": int, "sha256": str}},
+}
 
 
 def describe_inputs(
@@ -67,17 +86,18 @@ def write_manifest(directory: Path, manifest: dict[str, Any]) -> None:
 def read_manifest(directory: Path) -> dict[str, Any]:
     """Read the manifest; raise `DataError` if there is none that this version understands."""
     file = directory / MANIFEST
+    remedy = f"delete {directory} and prepare again"
     try:
-        manifest = json.loads(file.read_text(encoding="utf-8"))
-        found = manifest["format"]
+        found = read_json(file, {"format": object}, DataError, remedy)["format"]
+        if found != _FORMAT:
+            raise DataError(f"{file} has format {str(found)[:20]}, expected {_FORMAT}; {remedy}")
+        manifest: dict[str, Any] = read_json(file, _SHAPE, DataError, remedy)
     except FileNotFoundError:
         raise DataError(
             f"{directory} is not prepared data: it has no {MANIFEST}; make it with `translator data prepare`"
         ) from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{file} is damaged ({error}); delete the directory and prepare again") from None
-    if found != _FORMAT:
-        raise DataError(f"{file} has format {found}, expected {_FORMAT}; delete the directory and prepare again")
+    if odd := next((name for name in manifest["files"] if Path(name).name != name), None):
+        raise DataError(f"{file} is damaged (`files`: found {odd!r}, expected names of files in it); {remedy}")
     return manifest
 
 

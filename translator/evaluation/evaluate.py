@@ -14,6 +14,7 @@ from translator.evaluation.appearance import faults, mismatches
 from translator.evaluation.metrics import METRICS, Score, check_counts, make_metrics, score
 from translator.evaluation.sets import TestSet
 from translator.runtime.files import write_text
+from translator.runtime.json_files import read_json
 from translator.text.input_lines import blocks_of
 from translator.translation import Translator
 
@@ -96,13 +97,10 @@ def record_evaluation(translator: Translator, test_set: TestSet, evaluation: Eva
 
 def read_scores(run: Path) -> list[dict[str, Any]]:
     """Read the evaluations of a run, oldest first; raises `EvaluationError` if the file is damaged."""
-    file = run / SCORES
-    if not file.exists():
-        return []
     try:
-        entries = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError:
-        entries = None
-    if not isinstance(entries, list):
-        raise EvaluationError(f"{file} is damaged: expected a JSON list of evaluations; move the file away")
+        entries: list[dict[str, Any]] = read_json(
+            run / SCORES, [{str: object}], EvaluationError, "it was left as it is; move it away"
+        )
+    except FileNotFoundError:
+        return []
     return entries

@@ -22,7 +22,7 @@ from translator.errors import CheckpointError, ConfigError
 from translator.inspection.importance import loss_of, measure_importance, model_heads
 from translator.runtime.files import new_directory
 from translator.text import copy_tokenizers
-from translator.translation.alignment_head import ALIGNMENT
+from translator.translation.alignment_head import ALIGNMENT, stored_alignment
 from translator.translation.word_alignment import Pair
 
 _ROUNDS = 8
@@ -219,13 +219,10 @@ def _prune_tensor(name: str, tensor: Tensor, kept: dict[tuple[str, int], list[in
 
 def _keep_alignment(run: RunDirectory, output: Path, kept: dict[tuple[str, int], list[int]], weights: str) -> None:
     """Copy the alignment head with its new index; if it is pruned, another has to be learned."""
-    try:
-        stored = json.loads((run.root / ALIGNMENT).read_text())
-        layer, head = stored["layer"], stored["head"] - 1
-        if stored["weights"] != weights:
-            return
-    except (OSError, ValueError, KeyError, TypeError):
+    stored = stored_alignment(run.root)
+    if stored is None or stored["weights"] != weights:
         return
+    layer, head = stored["layer"], stored["head"] - 1
     own = kept.get(("cross", layer))
     if own is None or head in own:
         index = head if own is None else own.index(head)

@@ -5,6 +5,7 @@ For decoding, step by step, `translator.inference` brings its weights into anoth
 Legend (docs/shapes.md): `T` target tokens, `S` source tokens, `V` target vocabulary.
 """
 
+import math
 from collections.abc import Iterable
 from typing import cast
 
@@ -16,6 +17,7 @@ from translator.attention import Layout, MultiHeadAttention, Packed
 from translator.config import ModelSettings
 from translator.model.embedding import Embedding, LearnedPositions, SinusoidalPositions
 from translator.model.layers import DecoderLayer, EncoderLayer
+from translator.runtime.host_memory import check_host_memory
 
 
 class Transformer(nn.Module):
@@ -78,9 +80,20 @@ class Transformer(nn.Module):
 
 def build_model(settings: ModelSettings, source_vocabulary: int, target_vocabulary: int, seed: int) -> Transformer:
     """Make a freshly initialised model; the weights are a pure function of the arguments."""
+    shapes = parameter_shapes(settings, source_vocabulary, target_vocabulary)
+    check_host_memory(4 * sum(map(math.prod, shapes.values())), "the weights of the model")
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         return Transformer(settings, source_vocabulary, target_vocabulary)
+
+
+def parameter_shapes(
+    settings: ModelSettings, source_vocabulary: int, target_vocabulary: int
+) -> dict[str, tuple[int, ...]]:
+    """The shapes of the model's parameters by name, without allocating one."""
+    with torch.device("meta"):
+        model = Transformer(settings, source_vocabulary, target_vocabulary)
+    return {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
 
 
 def count_parameters(model: nn.Module) -> int:

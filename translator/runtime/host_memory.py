@@ -5,6 +5,8 @@ import os
 import sys
 from pathlib import Path
 
+from translator.errors import DeviceError
+
 # Parameters of mallopt(3) in glibc.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 
@@ -45,6 +47,15 @@ def peak_host_bytes() -> int:
         return 0
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
+
+
+def check_host_memory(needed: int, what: str) -> None:
+    """Raise `DeviceError` if `what` takes `needed` bytes and the host cannot give as many."""
+    if needed > (free := free_host_bytes()):
+        raise DeviceError(
+            f"{what} would take {needed / 2**30:,.1f} GiB, and {free / 2**30:,.1f} GiB are free on this machine; lower "
+            "the settings of `model`, or use a larger machine"
+        )
 
 
 def free_host_bytes() -> int:

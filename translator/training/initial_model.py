@@ -5,10 +5,10 @@ from fnmatch import fnmatchcase
 
 from torch import nn
 
-from translator.checkpoints import RunDirectory, load_weights, read_checkpoint
+from translator.checkpoints import RunDirectory, check_shapes, load_weights, read_checkpoint, saved_shapes
 from translator.config import ModelSettings, parse_start
 from translator.errors import ConfigError
-from translator.model import Transformer, build_model
+from translator.model import Transformer, build_model, parameter_shapes
 from translator.runtime.console import say
 from translator.text import TokenizerPair
 
@@ -20,10 +20,14 @@ def initial_model(
 
     Raises `CheckpointError` if the run to start from has no such weights.
     """
-    model = build_model(settings, tokenizers.source.vocab_size, tokenizers.target.vocab_size, seed)
+    vocabularies = tokenizers.source.vocab_size, tokenizers.target.vocab_size
     if start_from is not None:
         start = parse_start(start_from)
         path = RunDirectory(start.run).weights(start.weights)
+        # Before anything is allocated: a received run may state any size.
+        check_shapes(saved_shapes(path), parameter_shapes(settings, *vocabularies), str(path))
+    model = build_model(settings, *vocabularies, seed)
+    if start_from is not None:
         load_weights(model, read_checkpoint(path, with_optimizer=False).weights, str(path))
         say(f"starting from the weights of {path}")
     return model

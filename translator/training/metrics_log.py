@@ -13,8 +13,14 @@ from typing import Any
 
 from translator.errors import DataError
 from translator.runtime.console import warn
+from translator.runtime.json_files import parse_json
 from translator.training.tensorboard import EventFiles
 
+_LINE = {
+    "kind": str,
+    "step?": (int, None),
+    "scores?": [{"name": str, "value": (float, None), "signature": str}],
+}
 RESUME = "resume"
 """Kind of the line that says after which step a run continued."""
 
@@ -102,10 +108,10 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
 
 def _parse(line: str) -> dict[str, Any] | None:
     try:
-        entry = json.loads(line)
+        entry: dict[str, Any] = parse_json(line, _LINE)
     except ValueError:
         return None
-    return entry if isinstance(entry, dict) else None
+    return entry
 
 
 def _finite(value: Any) -> Any:

@@ -9,6 +9,7 @@ from typing import Any
 from translator.checkpoints import RunDirectory
 from translator.errors import DataError
 from translator.runtime.figures import COLOURS, FONT_SIZE, GREY, check_picture, write_picture
+from translator.runtime.json_files import mismatch
 from translator.training.metrics_log import read_metrics
 
 _SCORES = ("BLEU", "chrF2")
@@ -82,7 +83,7 @@ def _names(runs: Sequence[Path]) -> list[str]:
 
 def _points(pairs: Any) -> Points:
     """Split pairs into steps and values; a value that is missing or not a number leaves a gap."""
-    found = [(step, math.nan if value is None else value) for step, value in pairs]
+    found = [(step, value if mismatch(value, float) is None else math.nan) for step, value in pairs]
     if all(math.isnan(value) for _, value in found):
         return [], []
     return [step for step, _ in found], [value for _, value in found]

@@ -12,12 +12,14 @@ from numpy.typing import NDArray
 
 from translator.checkpoints import Bundle
 from translator.config import Head
-from translator.errors import ConfigError
-from translator.runtime.console import say
+from translator.errors import CheckpointError, ConfigError
+from translator.runtime.console import say, warn
 from translator.runtime.files import write_text
+from translator.runtime.json_files import read_json
 from translator.translation.word_alignment import AlignmentHead, Pair, most_looked_at
 
 ALIGNMENT = "alignment.json"
+_SHAPE = {"layer": int, "head": int, "score?": (None, float), "pairs?": int, "weights": str, "step": int}
 ENOUGH_PAIRS = 100
 """A head that was learned from fewer pairs than this is not kept."""
 _SHUFFLES = 4
@@ -105,14 +107,24 @@ def keep_alignment_head(bundle: Bundle, head: AlignmentHead) -> Path | None:
 
 def read_alignment_head(bundle: Bundle) -> AlignmentHead | None:
     """Return the head that is kept for these weights; None where there is none, or none that makes sense."""
-    try:
-        stored = json.loads((bundle.directory / ALIGNMENT).read_text())
-        weights, step = stored.pop("weights"), stored.pop("step")
-        head = AlignmentHead(**stored)
-        known = (weights, step) == (bundle.weights, bundle.step) and not _missing(bundle, head)
-    except (OSError, ValueError, KeyError, AttributeError, TypeError):
+    stored = stored_alignment(bundle.directory)
+    if stored is None:
         return None
+    head = AlignmentHead(**{name: stored[name] for name in ("layer", "head", "score", "pairs") if name in stored})
+    known = (stored["weights"], stored["step"]) == (bundle.weights, bundle.step) and not _missing(bundle, head)
     return head if known else None
+
+
+def stored_alignment(run: Path) -> dict[str, Any] | None:
+    """Read what a run keeps of its learned head; None if there is nothing, or nothing of use, which is said."""
+    try:
+        stored: dict[str, Any] = read_json(run / ALIGNMENT, _SHAPE, CheckpointError, "another head will be learned")
+    except FileNotFoundError:
+        return None
+    except CheckpointError as error:
+        warn(str(error))
+        return None
+    return stored
 
 
 def _stated_head(bundle: Bundle, setting: str) -> AlignmentHead:

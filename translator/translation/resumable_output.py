@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from translator.errors import DataError
-from translator.runtime.console import ResultStream, say
+from translator.runtime.console import ResultStream, say, warn
 from translator.runtime.files import locked, sync_file, write_text
+from translator.runtime.json_files import read_json
 from translator.runtime.termination import exit_on_termination
 
 _SYNC_SECONDS = 1.0
+_NOTE = {"lines": int, "bytes": int, "digest": str, "made_with": {str: object}}
 
 
 class Output:
@@ -107,12 +109,16 @@ class ResumableOutput(Output):
 
     def _read_note(self) -> dict[str, Any] | None:
         """Return the note of an interrupted writing that this one goes on with; None where it begins."""
+        file = note_path(self._path)
         try:
-            note = json.loads(note_path(self._path).read_text(encoding="utf-8"))
-            size, lines, made_with = int(note["bytes"]), int(note["lines"]), dict(note["made_with"])
-        except (OSError, ValueError, KeyError, TypeError):
+            note: dict[str, Any] = read_json(file, _NOTE, DataError, "beginning again")
+        except FileNotFoundError:
             return None
-        if size > os.fstat(self._stream.fileno()).st_size:
+        except DataError as error:
+            warn(str(error))
+            return None
+        size, lines, made_with = note["bytes"], note["lines"], note["made_with"]
+        if min(size, lines) < 0 or size > os.fstat(self._stream.fileno()).st_size:
             return None
         # As it reads after JSON.
         ours = json.loads(json.dumps(self._made_with))
