@@ -73,8 +73,8 @@ def test_no_flipped_bit_of_a_state_is_believed(tmp_path: Path) -> None:
     write_checkpoint(tmp_path / "c", Checkpoint({"a": torch.ones(2)}, {"a/m": torch.ones(2)}, state))
     file = tmp_path / "c" / STATE
     content, refused = file.read_bytes(), 0
-    for place in range(len(content)):
-        file.write_bytes(content[:place] + bytes([content[place] ^ 1 << place % 8]) + content[place + 1 :])
+    for index in range(len(content)):
+        file.write_bytes(content[:index] + bytes([content[index] ^ 1 << index % 8]) + content[index + 1 :])
         try:
             found = read_checkpoint(tmp_path / "c")
         except DamagedCheckpointError as error:

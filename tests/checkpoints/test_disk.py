@@ -66,9 +66,9 @@ def test_the_reason_what_is_intact_and_the_remedy_are_said(
 
 
 def test_a_limit_in_the_middle_of_a_file_is_explained(run: RunDirectory) -> None:
-    place = Path(translator.__file__).parents[1]
+    root = Path(translator.__file__).parents[1]
     command = [sys.executable, "-c", LIMITED, str(run.checkpoint(20))]
-    result = subprocess.run(command, capture_output=True, text=True, cwd=place)
+    result = subprocess.run(command, capture_output=True, text=True, cwd=root)
     assert f"cannot write {run.checkpoint(20)}: File too large; {run.checkpoint(10)} is intact" in result.stdout, (
         result.stderr
     )

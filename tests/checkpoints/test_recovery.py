@@ -1,4 +1,4 @@
-"""A damaged checkpoint is named and set aside, never deleted, and what is whole is used."""
+"""A damaged checkpoint is named and set aside, never deleted, and an intact one is used."""
 
 import shutil
 from collections.abc import Callable

@@ -35,7 +35,7 @@ def plan(
 
 
 def costs_of(dataset: ParallelDataset, batch: list[int]) -> tuple[int, int, int]:
-    """Target tokens and source tokens, a mark with each sentence, and sentences."""
+    """Target tokens and source tokens, a special token with each sentence, and sentences."""
     sides = (int((lengths[batch] + 1).sum()) for lengths in (dataset.target_lengths, dataset.source_lengths))
     return (*sides, len(batch))
 
@@ -87,8 +87,8 @@ def test_runs_are_in_order_and_as_long_as_the_budget_allows(
 def test_the_order_is_a_function_of_seed_and_epoch(dataset: ParallelDataset, order: str) -> None:
     assert plan(dataset, order, seed=1, epoch=2) == plan(dataset, order, seed=1, epoch=2)
     plans = [plan(dataset, order, seed, epoch) for seed in (1, 2) for epoch in (0, 1)]
-    for place, one in enumerate(plans):
-        for other in plans[place + 1 :]:
+    for index, one in enumerate(plans):
+        for other in plans[index + 1 :]:
             assert one != other
             assert sorted(map(sorted, one)) != sorted(map(sorted, other)), "the batches differ, not their order"
 
@@ -107,9 +107,9 @@ def test_bucketed_batches_hold_like_lengths(dataset: ParallelDataset) -> None:
 @given(chosen=st.lists(st.integers(0, 199), min_size=1, max_size=9))
 def test_a_batch_is_the_pairs_with_their_marks(dataset: ParallelDataset, chosen: list[int]) -> None:
     batch = make_batch(dataset, np.array(chosen), SPECIAL_TOKENS)
-    source = [[*dataset.source(place).tolist(), 2] for place in chosen]
-    target = [[1, *dataset.target(place).tolist()] for place in chosen]
-    labels = [[*dataset.target(place).tolist(), 3] for place in chosen]
+    source = [[*dataset.source(index).tolist(), 2] for index in chosen]
+    target = [[1, *dataset.target(index).tolist()] for index in chosen]
+    labels = [[*dataset.target(index).tolist(), 3] for index in chosen]
     assert batch.source.tokens.tolist() == [token for row in source for token in row]
     assert batch.target.tokens.tolist() == [token for row in target for token in row]
     assert batch.labels.tolist() == [token for row in labels for token in row]
@@ -118,6 +118,6 @@ def test_a_batch_is_the_pairs_with_their_marks(dataset: ParallelDataset, chosen:
         assert packed.layout.max_length == max(map(len, rows))
     assert batch.target_tokens == batch.target.tokens.numel()
     assert batch.indices.tolist() == chosen
-    # What the decoder has to say at a place is what it is given at the next.
+    # What the decoder must predict at a position is its input at the next.
     for begin, end in zip(batch.target.layout.offsets[:-1], batch.target.layout.offsets[1:], strict=True):
         assert batch.labels[begin : end - 1].equal(batch.target.tokens[begin + 1 : end])

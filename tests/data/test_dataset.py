@@ -40,15 +40,15 @@ def test_gather_equals_a_loop(
     dataset = write(tmp_path / "pairs.arrow", parts_of(pairs), with_text)
     flat = [pair for part in pairs for pair in part]
     assert len(dataset) == len(flat)
-    assert [dataset.source(place).tolist() for place in range(len(flat))] == [source for source, _ in flat]
-    assert [dataset.target(place).tolist() for place in range(len(flat))] == [target for _, target in flat]
+    assert [dataset.source(index).tolist() for index in range(len(flat))] == [source for source, _ in flat]
+    assert [dataset.target(index).tolist() for index in range(len(flat))] == [target for _, target in flat]
     assert dataset.source_lengths.tolist() == [len(source) for source, _ in flat]
     assert dataset.target_lengths.tolist() == [len(target) for _, target in flat]
     places = st.lists(st.integers(0, len(flat) - 1), max_size=9) if flat else st.just([])
     chosen = data.draw(places)
     found = dataset.gather(np.array(chosen, dtype=np.int64))
     for side, tokens, offsets in ((0, *found[:2]), (1, *found[2:])):
-        expected = [flat[place][side] for place in chosen]
+        expected = [flat[index][side] for index in chosen]
         assert tokens.tolist() == [piece for row in expected for piece in row]
         assert offsets.tolist() == np.cumsum([0, *map(len, expected)]).tolist()
         assert (tokens.dtype, offsets.dtype) == (np.int32, np.int64)
@@ -68,7 +68,7 @@ def test_reading_copies_nothing_and_writes_nothing(tmp_path: Path) -> None:
     mapped = np.frombuffer(dataset._buffer, np.uint8)
     begin = mapped.__array_interface__["data"][0]
     assert begin <= first < begin + mapped.nbytes == begin + (tmp_path / "a.arrow").stat().st_size
-    # The bytes of the view are the bytes of the file at that place.
+    # The bytes of the view are the bytes of the file at that offset.
     data = (tmp_path / "a.arrow").read_bytes()
     assert data[first - begin : first - begin + view.nbytes] == view.tobytes()
 
@@ -107,20 +107,20 @@ def test_texts_equal_a_loop(tmp_path: Path, parts: list[list[tuple[str, str]]], 
             writer.write(ids, ids, ([source for source, _ in part], [target for _, target in part]))
     dataset = ParallelDataset.open(tmp_path / "pairs.arrow")
     flat = [pair for part in parts for pair in part]
-    assert [dataset.text(place) for place in range(len(flat))] == flat
+    assert [dataset.text(index) for index in range(len(flat))] == flat
     chosen = data.draw(st.lists(st.integers(0, len(flat) - 1), max_size=9) if flat else st.just([]))
-    expected = [flat[place][0] for place in chosen], [flat[place][1] for place in chosen]
+    expected = [flat[index][0] for index in chosen], [flat[index][1] for index in chosen]
     assert dataset.texts(np.array(chosen, dtype=np.int64)) == expected
 
 
-@pytest.mark.parametrize("place", [5, -6])
-def test_pairs_that_are_not_there(tmp_path: Path, place: int) -> None:
+@pytest.mark.parametrize("index", [5, -6])
+def test_pairs_that_are_not_there(tmp_path: Path, index: int) -> None:
     dataset = write(tmp_path / "a.arrow", [(SOURCES, TARGETS)])
     assert dataset.target(-1).tolist() == [7]
     with pytest.raises(IndexError):
-        dataset.source(place)
+        dataset.source(index)
     with pytest.raises(IndexError):
-        dataset.gather(np.array([0, place]))
+        dataset.gather(np.array([0, index]))
 
 
 @pytest.mark.parametrize("damage", [b"", b"nonsense" * 20, None])

@@ -23,8 +23,8 @@ Settings = Callable[..., Config]
 
 def decoded(dataset: ParallelDataset, tokenizers: Any) -> Pairs:
     return [
-        (tokenizers.source.decode(dataset.source(place)), tokenizers.target.decode(dataset.target(place)))
-        for place in range(len(dataset))
+        (tokenizers.source.decode(dataset.source(index)), tokenizers.target.decode(dataset.target(index)))
+        for index in range(len(dataset))
     ]
 
 
@@ -37,9 +37,9 @@ def test_the_whole_way(tmp_path: Path, corpus: Write, settings: Settings, pairs:
     config = settings(train=corpus("train", train), valid=corpus("valid", valid), test=corpus("test", test))
     prepared = prepare(config, tmp_path / "out")
     assert decoded(prepared.train, prepared.tokenizers) == train
-    assert [prepared.valid.text(place) for place in range(6)] == valid
+    assert [prepared.valid.text(index) for index in range(6)] == valid
     assert prepared.test is not None
-    assert [prepared.test.text(place) for place in range(5)] == test
+    assert [prepared.test.text(index) for index in range(5)] == test
     assert not prepared.train.has_text
     assert (prepared.config.data.source_language, prepared.config.data.target_language) == ("en", "de")
     names = {"train.arrow", "valid.arrow", "test.arrow", "tokenizer.model", "manifest.json"}
@@ -105,7 +105,7 @@ def test_references_are_never_cleaned(tmp_path: Path, corpus: Write, settings: S
     ]
     config = settings(train=corpus("train", pairs(0, 50)), valid=corpus("valid", odd), max_length=30)
     prepared = prepare(config, tmp_path / "out")
-    assert [prepared.valid.text(place) for place in range(len(prepared.valid))] == odd
+    assert [prepared.valid.text(index) for index in range(len(prepared.valid))] == odd
     assert prepared.valid.source_lengths[0] == 0
     assert prepared.test is None
     assert prepared.manifest["counts"]["test"] == 0
@@ -124,7 +124,7 @@ def test_without_a_validation_corpus_the_last_pairs_are_held_out(
     train = pairs(0, count)
     config = settings(train=corpus("train", train), held_out=held_out)
     prepared = prepare(config, tmp_path / "out")
-    found = [prepared.valid.text(place) for place in range(len(prepared.valid))]
+    found = [prepared.valid.text(index) for index in range(len(prepared.valid))]
     assert found == train[-expected:]
     assert decoded(prepared.train, prepared.tokenizers) == train[:-expected]
     assert prepared.manifest["counts"]["held_out"] == expected
@@ -158,7 +158,7 @@ def test_a_second_time_nothing_is_done(
     config = settings(train=corpus("train", pairs(0, 60)), valid=corpus("valid", pairs(90, 4)))
     prepare(config, tmp_path / "out")
     before = snapshot(tmp_path / "out")
-    # Neither where the text lies nor settings of the model and the training count.
+    # Neither where the text is stored nor settings of the model and the training count.
     moved = tmp_path / "elsewhere"
     moved.mkdir()
     for file in tmp_path.glob("train.*"):
@@ -213,7 +213,7 @@ def test_what_has_changed_is_prepared_again(
     assert f"the {what} of {tmp_path / 'out'} have changed" in capsys.readouterr().err
     assert snapshot(tmp_path / "out") != before
     twin = prepare(fresh, tmp_path / "twin")
-    assert comparable(prepared) == comparable(twin), "the same as made in a fresh place"
+    assert comparable(prepared) == comparable(twin), "the same as made in an empty directory"
 
 
 def comparable(prepared: PreparedData) -> dict[str, Any]:
@@ -381,7 +381,7 @@ def test_a_set_of_the_hub_is_prepared_once(
     config = settings(train=address, valid=address, source_language="en", target_language="de")
     prepared = prepare(config, tmp_path / "out")
     assert decoded(prepared.train, prepared.tokenizers) == pairs(0, 40)
-    assert [prepared.valid.text(place) for place in range(3)] == pairs(90, 3)
+    assert [prepared.valid.text(index) for index in range(3)] == pairs(90, 3)
     prepare(config, tmp_path / "out")
     assert "are up to date" in capsys.readouterr().err
 

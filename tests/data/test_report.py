@@ -33,10 +33,10 @@ def test_figures_equal_counting(
     assert figures["dropped"] == {"blank": 1, "leak": 0, "duplicate": 1, "length": 0, "length_ratio": 0}
     assert list(figures["sets"]) == ["train", "valid"]
     assert figures["suggested_preset"] == "tiny"
-    for place, side in enumerate(("source", "target")):
+    for index, side in enumerate(("source", "target")):
         entry = figures["sets"]["valid"][side]
         tokenizer = getattr(prepared.tokenizers, side)
-        rows = tokenizer.encode([pair[place] for pair in valid])
+        rows = tokenizer.encode([pair[index] for pair in valid])
         flat = [piece for row in rows for piece in row]
         lengths = sorted(map(len, rows))
         assert entry["pieces"] == len(flat)

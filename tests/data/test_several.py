@@ -25,20 +25,20 @@ def swapped(pattern: str) -> str:
 
 
 def texts(dataset: ParallelDataset) -> Pairs:
-    return [dataset.text(place) for place in range(len(dataset))]
+    return [dataset.text(index) for index in range(len(dataset))]
 
 
 def decoded(prepared: PreparedData, dataset: ParallelDataset) -> Pairs:
     source, target = prepared.tokenizers.source, prepared.tokenizers.target
     places = range(len(dataset))
     return [
-        (source.decode(dataset.source(place).tolist()), target.decode(dataset.target(place).tolist()))
-        for place in places
+        (source.decode(dataset.source(index).tolist()), target.decode(dataset.target(index).tolist()))
+        for index in places
     ]
 
 
 def first_pieces(prepared: PreparedData, dataset: ParallelDataset) -> list[str]:
-    return [prepared.tokenizers.source.pieces(dataset.source(place)[:1].tolist())[0] for place in range(len(dataset))]
+    return [prepared.tokenizers.source.pieces(dataset.source(index)[:1].tolist())[0] for index in range(len(dataset))]
 
 
 def test_corpora_lie_behind_each_other_and_are_mixed(
@@ -237,7 +237,7 @@ def test_directions_that_do_not_go_together(
 def test_entries_state_languages_of_their_own(
     tmp_path: Path, corpus: Write, settings: Settings, pairs: MakePairs
 ) -> None:
-    """Languages of `data` turn a pattern round, those of an entry too; a pattern in a list is read as it stands."""
+    """Languages of `data` reverse a pattern, and so do those of an entry; a pattern in a list is read as written."""
     train = corpus("train", pairs(0, 50))
     languages = {"source_language": "de", "target_language": "en"}
     back = [(target, source) for source, target in pairs(0, 50)]
@@ -279,7 +279,7 @@ def test_text_is_kept_when_it_is_asked_for(
     assert texts(prepared.train) == pairs(0, 30) + pairs(100, 20)
     tokenizer = prepared.tokenizers.source
     encoded = tokenizer.encode([source for source, _ in texts(prepared.train)])
-    assert [prepared.train.source(place).tolist() for place in range(50)] == encoded
+    assert [prepared.train.source(index).tolist() for index in range(50)] == encoded
     # What holds text serves those who need none.
     prepare(settings(**data), out)
     assert "are up to date" in capsys.readouterr().err

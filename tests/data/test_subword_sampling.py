@@ -1,4 +1,4 @@
-"""Segmentations drawn anew: they spell the same text, and depend on nothing but the seed."""
+"""Sampled segmentations: they spell the same text, and depend on nothing but the seed."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -31,15 +31,15 @@ def test_sampled_pieces_spell_the_text_and_change_with_the_seed(data: PreparedDa
     first, again, other = (sampler(data).gather(INDICES, seed) for seed in (1, 1, 2))
     assert all(a.tolist() == b.tolist() for a, b in zip(first, again, strict=True))
     assert first.source_tokens.tolist() != other.source_tokens.tolist()
-    for place, index in enumerate(INDICES):
+    for row, index in enumerate(INDICES):
         for tokenizer, text, tokens, offsets in zip(
             (data.tokenizers.source, data.tokenizers.target), data.train.text(int(index)), first[::2], first[1::2],
             strict=True,
         ):  # fmt: skip
-            assert tokenizer.decode(tokens[offsets[place] : offsets[place + 1]].tolist()) == text
+            assert tokenizer.decode(tokens[offsets[row] : offsets[row + 1]].tolist()) == text
     # The same pair twice in a batch is segmented twice.
     offsets = first.source_offsets
-    rows = [first.source_tokens[offsets[place] : offsets[place + 1]].tolist() for place in (0, 2)]
+    rows = [first.source_tokens[offsets[row] : offsets[row + 1]].tolist() for row in (0, 2)]
     assert rows[0] != rows[1]
 
 
@@ -56,9 +56,9 @@ def test_what_would_be_too_long_keeps_its_usual_pieces(data: PreparedData) -> No
 
 def test_growth_is_what_batches_gain(data: PreparedData) -> None:
     everything = np.arange(len(data.train))
-    marks = SpecialTokens(2, 1, 2)
-    usual = make_batch(data.train, everything, marks)
-    sampled = make_batch(sampler(data).seeded(0), everything, marks)
+    special_tokens = SpecialTokens(2, 1, 2)
+    usual = make_batch(data.train, everything, special_tokens)
+    sampled = make_batch(sampler(data).seeded(0), everything, special_tokens)
     source, target = sampler(data).growth()
     assert source == pytest.approx(sampled.source.tokens.numel() / usual.source.tokens.numel())
     assert target == pytest.approx(sampled.target_tokens / usual.target_tokens)

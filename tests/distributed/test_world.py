@@ -135,7 +135,7 @@ def test_a_killed_process_ends_the_others(launcher: Callable[[str], subprocess.P
 def test_a_signal_lets_all_processes_save(launcher: Callable[[str], subprocess.Popen[str]], tmp_path: Path) -> None:
     process = launcher("save")
     pids_in(tmp_path, 2)
-    # To the whole group, as a terminal does: the processes must not hear of it twice.
+    # To the whole group, as a terminal does: the processes must not get it twice.
     os.killpg(process.pid, signal.SIGINT)
     assert process.communicate(timeout=60) == ("", "")
     assert process.returncode == 130

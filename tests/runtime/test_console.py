@@ -17,7 +17,7 @@ class Terminal(io.StringIO):
 
 @pytest.fixture
 def seconds(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The time on the clock, which stands still unless a test moves it."""
+    """The time on the clock, which stops unless a test moves it."""
     now = [100.0]
     monkeypatch.setattr(plain_progress.time, "monotonic", lambda: now[0])
     return now

@@ -52,39 +52,39 @@ def crashes(work: Callable[[], object]) -> Iterator[int]:
         assert code == -signal.SIGKILL
 
 
-def fill(place: Path, text: str) -> None:
-    with new_directory(place) as partial:
+def fill(directory: Path, text: str) -> None:
+    with new_directory(directory) as partial:
         (partial / "inner").mkdir()
         (partial / "inner" / "file").write_text(text)
         (partial / "other").write_text(text)
 
 
-def content(place: Path) -> dict[str, str]:
-    return {str(file.relative_to(place)): file.read_text() for file in place.rglob("*") if file.is_file()}
+def content(directory: Path) -> dict[str, str]:
+    return {str(file.relative_to(directory)): file.read_text() for file in directory.rglob("*") if file.is_file()}
 
 
 OLD, NEW = ({"inner/file": text, "other": text} for text in ("old", "new"))
 
 
 def test_nothing_appears_until_it_is_whole_and_nothing_stays_after_an_error(tmp_path: Path) -> None:
-    place = tmp_path / "made"
-    with pytest.raises(OSError, match="disk full"), new_directory(place) as partial:
+    directory = tmp_path / "made"
+    with pytest.raises(OSError, match="disk full"), new_directory(directory) as partial:
         (partial / "file").write_text("half")
-        assert not place.exists()
+        assert not directory.exists()
         raise OSError("disk full")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_the_old_directory_stays_until_the_new_one_is_whole(tmp_path: Path) -> None:
-    place = tmp_path / "made"
-    with new_directory(place) as partial:
+    directory = tmp_path / "made"
+    with new_directory(directory) as partial:
         (partial / "old").write_text("1")
-    with pytest.raises(ValueError, match="broken"), new_directory(place) as partial:
+    with pytest.raises(ValueError, match="broken"), new_directory(directory) as partial:
         raise ValueError("broken")
-    assert [file.name for file in place.iterdir()] == ["old"]
-    with new_directory(place) as partial:
+    assert [file.name for file in directory.iterdir()] == ["old"]
+    with new_directory(directory) as partial:
         (partial / "new").write_text("2")
-    assert [file.name for file in place.iterdir()] == ["new"]
+    assert [file.name for file in directory.iterdir()] == ["new"]
     assert [path.name for path in tmp_path.iterdir()] == ["made"]
 
 
@@ -106,40 +106,40 @@ def test_text_files_are_replaced_as_a_whole(tmp_path: Path) -> None:
 
 
 def test_a_crash_at_any_moment_leaves_nothing_or_the_new_directory(tmp_path: Path) -> None:
-    place, seen = tmp_path / "made", []
-    for _ in crashes(lambda: fill(place, "new")):
+    directory, seen = tmp_path / "made", []
+    for _ in crashes(lambda: fill(directory, "new")):
         remove_partial(tmp_path)
-        assert [path.name for path in tmp_path.iterdir()] == (["made"] if place.exists() else [])
-        seen.append(content(place))
+        assert [path.name for path in tmp_path.iterdir()] == (["made"] if directory.exists() else [])
+        seen.append(content(directory))
     assert seen[0] == {} and seen[-1] == NEW and all(found in ({}, NEW) for found in seen)
     assert len(seen) > 8
 
 
 @pytest.mark.parametrize("by_the_next", ["start", "write"])
 def test_a_crash_at_any_moment_of_a_replacement_leaves_the_old_or_the_new(tmp_path: Path, by_the_next: str) -> None:
-    place, seen = tmp_path / "made", []
-    fill(place, "old")
-    for _ in crashes(lambda: fill(place, "new")):
+    directory, seen = tmp_path / "made", []
+    fill(directory, "old")
+    for _ in crashes(lambda: fill(directory, "new")):
         if by_the_next == "start":
             remove_partial(tmp_path)
         else:
-            with pytest.raises(OSError, match="full"), new_directory(place):
+            with pytest.raises(OSError, match="full"), new_directory(directory):
                 raise OSError("full")
         assert [path.name for path in tmp_path.iterdir()] == ["made"]
-        seen.append(content(place))
-        fill(place, "old")
+        seen.append(content(directory))
+        fill(directory, "old")
     assert seen[0] == OLD and seen[-1] == NEW and all(found in (OLD, NEW) for found in seen)
     assert len(seen) > 12
 
 
 def test_a_crash_at_any_moment_of_a_removal_leaves_all_or_nothing(tmp_path: Path) -> None:
-    place, seen = tmp_path / "made", []
-    fill(place, "old")
-    for _ in crashes(lambda: remove_directory(place)):
+    directory, seen = tmp_path / "made", []
+    fill(directory, "old")
+    for _ in crashes(lambda: remove_directory(directory)):
         remove_partial(tmp_path)
-        assert [path.name for path in tmp_path.iterdir()] == (["made"] if place.exists() else [])
-        seen.append(content(place))
-        fill(place, "old")
+        assert [path.name for path in tmp_path.iterdir()] == (["made"] if directory.exists() else [])
+        seen.append(content(directory))
+        fill(directory, "old")
     assert seen[0] == OLD and seen[-1] == {} and all(found in ({}, OLD) for found in seen)
 
 
@@ -156,8 +156,8 @@ def test_a_crash_at_any_moment_of_a_file_leaves_the_old_or_the_new(tmp_path: Pat
 def test_what_was_to_be_replaced_comes_back_where_the_new_one_cannot_take_its_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    place, renames, real = tmp_path / "made", itertools.count(), os.rename
-    fill(place, "old")
+    directory, renames, real = tmp_path / "made", itertools.count(), os.rename
+    fill(directory, "old")
 
     def refuse_the_second(*names: Any) -> None:
         if next(renames) == 1:
@@ -166,8 +166,8 @@ def test_what_was_to_be_replaced_comes_back_where_the_new_one_cannot_take_its_na
 
     monkeypatch.setattr(os, "rename", refuse_the_second)
     with pytest.raises(OSError, match="not now"):
-        fill(place, "new")
-    assert content(place) == OLD
+        fill(directory, "new")
+    assert content(directory) == OLD
     assert [path.name for path in tmp_path.iterdir()] == ["made"]
 
 

@@ -41,7 +41,7 @@ training:
 
 @pytest.fixture
 def settings_file(tmp_path: Path) -> Path:
-    """A settings file with its corpus beside it; the run goes to `run` in the same directory."""
+    """A settings file with its corpus next to it; the run goes to `run` in the same directory."""
     subjects = ["the dog", "a cat", "my friend", "the old man", "this child"]
     german = ["der Hund", "eine Katze", "mein Freund", "der alte Mann", "dieses Kind"]
     verbs = {"sleeps": "schläft", "reads": "liest", "runs": "rennt", "sings": "singt"}

@@ -73,7 +73,7 @@ def die_at_call(count: int, has_begun: Callable[[], bool]) -> None:
 
 
 def arrange(death: dict[str, Any], first_step: int) -> None:
-    """Prepare this process, whose training goes on after `first_step`, for its death."""
+    """Prepare this process, whose training continues after `first_step`, for its death."""
     steps = itertools.count(first_step + 1)
     begun = threading.Event()
 
@@ -103,7 +103,7 @@ def live(settings: str, overrides: list[str], death: dict[str, Any] | None, firs
 
 
 def train_on(settings: str, run: str, overrides: list[str], deaths: list[dict[str, Any] | None]) -> list[Any]:
-    """Let one process after another go on with a training; return how each ended, and what it left."""
+    """Let one process after another continue a training; return how each ended, and what it left."""
     directory = RunDirectory(run)
     lives = []
     for death in deaths:

@@ -72,9 +72,9 @@ def sum_gradients(way: Parallel, batches: list[Batch], autocast: bool = False) -
     """Tell whether gradients were reduced before the last batch."""
     world, early = way.world, False
     [tokens] = world.sum([sum(batch.target_tokens for batch in batches)])
-    for place, batch in enumerate(batches):
+    for index, batch in enumerate(batches):
         early = any(isinstance(p.grad, DTensor) for p in way.model.parameters())
-        way.begin_batch(last=place + 1 == len(batches))
+        way.begin_batch(last=index + 1 == len(batches))
         backward(way.model, batch, tokens, autocast)
     way.sum_gradients()
     return early

@@ -76,9 +76,9 @@ def test_a_pair_that_does_not_fit_alone_ends_training(settings_file: Path, call_
 def test_auto_finds_the_largest_batch_and_the_run_keeps_it(
     settings_file: Path, call_program: Call, limit: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from translator.training import batch_size as memory
+    from translator.training import batch_size
 
-    monkeypatch.setattr(memory, "SMALLEST", 128)
+    monkeypatch.setattr(batch_size, "SMALLEST", 128)
     # Batches are filled up to multiples of 64 tokens.
     limit(lambda tokens, update: tokens > 448)
     run = settings_file.parent / "run"
@@ -89,7 +89,7 @@ def test_auto_finds_the_largest_batch_and_the_run_keeps_it(
     found = int(match[1])
     assert 256 < found <= 448
     assert read_run_config(run).training.batch_tokens == found
-    # The same command goes on with what was found, and looks no second time.
+    # The same command continues with the size that was found, without searching again.
     code, _, errors = call_program("train", settings_file, "training.batch_tokens=auto", "training.max_steps=6")
     assert code == 0 and "is the largest that fits" not in errors, errors
     limit(lambda tokens, update: True)
@@ -101,14 +101,14 @@ def test_auto_finds_the_largest_batch_and_the_run_keeps_it(
 def test_a_host_is_not_driven_into_its_limit(
     settings_file: Path, call_program: Call, limit: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from translator.training import batch_size as memory
+    from translator.training import batch_size
 
     seen = [0]
     limit(lambda tokens, update: bool(seen.append(tokens)))
-    monkeypatch.setattr(memory, "SMALLEST", 64)
-    monkeypatch.setattr(memory, "peak_bytes", lambda device: 1000 + 10 * max(seen))
+    monkeypatch.setattr(batch_size, "SMALLEST", 64)
+    monkeypatch.setattr(batch_size, "peak_bytes", lambda device: 1000 + 10 * max(seen))
     # With the margin, there is room for 300 tokens.
-    monkeypatch.setattr(memory, "available_bytes", lambda device: round(4000 / 0.85))
+    monkeypatch.setattr(batch_size, "available_bytes", lambda device: round(4000 / 0.85))
     code, _, errors = call_program("train", settings_file, "training.batch_tokens=auto", "training.max_steps=1")
     assert code == 0, errors
     match = re.search(r"training.batch_tokens: (\d+) is the largest that fits", errors)

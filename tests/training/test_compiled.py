@@ -88,7 +88,7 @@ def test_filler_has_a_source_even_where_the_source_side_is_what_filled_up() -> N
     pairs = Pairs(64, longest=12)
     pairs.sources, pairs.targets = [np.full(12, 5)] * 64, [np.full(1, 6)] * 64
     pairs.source_lengths, pairs.target_lengths = np.full(64, 12, np.int32), np.full(64, 1, np.int32)
-    # Eight sources with their end marks would fill the source side to the last token.
+    # Eight sources with their EOS would fill the source side to the last token.
     shape = BatchShape(source_tokens=8 * 13, target_tokens=200, sentences=64, max_length=13)
     for indices in plan_epoch(pairs, shape.budget, "random", seed=1, epoch=0):
         batch = make_batch(pairs, indices, SPECIAL_TOKENS, shape)

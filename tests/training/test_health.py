@@ -13,7 +13,7 @@ LOOPS = [f"Hund {number} mit mit mit mit mit mit mit mit mit" for number in rang
 
 
 def losses(*values: float, every: int = 500) -> list[dict[str, float]]:
-    return [{"step": (place + 1) * every, "loss": value, "bleu": 1.0} for place, value in enumerate(values)]
+    return [{"step": (index + 1) * every, "loss": value, "bleu": 1.0} for index, value in enumerate(values)]
 
 
 def problems(history: list[dict[str, float]], hypotheses: list[str] = REFERENCES, warmup_steps: int = 500) -> list[str]:
@@ -77,7 +77,7 @@ def test_copies_are_named_at_once() -> None:
 
 
 def test_every_fault_has_its_remedy() -> None:
-    overlong = [" ".join(REFERENCES[place:] + REFERENCES[:place]) for place in range(20)]
+    overlong = [" ".join(REFERENCES[index:] + REFERENCES[:index]) for index in range(20)]
     flat = losses(6.0, 6.0, 6.0)
     for hypotheses, words in (([""] * 20, "too short"), (overlong, "data.max_length_ratio")):
         (problem,) = problems(flat, hypotheses)

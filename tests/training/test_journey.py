@@ -169,9 +169,9 @@ def test_a_run_goes_on_at_its_place_when_the_batch_size_changes(settings_file: P
     assert code == 0, errors
     after = read_checkpoint(run.checkpoint(4)).state
     assert after["epoch_batches"] > 1.5 * before["epoch_batches"]
-    place = before["position"] * after["epoch_batches"] // before["epoch_batches"]
-    assert after["position"] == place + 1
-    assert f"the same point of epoch 0 (batch {place} of {after['epoch_batches']})" in errors
+    position = before["position"] * after["epoch_batches"] // before["epoch_batches"]
+    assert after["position"] == position + 1
+    assert f"the same point of epoch 0 (batch {position} of {after['epoch_batches']})" in errors
 
 
 def test_frozen_parameters_stay(settings_file: Path, call_program: Call) -> None:

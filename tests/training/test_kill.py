@@ -27,7 +27,7 @@ CALLS_OF_A_SAVE = 14
 
 
 def plan_deaths(count: int, steps: int, every: int, seed: int) -> list[dict[str, Any] | None]:
-    """Deaths spread over a run that saves `every` so many steps, every other one inside a save; then none."""
+    """Deaths spread over a run that saves after `every` steps, every other one inside a save; then none."""
     draw = random.Random(seed)
     saves, moments = draw.sample(range(1, steps // every), count), []
     for index, save in enumerate(sorted(saves)):
@@ -59,9 +59,13 @@ def live(settings: Path, trainings: list[dict[str, Any]]) -> list[Any]:
 def test_killed_at_any_moment_the_weights_are_bit_equal(
     settings_file: Path, steps: int, every: int, kills: int, overrides: tuple[str, ...]
 ) -> None:
-    place = settings_file.parent
-    whole, killed = RunDirectory(place / "whole"), RunDirectory(place / "killed")
-    plan = [f"training.max_steps={steps}", f"training.validate_every={every}", f"data.prepared={place / 'prepared'}"]
+    directory = settings_file.parent
+    whole, killed = RunDirectory(directory / "whole"), RunDirectory(directory / "killed")
+    plan = [
+        f"training.max_steps={steps}",
+        f"training.validate_every={every}",
+        f"data.prepared={directory / 'prepared'}",
+    ]
     trainings: list[dict[str, Any]] = [
         {"run": str(whole.root), "deaths": [None]},
         {"run": str(killed.root), "deaths": plan_deaths(kills, steps, every, seed=1)},

@@ -45,7 +45,7 @@ def assert_close(run: Path, other: Path, step: int) -> None:
 def test_processes_are_invisible_in_the_result(
     settings_file: Path, call_program: Call, start_ranks: Start, run_command: Callable[..., Any]
 ) -> None:
-    """Two processes of three batches equal one of six, sharded too, and other numbers continue their checkpoints."""
+    """Two processes of three batches equal one of six, sharded or not; any number of them can continue."""
     directory = settings_file.parent
     alone, pair, sharded = directory / "alone", directory / "pair", directory / "sharded"
     common = ("train", settings_file, *SETTINGS, "training.batch_tokens=100", f"data.prepared={directory / 'prepared'}")

@@ -19,7 +19,7 @@ Call = Callable[..., tuple[int, str, str]]
 
 @pytest.fixture
 def poison(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[int], bool]], None]:
-    """Make the model's output no number in some updates: `poison(lambda update: ...)`, counted from 1."""
+    """Make the model's output NaN in some updates: `poison(lambda update: ...)`, counted from 1."""
 
     def install(is_bad: Callable[[int], bool]) -> None:
         updates, now = itertools.count(1), [0]
@@ -73,7 +73,7 @@ def test_several_in_a_row_go_back_with_half_the_learning_rate(
     assert (entry["step"], entry["from_step"], entry["rate_scale"]) == (4, 8, 0.5)
     state = read_checkpoint(RunDirectory(run).checkpoint(12)).state
     assert (state["rate_scale"], state["rollbacks"], state["skipped"], state["skipped_in_a_row"]) == (0.5, 1, 3, 0)
-    # The data went on: eight batches before, eight after.
+    # The position in the data moved on: eight batches before, eight after.
     epochs, rest = divmod(16, state["epoch_batches"])
     assert (state["epoch"], state["position"]) == (epochs, rest)
     rates = {line["step"]: line["learning_rate"] for line in metrics(run, "train")}
