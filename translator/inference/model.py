@@ -5,8 +5,8 @@ takes as long as one of the small products of a step. Products may be in another
 by other kernels; sums and normalisation are in fp32. `InferenceModel.decode` is the only statement of a decoding step:
 it drives caches that grow (`cache.py`) and tensors of fixed address (`static_decoder.py`).
 
-Legend (docs/shapes.md): `S` source tokens, `N` sentences, `K` hypotheses a sentence, `R` = N * K rows, `H` heads, `D`
-head width, `V` target vocabulary.
+Legend (docs/shapes.md): `S` source tokens, `N` sentences, `M` of them that stay, `K` hypotheses a sentence, `R` = N * K
+rows, `H` heads, `D` head width, `V` target vocabulary.
 """
 
 import weakref
