@@ -255,7 +255,7 @@ def describe_lines(numbers: list[int], shown: int = 10) -> str:
 def _intact(stream: BinaryIO | Iterable[Raw], name: str) -> Iterator[Raw]:
     """Yield lines; what is wrong with the stream becomes a `DataError` with the number of the line."""
     number = 0
-    lines = bounded_lines(cast(BinaryIO, stream)) if hasattr(stream, "readline") else cast("Iterable[Raw]", stream)
+    lines = bounded_lines(cast(BinaryIO, stream)) if hasattr(stream, "readline") else stream
     try:
         for number, data in enumerate(lines, start=1):  # noqa: B007
             yield data
