@@ -1,14 +1,19 @@
 """What a user can meet becomes a sentence and an exit code: full disks, closed streams, odd locales, hostile text."""
 
 import errno
+import gzip
 import os
+import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
+from translator.checkpoints import Checkpoint, write_checkpoint
 from translator.cli import boundary
 from translator.cli.boundary import run_program
 from translator.runtime.console import print_result, progress, say, warn
@@ -139,3 +144,65 @@ def test_results_are_escaped_for_a_terminal_only(
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     print_result("\x1b[2Jü")
     assert capfdbinary.readouterr().out.decode() == "\x1b[2Jü\n\\x1b[2Jü\n"
+
+
+def test_a_full_disk_names_the_output_and_what_is_kept(tiny_run: Path, tmp_path: Path) -> None:
+    text = tmp_path / "text.txt"
+    text.write_text("a dog runs in the garden\n" * 400)
+    output = tmp_path / "out.txt"
+    options = f"{tiny_run} {text} --output {output} --format jsonl"
+    full = shell(f"ulimit -f 8; $T translate {options}")
+    assert full.returncode == 1, full.stderr
+    assert f"error: cannot write {output}: File too large" in full.stderr
+    assert "Traceback" not in full.stderr and "Exception ignored" not in full.stderr
+    assert not output.exists()
+    assert shell(f"$T translate {options}").returncode == 0
+    assert len(output.read_text().splitlines()) == 400
+
+
+def test_damaged_and_endless_input_is_named_with_its_line(
+    tiny_run: Path, tmp_path: Path, call_program: Program
+) -> None:
+    packed = bytearray(gzip.compress(b"".join(b"line %d\n" % number for number in range(3000))))
+    packed[len(packed) // 2] ^= 0xFF
+    (tmp_path / "damaged.gz").write_bytes(packed)
+    code, _, errors = call_program("translate", tiny_run, tmp_path / "damaged.gz", "--set", "beam_size=1")
+    assert code == 1
+    assert re.search(r"error: .*damaged.gz, line [\d,]+: cannot be read \(.*\). The file is damaged", errors)
+    code, _, errors = call_program("translate", tiny_run, "/dev/zero")
+    assert code == 1
+    assert "error: /dev/zero, after line 1: a line has no end within 1 GiB" in errors
+    code, output, errors = call_program("translate", tiny_run, input=b"a dog\n" + b"x" * 3_000_000 + b"\nthe cat\n")
+    assert (code, output.count("\n"), output.split("\n")[1]) == (0, 3, "")
+    assert "warning: stdin: line 2 is longer than 1 MiB; left blank" in errors
+    (tmp_path / "long.txt").write_bytes(b"a dog\n" + b"x" * 3_000_000 + b"\n")
+    for command in (
+        ("score", tiny_run, "--target", tmp_path / "long.txt", "--source"),
+        ("tokenizer", "encode", tiny_run),
+    ):
+        code, _, errors = call_program(*command, tmp_path / "long.txt")
+        assert code == 1 and "long.txt, line 2: the line is longer than 1 MiB" in errors
+
+
+def test_a_run_that_cannot_be_written_is_scored_and_it_is_said(
+    tiny_run: Path, tmp_path: Path, call_program: Program
+) -> None:
+    run, text = tmp_path / "run", tmp_path / "text.txt"
+    shutil.copytree(tiny_run, run)
+    (run / "hypotheses").write_text("in the way")
+    text.write_text("a dog\nthe cat\n")
+    code, output, errors = call_program("evaluate", run, "--source", text, "--reference", text)
+    assert code == 0
+    assert output.startswith("BLEU")
+    assert re.search(r"warning: the scores are not kept: .*hypotheses cannot be written \(File exists\)", errors)
+
+
+def test_names_in_a_received_run_are_escaped(tiny_run: Path, tmp_path: Path, call_program: Program) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(tiny_run, run)
+    weights = run / "models" / "other"
+    write_checkpoint(weights, Checkpoint({"a\x1b]0;owned\x07": torch.ones(2)}, {}, {"step": 1}))
+    for arguments in (["translate", run, "--weights", "other"], ["translate", run, "--weights", "\x1b[2Jnone"]):
+        code, _, errors = call_program(*arguments, input=b"a dog\n")
+        assert code == 1
+        assert "\\x1b" in errors and "\x1b" not in errors

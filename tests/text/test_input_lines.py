@@ -4,6 +4,7 @@ import gzip
 import io
 import os
 import threading
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -147,3 +148,25 @@ def test_damage_inside_compressed_text_is_named(tmp_path: Path) -> None:
         with open_input(file) as stream, pytest.raises(DataError, match=r"a.gz, line [\d,]+: cannot be read .*damaged"):
             list(decode_lines(stream, "a.gz"))
         count_lines(file)
+
+
+@pytest.mark.parametrize("pipe", [False, True])
+def test_a_line_of_fifty_megabytes_takes_little_memory(pipe: bool) -> None:
+    reading, writing = os.pipe()
+
+    def write() -> None:
+        with os.fdopen(writing, "wb") as stream:
+            for _ in range(50):
+                stream.write(b"x" * 1_000_000)
+            stream.write(b"\nlast\n")
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    tracemalloc.start()
+    with os.fdopen(reading, "rb") as stream:
+        raw = ArrivingLines(reading) if pipe else stream
+        assert list(decode_lines(raw, "pipe", blank_long=True)) == ["", "last"]
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    thread.join()
+    assert peak < 10_000_000

@@ -36,7 +36,7 @@ def evaluate(
 ) -> None:
     """Translate a test set and print BLEU, chrF2 and TER with their signatures."""
     from translator.config import read_run_config, replace_stated, stated_machine
-    from translator.evaluation import default_tokenizer, named_test_set, open_test_set, record_evaluation
+    from translator.evaluation import NotKeptError, default_tokenizer, named_test_set, open_test_set, record_evaluation
     from translator.evaluation import evaluate as evaluate_translator
     from translator.runtime.console import print_result, progress, say, warn
     from translator.translation import Translator
@@ -69,5 +69,10 @@ def evaluate(
         warn(message)
     for score in evaluation.scores:
         print_result(score)
-    hypotheses = record_evaluation(translator, tested, evaluation)
+    try:
+        hypotheses = record_evaluation(translator, tested, evaluation)
+    except NotKeptError as error:
+        # What was asked for is printed; a run on a read-only disk is no mistake.
+        warn(str(error))
+        return
     say(f"wrote the scores to {run / 'scores.json'} and the translations to {hypotheses}")

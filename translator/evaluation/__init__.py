@@ -1,7 +1,7 @@
 """Evaluation: translate a test set with a run and score it, with signatures. Open `evaluate.py` first."""
 
 from translator.evaluation.appearance import faults, mismatches
-from translator.evaluation.evaluate import Evaluation, evaluate, read_scores, record_evaluation
+from translator.evaluation.evaluate import Evaluation, NotKeptError, evaluate, read_scores, record_evaluation
 from translator.evaluation.metrics import METRICS, TOKENIZERS, Score, default_tokenizer, score
 from translator.evaluation.sets import TestSet, named_test_set, open_test_set
 
@@ -9,6 +9,7 @@ __all__ = [
     "METRICS",
     "TOKENIZERS",
     "Evaluation",
+    "NotKeptError",
     "Score",
     "TestSet",
     "default_tokenizer",

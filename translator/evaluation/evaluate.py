@@ -21,6 +21,10 @@ from translator.translation import Translator
 SCORES = "scores.json"
 
 
+class NotKeptError(EvaluationError):
+    """Scores that could be computed, but not be written into the run."""
+
+
 @dataclass(frozen=True)
 class Evaluation:
     """The scores of a run, and the translations that were scored."""
@@ -65,10 +69,20 @@ def evaluate(
 def record_evaluation(translator: Translator, test_set: TestSet, evaluation: Evaluation) -> Path:
     """Append the scores to `scores.json` of the run and write the translations next to it; return their file.
 
-    Raises `EvaluationError` if `scores.json` is damaged; the file is left as it is.
+    Raises `EvaluationError` if `scores.json` is damaged; the file is left as it is. Raises `NotKeptError` if the run
+    cannot be written.
     """
+    try:
+        return _record(Path(translator.bundle.directory), translator, test_set, evaluation)
+    except OSError as error:
+        raise NotKeptError(
+            f"the scores are not kept: {error.filename or translator.bundle.directory} cannot be written "
+            f"({error.strerror or error})"
+        ) from None
+
+
+def _record(run: Path, translator: Translator, test_set: TestSet, evaluation: Evaluation) -> Path:
     now, bundle = datetime.now(UTC), translator.bundle
-    run = Path(bundle.directory)
     entries = read_scores(run)
     folder = run / "hypotheses"
     folder.mkdir(exist_ok=True)

@@ -146,23 +146,37 @@ def open_output(path: Path, made_with: dict[str, Any]) -> Iterator[ResumableOutp
         descriptor = os.open(partial, os.O_RDWR | os.O_CREAT, 0o666)
     except OSError as error:
         raise DataError(f"cannot write {path}: {error.strerror or error}") from None
-    with os.fdopen(descriptor, "r+b") as stream, contextlib.ExitStack() as lock, exit_on_termination():
-        try:
-            lock.enter_context(locked(partial, wait=False))
-        except BlockingIOError:
-            raise DataError(f"another process is writing {path}; wait for it, or choose another name") from None
-        output = ResumableOutput(path, stream, made_with)
-        try:
-            yield output
-        except BaseException:
-            # Not after a kill: then the last note tells.
-            if output.lines and output.is_ready:
-                output.note()
-                say(f"{output.lines:,} lines of {path} are kept; the same command goes on with them")
-            elif os.fstat(descriptor).st_size == 0:
-                partial.unlink()
-            raise
-        output.finish()
+    try:
+        with os.fdopen(descriptor, "r+b") as stream, contextlib.ExitStack() as lock, exit_on_termination():
+            try:
+                lock.enter_context(locked(partial, wait=False))
+            except BlockingIOError:
+                raise DataError(f"another process is writing {path}; wait for it, or choose another name") from None
+            output = ResumableOutput(path, stream, made_with)
+            try:
+                yield output
+            except BaseException:
+                # Not after a kill: then the last note tells.
+                if output.lines and output.is_ready and _is_noted(output):
+                    say(f"{output.lines:,} lines of {path} are kept; the same command goes on with them")
+                elif os.fstat(descriptor).st_size == 0:
+                    partial.unlink()
+                raise
+            output.finish()
+    except OSError as error:
+        raise DataError(
+            f"cannot write {path}: {error.strerror or error}; what is complete of it is kept in {partial}, and the "
+            "same command continues from there"
+        ) from None
+
+
+def _is_noted(output: ResumableOutput) -> bool:
+    """Tell whether it could be noted how far the output has come; if not, the note before still holds."""
+    try:
+        output.note()
+    except OSError:
+        return False
+    return True
 
 
 def partial_path(path: Path) -> Path:
