@@ -114,6 +114,16 @@ def test_no_line_feed_comes_out(tokenizer: Tokenizer) -> None:
 def test_an_id_outside_the_vocabulary_is_refused(tokenizer: Tokenizer, piece: int) -> None:
     with pytest.raises(TokenizerError, match=f"there is no piece {piece}; expected 0 to {tokenizer.vocab_size - 1}"):
         tokenizer.decode([5, piece])
+    with pytest.raises(TokenizerError, match=f"there is no piece {piece};"):
+        tokenizer.decode_all([[5], [5, piece]])
+
+
+@pytest.mark.parametrize("count", [0, 1, 3, 600])
+def test_many_are_decoded_as_each_is(tokenizer: Tokenizer, count: int) -> None:
+    line_feed = next(piece for piece in range(tokenizer.vocab_size) if tokenizer.pieces([piece]) == ["<0x0A>"])
+    examples = [(), tuple(tokenizer.encode(["der Hund läuft."])[0]), (line_feed, *tokenizer.encode(["dog 🙂"])[0])]
+    sequences = [examples[index % 3] for index in range(count)]
+    assert tokenizer.decode_all(sequences) == [tokenizer.decode(ids) for ids in sequences]
 
 
 def test_without_byte_fallback_a_foreign_character_is_unknown_but_not_lost_in_pieces(tmp_path: Path) -> None:

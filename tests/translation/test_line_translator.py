@@ -30,6 +30,9 @@ class ByteTokenizer:
     def decode(self, ids: Sequence[int]) -> str:
         return bytes(piece - 3 for piece in ids if piece > 2).decode("utf-8", errors="replace")
 
+    def decode_all(self, sequences: Sequence[Sequence[int]]) -> list[str]:
+        return [self.decode(ids) for ids in sequences]
+
     def pieces(self, ids: Sequence[int]) -> list[str]:
         return [chr(piece) for piece in ids]
 

@@ -1,7 +1,7 @@
 """The data types of a search: the request for one sentence, a finished hypothesis, and the length penalty."""
 
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -26,8 +26,7 @@ class LengthPenalty:
         return divisor
 
 
-@dataclass(frozen=True)
-class Request:
+class Request(NamedTuple):
     """One sentence to translate, in token ids without special tokens."""
 
     source: tuple[int, ...]
@@ -40,8 +39,7 @@ class Request:
     """Token sequences that every hypothesis must contain; only beam search can do this."""
 
 
-@dataclass(frozen=True)
-class Hypothesis:
+class Hypothesis(NamedTuple):
     """A complete translation."""
 
     tokens: tuple[int, ...]

@@ -90,6 +90,18 @@ class Tokenizer:
             raise TokenizerError(f"there is no piece {wrong[0]}; expected 0 to {self.vocab_size - 1}")
         return self._text(kept)
 
+    def decode_all(self, sequences: Sequence[Sequence[int]]) -> list[str]:
+        """Return what `decode` returns for each sequence of piece ids, in one call and with several threads."""
+        if not sequences:
+            return []
+        threads = (os.cpu_count() or 1) if len(sequences) >= _LINES_FOR_THREADS else 1
+        try:
+            texts: list[str] = self._processor.decode(list(sequences), num_threads=threads)
+        except IndexError:
+            # One of them is wrong; `decode` finds it and says which.
+            return [self.decode(ids) for ids in sequences]
+        return [text.replace("\n", " ") for text in texts]
+
     def encode_pieces(self, text: str) -> list[str]:
         """Return the pieces of a text; a character without any (byte fallback off) is kept as it is."""
         pieces: list[str] = self._processor.encode(text, out_type=str)

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from translator.checkpoints import Bundle
 from translator.translation.alignment_head import alignment_head
@@ -15,8 +15,7 @@ Found = tuple[str, Sequence[int], Sequence[int]]
 """The text of a source, its pieces with their tag, and the pieces of a translation."""
 
 
-@dataclass(frozen=True)
-class LinkedText:
+class LinkedText(NamedTuple):
     """A translation in text; its links and the numbers of words only where they were asked for."""
 
     text: str

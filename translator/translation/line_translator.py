@@ -1,14 +1,13 @@
 """Lines in, translated lines out: as many and in the same order, whatever they hold.
 
-Between the text of a line and what an engine is asked stands all that this project promises about lines: blank ones
-never reach the model, long ones are translated in parts, and what was done to a line is said.
+Between the text of a line and an engine is everything that this project promises about lines: blank ones never reach
+the model, long ones are translated in parts, and a warning says what was done to a line.
 """
 
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cached_property
+from dataclasses import dataclass
 
 from translator.config import DecodingSettings
 from translator.decoding.engine import Engine
@@ -46,71 +45,68 @@ class LineTranslator:
     def __call__(
         self, blocks: Iterable[Sequence[str]], on_progress: Callable[[int], None] | None = None
     ) -> Iterator[TranslatedLine]:
-        """Translate the lines of every block together; yield them in order.
+        """Translate the lines of each block together; yield them in order.
 
-        Warnings that concern several lines are said once, at the end, with the numbers of the lines. `on_progress`
-        hears how many lines were finished since the last call.
+        A warning that concerns several lines is printed once, at the end, with the numbers of the lines. `on_progress`
+        is called with how many lines were finished since the last call.
         """
-        remarks: dict[str, list[int]] = {}
-        number = 0
+        numbers: dict[str, list[int]] = {}
+        first = 1
         for block in blocks:
-            for line in self._translate(block, on_progress):
-                number += 1
-                for remark in line.warnings:
-                    remarks.setdefault(remark, []).append(number)
-                yield line
-        for remark, numbers in remarks.items():
-            warn(f"{describe_lines(numbers)} {remark}")
+            lines = self._translate(block, on_progress)
+            for number, line in enumerate(lines, start=first):
+                for warning in line.warnings:
+                    numbers.setdefault(warning, []).append(number)
+            yield from lines
+            first += len(lines)
+        for warning, own in numbers.items():
+            warn(f"{describe_lines(own)} {warning}")
 
-    def _translate(self, block: Sequence[str], on_progress: Callable[[int], None] | None) -> Iterator[TranslatedLine]:
-        """Yield every line of a block, with what is to be said of it."""
+    def _translate(self, block: Sequence[str], on_progress: Callable[[int], None] | None) -> list[TranslatedLine]:
+        """Translate the lines of a block, and note on each what was done to it."""
         began = time.perf_counter()
         contents = [content_of(line) for line in block]
         sources = with_tag(self.tokenizers.source.encode(contents), self.tag)
-        lines = [
-            _Line([content], [source] if source else []) for content, source in zip(contents, sources, strict=True)
-        ]
-        for line in lines:
-            if self._longest is not None and line.parts and len(line.parts[0]) > self._longest:
-                self._shorten(line, self._longest)
-        requests = [self._request(part, place == 0) for line in lines for place, part in enumerate(line.parts)]
-        told = 0
+        lines = [_Line([text], [source] if source else []) for text, source in zip(contents, sources, strict=True)]
+        if (longest := self.engine.longest_source) is not None:
+            for line, source in zip(lines, sources, strict=True):
+                if len(source) > longest:
+                    self._shorten(line, longest)
+        done = 0
 
         def on_batch(count: int) -> None:
-            nonlocal told
-            # Parts are more than lines, and blank lines are in no batch.
-            count = min(count, len(block) - told)
-            told += count
+            nonlocal done
+            # There are more parts than lines, and blank lines are in no batch.
+            count = min(count, len(block) - done)
+            done += count
             if on_progress is not None and count:
                 on_progress(count)
 
-        found = iter(self._search(requests, on_batch))
-        answers = [[next(found) for _ in line.parts] for line in lines]
+        hypotheses = iter(self._search(self._requests(lines), on_batch))
+        answers = [[next(hypotheses) for _ in line.parts] for line in lines]
         translations = self._translations(lines, answers)
         on_batch(len(block))
-        seconds = time.perf_counter() - began
+        seconds, engine = time.perf_counter() - began, self.engine.name
+        translated = []
         for text, line, own in zip(block, lines, translations, strict=True):
             text = text.removesuffix("\n")
             if not line.parts:
-                # A blank line comes back as it is; one of which nothing is left, or shall be, comes back empty.
+                # A blank line comes back as it is; one that was left out, or of which nothing remains, empty.
                 own = (Translation("" if line.texts[0] else text.removesuffix("\r"), 0.0, 0.0),)
             elif not own:
-                line.remarks.append("without a translation that the settings allow, or with wrong numbers; left blank")
-            yield TranslatedLine(text, own, tuple(line.remarks), seconds, self.engine.name)
-
-    @property
-    def _longest(self) -> int | None:
-        return self.engine.longest_source
+                line.warnings += ("without a translation that the settings allow, or with wrong numbers; left blank",)
+            translated.append(TranslatedLine(text, own, line.warnings, seconds, engine))
+        return translated
 
     def _shorten(self, line: "_Line", longest: int) -> None:
         """Do with a line that is longer than `longest` pieces what the settings say."""
         what = f"longer than {longest} pieces, the model's limit"
         if self.settings.long_lines == "blank":
             line.parts = []
-            line.remarks.append(f"{what}; left blank")
+            line.warnings = (f"{what}; left blank",)
         elif self.settings.long_lines == "truncate":
-            line.parts[0] = line.parts[0][:longest]
-            line.remarks.append(f"{what}; the rest was left out")
+            line.parts = [line.parts[0][:longest]]
+            line.warnings = (f"{what}; the rest was left out",)
         else:
             room = longest if self.longest_part is None else min(longest, self.longest_part)
             encode = self.tokenizers.source.encode
@@ -120,87 +116,87 @@ class LineTranslator:
             )
             # A character of many bytes may still be too long.
             line.parts = [part[:longest] for part in with_tag(encode(line.texts), self.tag)]
-            line.remarks.append(f"{what}; translated in parts")
+            line.warnings = (f"{what}; translated in parts",)
 
-    def _request(self, source: Sequence[int], is_first: bool) -> Request:
-        """Ask for the translation of a part; what the whole line shall begin with or hold is asked of its first."""
-        asked = replace(self._asked, source=tuple(source))
-        return asked if is_first else replace(asked, prefix=(), required=())
-
-    @cached_property
-    def _asked(self) -> Request:
+    def _requests(self, lines: Sequence["_Line"]) -> list[Request]:
+        """Ask for the translation of every part; what a line must begin with or contain is asked of its first part."""
         target, settings = self.tokenizers.target, self.settings
-        texts = [text for text in (settings.prefix, *settings.required) if text]
-        encoded = iter(target.encode(texts)) if texts else iter(())
-        prefix = tuple(next(encoded)) if settings.prefix else ()
-        required = tuple(tuple(next(encoded)) for text in settings.required if text)
-        return Request((), prefix, tuple(settings.banned), required)
+        banned, required = tuple(settings.banned), [text for text in settings.required if text]
+        prefix, *phrases = [tuple(ids) for ids in target.encode([settings.prefix, *required])]
+        first, further = (prefix, banned, tuple(phrases)), ((), banned, ())
+        return [
+            Request(tuple(part), *(further if index else first))
+            for line in lines
+            for index, part in enumerate(line.parts)
+        ]
 
     def _search(self, requests: list[Request], on_batch: Callable[[int], None]) -> list[list[Hypothesis]]:
-        if not requests:
+        # A translation depends on nothing but its request, so that equal requests are searched once.
+        indices: dict[Request, int] = {}
+        chosen = [indices.setdefault(request, len(indices)) for request in requests]
+        if not indices:
             return []
-        # A translation depends on nothing but its request, so that what comes twice is searched once.
-        different = list(dict.fromkeys(requests))
-        found = self.engine.search(different, self.settings, with_scores=self.with_scores, on_batch=on_batch)
+        found = self.engine.search(list(indices), self.settings, with_scores=self.with_scores, on_batch=on_batch)
         if self.settings.search == "mbr":
             found = [self._choose_by_mbr(samples) for samples in found]
-        answers = dict(zip(different, found, strict=True))
-        return [answers[request] for request in requests]
+        return [found[index] for index in chosen]
 
     def _choose_by_mbr(self, samples: Sequence[Hypothesis]) -> list[Hypothesis]:
         """Choose those of the samples that are most like all of them, which becomes their score."""
         texts = [self.tokenizers.target.decode(sample.tokens) for sample in samples]
         chosen = choose_by_mbr(texts, self.settings.mbr_utility, self.settings.n_best)
-        return [replace(samples[place], score=likeness) for place, likeness in chosen]
+        return [samples[place]._replace(score=likeness) for place, likeness in chosen]
 
     def _translations(
         self, lines: Sequence["_Line"], answers: Sequence[Sequence[Sequence[Hypothesis]]]
     ) -> list[tuple[Translation, ...]]:
         """Return the translations of every line, given the hypotheses of each of its parts."""
-        found = [
-            (text, part, hypothesis.tokens)
-            for line, by_part in zip(lines, answers, strict=True)
-            for text, part, own in zip(line.texts, line.parts, by_part, strict=False)
-            for hypothesis in own
-        ]
-        texts = iter(self._texts(found))
+        texts = iter(self._texts(lines, answers))
         joined = []
         for by_part in answers:
-            pairs = [[(hypothesis, next(texts)) for hypothesis in own] for own in by_part]
-            # The second best of a line is made of the second best of its parts, and so on.
-            count = max(map(len, pairs), default=0) if all(pairs) else 0
-            joined.append(
-                tuple(self._joined([own[min(place, len(own) - 1)] for own in pairs]) for place in range(count))
-            )
+            own = [[(hypothesis, next(texts)) for hypothesis in hypotheses] for hypotheses in by_part]
+            # The second best translation of a line consists of the second best of its parts, and so on.
+            ranks = range(max(map(len, own), default=0) if all(own) else 0)
+            joined.append(tuple([self._joined([part[min(rank, len(part) - 1)] for part in own]) for rank in ranks]))
         return joined
 
-    def _texts(self, found: Sequence[tuple[str, Sequence[int], Sequence[int]]]) -> list[LinkedText]:
-        """Turn hypotheses, each with the text and the pieces of its source before it, into text."""
+    def _texts(
+        self, lines: Sequence["_Line"], answers: Sequence[Sequence[Sequence[Hypothesis]]]
+    ) -> Sequence[LinkedText]:
+        """Return the text of every hypothesis of every part, with its word alignment if that is wanted."""
         target = self.tokenizers.target
-        unknown = self.settings.replace_unknown and any(target.unk_id in tokens for *_, tokens in found)
-        if self.linker is not None and (self.with_alignment or unknown):
-            return self.linker(found)
-        return [LinkedText(target.decode(tokens)) for *_, tokens in found]
+        tokens = [hypothesis.tokens for by_part in answers for part in by_part for hypothesis in part]
+        unknown = self.settings.replace_unknown and any(target.unk_id in own for own in tokens)
+        if self.linker is None or not (self.with_alignment or unknown):
+            return [LinkedText(text) for text in target.decode_all(tokens)]
+        return self.linker(
+            [
+                (text, part, hypothesis.tokens)
+                for line, by_part in zip(lines, answers, strict=True)
+                for text, part, own in zip(line.texts, line.parts, by_part, strict=False)
+                for hypothesis in own
+            ]
+        )
 
     def _joined(self, parts: Sequence[tuple[Hypothesis, LinkedText]]) -> Translation:
         """Join the translations of the parts of a line."""
-        hypotheses = [hypothesis for hypothesis, _ in parts]
-        texts = [text.text for _, text in parts if text.text]
-        joint = "" if _is_unspaced(self.language) else " "
-        tokens = [token for hypothesis in hypotheses for token in hypothesis.tokens] if self.with_scores else []
-        pieces = self.tokenizers.target.pieces(tokens)
-        return Translation(
-            # The carriage return before a line feed is the source's to have, not the model's to write.
-            joint.join(texts).rstrip("\r"),
-            math.fsum(hypothesis.log_probability for hypothesis in hypotheses),
-            self._joint_score(hypotheses),
-            tuple(pieces),
-            tuple(join_links([text for _, text in parts])),
-        )
+        if len(parts) == 1:
+            ((hypothesis, linked),) = parts
+            text, log_probability, score = linked.text, hypothesis.log_probability, hypothesis.score
+            links: Sequence[tuple[int, int]] = linked.links
+        else:
+            texts = [linked.text for _, linked in parts if linked.text]
+            text = ("" if _is_unspaced(self.language) else " ").join(texts)
+            log_probability = math.fsum(hypothesis.log_probability for hypothesis, _ in parts)
+            score = self._joint_score([hypothesis for hypothesis, _ in parts])
+            links = join_links([linked for _, linked in parts])
+        pieces: Sequence[str] = ()
+        if self.with_scores:
+            pieces = self.tokenizers.target.pieces([token for hypothesis, _ in parts for token in hypothesis.tokens])
+        # The carriage return before a line feed belongs to the source; the model must not write one.
+        return Translation(text.rstrip("\r"), log_probability, score, tuple(pieces), tuple(links))
 
     def _joint_score(self, hypotheses: Sequence[Hypothesis]) -> float:
-        if len(hypotheses) == 1:
-            return hypotheses[0].score
         if self.settings.search == "mbr":
             return math.fsum(hypothesis.score for hypothesis in hypotheses) / len(hypotheses)
         penalty = LengthPenalty(self.settings.length_penalty, self.settings.length_alpha)
@@ -209,22 +205,25 @@ class LineTranslator:
         return math.fsum(totals) / penalty(math.fsum(lengths))
 
 
-@dataclass
+@dataclass(slots=True)
 class _Line:
-    """What is translated of a line: the text and the pieces of each part, none of a blank line."""
+    """What is translated of a line."""
 
     texts: list[str]
+    """The text of each part."""
     parts: list[list[int]]
-    remarks: list[str] = field(default_factory=list)
+    """The pieces of each part; none for a blank line."""
+    warnings: tuple[str, ...] = ()
 
 
 def content_of(line: str) -> str:
-    """Return what of a line the model should see; nothing of a blank one."""
+    """Return what the model should see of a line; nothing of a blank one."""
     line = line.removesuffix("\n")
     if not line.strip():
         return ""
-    # A lone surrogate (a half character from another program) has no UTF-8 form that a tokenizer could read.
-    return line.removesuffix("\r").encode("utf-8", "replace").decode("utf-8")
+    line = line.removesuffix("\r")
+    # A lone surrogate (half a character, from another program) has no UTF-8 form that a tokenizer could read.
+    return line if line.isascii() else line.encode("utf-8", "replace").decode("utf-8")
 
 
 def _is_unspaced(language: str | None) -> bool:

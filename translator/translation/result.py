@@ -2,13 +2,12 @@
 
 import json
 import math
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from translator.translation.word_alignment import pharaoh
 
 
-@dataclass(frozen=True)
-class Translation:
+class Translation(NamedTuple):
     """One translation of a line."""
 
     text: str
@@ -22,8 +21,7 @@ class Translation:
     """Linked words (source, target), counted from 0; empty where they were not asked for."""
 
 
-@dataclass(frozen=True)
-class TranslatedLine:
+class TranslatedLine(NamedTuple):
     """A line and its translations, best first; none where the rules or wrong numbers leave nothing."""
 
     source: str

@@ -11,6 +11,7 @@ What a translation may say, how long it may be and how it is scored is the same.
 """
 
 import math
+import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -20,14 +21,16 @@ import torch
 from translator.checkpoints import Bundle
 from translator.config import DecodingSettings
 from translator.decoding.constraints.rules import Rules
-from translator.decoding.engine import NOTHING, token_batches
+from translator.decoding.engine import NOTHING, length_bounds, token_batches
 from translator.decoding.hypothesis import Hypothesis, LengthPenalty, Request
 from translator.errors import DeviceError
 from translator.interop.ctranslate2.export import cached_ctranslate2, require_ctranslate2
-from translator.interop.ctranslate2.request import LibraryHypothesis, LibraryRequest, refuse_foreign
+from translator.interop.ctranslate2.request import LibraryHypothesis, LibraryRequest, LibrarySearch, cut, refuse_foreign
 from translator.runtime.console import say
 from translator.runtime.device import Machine
 
+_BATCH_TOKENS = 1024
+"""Most source tokens of a batch on the CPU, times the beam: what is computed together should stay in its caches."""
 _SCORED_TOKENS = 1024
 """Source tokens that are scored together; logits are held for every token of their targets."""
 
@@ -46,6 +49,7 @@ class CTranslate2Engine:
         eos_id: int,
         longest: int,
         workers: int = 1,
+        batch_tokens: int | None = None,
     ) -> None:
         """`translator` adds the source's end mark itself; `longest` is the most pieces of either side."""
         self.longest_source: int | None = longest
@@ -53,7 +57,7 @@ class CTranslate2Engine:
         self._source_pieces, self._target_pieces = list(source_pieces), list(target_pieces)
         self._ids = {piece: number for number, piece in enumerate(target_pieces)}
         self._eos_id, self._end = eos_id, target_pieces[eos_id]
-        self._longest, self._workers = longest, workers
+        self._longest, self._workers, self._batch_tokens = longest, workers, batch_tokens or sys.maxsize
 
     @classmethod
     def of(cls, bundle: Bundle, *, threads: int | None = None, quantize: str = "none") -> "CTranslate2Engine":
@@ -89,6 +93,7 @@ class CTranslate2Engine:
             eos_id=target.eos_id,
             longest=bundle.config.model.max_positions - 1,
             workers=workers,
+            batch_tokens=_BATCH_TOKENS if device.type == "cpu" else None,
         )
 
     def search(
@@ -101,74 +106,88 @@ class CTranslate2Engine:
     ) -> list[list[Hypothesis]]:
         """See `Engine`."""
         refuse_foreign(requests, settings)
-        results: list[list[Hypothesis]] = [[NOTHING] for _ in requests]
+        search = LibrarySearch.of(settings)
+        results: list[list[Hypothesis]] = [[] for _ in requests]
         tasks = []
         for index, request in enumerate(requests):
             if request.prefix:
-                Rules(self._eos_id, prefix=request.prefix)  # Refuses what no prefix may hold.
-            task = LibraryRequest.of(index, request, settings, self._longest)
-            if len(request.source) and len(request.prefix) > task.limit:
-                results[index] = []
-            elif len(request.source):
-                tasks.append(task)
-        waiting = deque(self._batches(tasks, settings))
+                Rules(self._eos_id, prefix=request.prefix)  # Refuses what no prefix may contain.
+            if not request.source:
+                results[index] = [NOTHING]
+                continue
+            minimum, limit = length_bounds(len(request.source), settings, self._longest)
+            if len(request.prefix) <= limit:
+                tasks.append(LibraryRequest(index, request, minimum, limit))
+        waiting = deque(self._batches(tasks, search, settings.batch_tokens))
         running: deque[tuple[list[LibraryRequest], list[Any]]] = deque()
         while waiting or running:
-            # A few ahead, so that no thread idles while answers are read.
+            # A few ahead, so that no thread is idle while answers are read.
             while waiting and len(running) < 2 * self._workers:
                 batch = waiting.popleft()
-                running.append((batch, self._begin(batch, settings, with_scores)))
+                running.append((batch, self._begin(batch, search, settings, with_scores)))
             batch, answers = running.popleft()
-            limit = max(task.limit for task in batch)
-            complete, again = [], []
-            for task, answer in zip(batch, answers, strict=True):
-                found = self._read(answer)
-                if task.is_complete(found, limit):
-                    complete.append((task, found))
-                else:
-                    again.append(task.repeated())
-            waiting.extend(self._batches(again, settings))
-            for task, ranked in self._rank(complete, settings, with_scores):
-                results[task.index] = ranked
+            if search.beam_size == 1 and not with_scores:
+                for task, answer in zip(batch, answers, strict=True):
+                    results[task.sentence] = self._best(answer, task.limit)
+                complete, again = batch, list[LibraryRequest]()
+            else:
+                complete, again = self._read_and_rank(batch, answers, search, settings, with_scores, results)
+            waiting.extend(self._batches(again, search, settings.batch_tokens))
             if on_batch is not None and complete:
                 on_batch(len(complete))
         return results
 
-    def _batches(self, tasks: Sequence[LibraryRequest], settings: DecodingSettings) -> Iterator[list[LibraryRequest]]:
+    def _batches(
+        self, tasks: Sequence[LibraryRequest], search: LibrarySearch, batch_tokens: int
+    ) -> Iterator[list[LibraryRequest]]:
         """Group what one call of the library can do."""
         groups: dict[tuple[int, ...], list[LibraryRequest]] = {}
         for task in tasks:
-            groups.setdefault(task.group, []).append(task)
+            groups.setdefault(search.group(task), []).append(task)
         for group in groups.values():
-            # Each source counts with its end mark, once for every hypothesis.
-            lengths = [(len(task.request.source) + 1) * settings.beam_size for task in group]
+            # Each source counts with its end-of-sentence token, once for every hypothesis.
+            lengths = [(len(task.request.source) + 1) * search.beam_size for task in group]
+            budget = min(batch_tokens, self._batch_tokens)
             # A single batch is shared out, so that all threads have work.
-            budget = min(settings.batch_tokens, math.ceil(sum(lengths) / self._workers))
-            for places in token_batches(lengths, budget):
-                yield [group[place] for place in places]
+            budget = min(budget, math.ceil(sum(lengths) / self._workers))
+            for indices in token_batches(lengths, budget):
+                yield [group[index] for index in indices]
 
-    def _begin(self, batch: Sequence[LibraryRequest], settings: DecodingSettings, with_scores: bool) -> list[Any]:
-        """Let the library begin with a batch; return what will be its answers, one a sentence."""
+    def _begin(
+        self, batch: Sequence[LibraryRequest], search: LibrarySearch, settings: DecodingSettings, with_scores: bool
+    ) -> list[Any]:
+        """Let the library start on a batch; return what will be its answers, one for each sentence."""
         source_pieces, target_pieces = self._source_pieces, self._target_pieces
-        prefixes = [[target_pieces[piece] for piece in task.request.prefix] for task in batch]
-        return self._translator.translate_batch(
+        first = batch[0]
+        answers: list[Any] = self._translator.translate_batch(
             [[source_pieces[piece] for piece in task.request.source] for task in batch],
-            prefixes if any(prefixes) else None,
+            [[target_pieces[piece] for piece in task.request.prefix] for task in batch]
+            if first.request.prefix
+            else None,
             asynchronous=True,
-            beam_size=settings.beam_size,
-            num_hypotheses=batch[0].count,
-            length_penalty=batch[0].exponent,
+            beam_size=search.beam_size,
+            num_hypotheses=search.beam_size if first.is_repeated else search.count,
+            length_penalty=search.exponent,
             no_repeat_ngram_size=settings.block_ngrams,
             max_input_length=0,
-            max_decoding_length=max(task.limit for task in batch),
-            min_decoding_length=batch[0].minimum,
-            return_scores=with_scores or settings.beam_size > 1,
-            # Lengths count it, as ours do, and what has none was cut at the limit.
+            max_decoding_length=max([task.limit for task in batch]),
+            min_decoding_length=first.minimum,
+            return_scores=with_scores or search.beam_size > 1,
+            # Lengths count it, as ours do, and a hypothesis without it was cut at the limit.
             return_end_token=True,
         )
+        return answers
+
+    def _best(self, answer: Any, limit: int) -> list[Hypothesis]:
+        """Wait for the greedy translation of a sentence; return its first `limit` pieces without scores."""
+        (pieces,) = answer.result().hypotheses
+        if pieces and pieces[-1] == self._end:
+            del pieces[-1]
+        ids = self._ids
+        return [Hypothesis(tuple([ids[piece] for piece in pieces[:limit]]), math.nan, math.nan)]
 
     def _read(self, answer: Any) -> list[LibraryHypothesis]:
-        """Wait for the answer for one sentence, and put it back into piece ids."""
+        """Wait for the answer for a sentence, and turn it into piece ids."""
         result = answer.result()
         ids, end = self._ids, self._end
         found = []
@@ -179,42 +198,69 @@ class CTranslate2Engine:
             found.append(LibraryHypothesis(tuple([ids[piece] for piece in pieces]), ended, score))
         return found
 
-    def _rank(
+    def _read_and_rank(
         self,
-        found: Sequence[tuple[LibraryRequest, list[LibraryHypothesis]]],
+        batch: Sequence[LibraryRequest],
+        answers: Sequence[Any],
+        search: LibrarySearch,
         settings: DecodingSettings,
         with_scores: bool,
-    ) -> Iterator[tuple[LibraryRequest, list[Hypothesis]]]:
-        """Score and rank what was found for each sentence as the native engine does."""
-        if settings.beam_size == 1:
-            found = [(task, [task.cut(hypothesis) for hypothesis in own]) for task, own in found]
-            if not with_scores:
-                for task, own in found:
-                    yield task, [Hypothesis(hypothesis.tokens, math.nan, math.nan) for hypothesis in own]
-                return
+        results: list[list[Hypothesis]],
+    ) -> tuple[list[LibraryRequest], list[LibraryRequest]]:
+        """Put the ranked hypotheses of each sentence into `results`.
+
+        Return which sentences are complete, and which must be searched again.
+        """
+        limit = max(task.limit for task in batch)
+        complete, again, found = [], [], []
+        for task, answer in zip(batch, answers, strict=True):
+            own = self._read(answer)
+            if not search.is_complete(task, own, limit):
+                again.append(task._replace(is_repeated=True))
+                continue
+            complete.append(task)
+            if search.beam_size == 1:
+                own = [cut(hypothesis, task.limit) for hypothesis in own]
+            found.append([hypothesis for hypothesis in own if hypothesis.was_chosen])
         penalty = LengthPenalty(settings.length_penalty, settings.length_alpha)
-        chosen = [
-            (task, hypothesis, _log_probability(task, hypothesis, settings))
-            for task, own in found
-            for hypothesis in own
-            if hypothesis.was_chosen
-        ]
-        unknown = iter(
-            self._log_probabilities(
-                [(task.request.source, hypothesis.tokens) for task, hypothesis, known in chosen if known is None]
-            )
-        )
-        ranked: dict[int, list[Hypothesis]] = {task.index: [] for task, _ in found}
-        for task, hypothesis, known in chosen:
-            total = next(unknown) if known is None else known
-            if math.isfinite(total):
-                score = total / penalty(len(hypothesis.tokens) + 1.0)
-                ranked[task.index].append(Hypothesis(hypothesis.tokens, total, score))
-        for task, _ in found:
-            yield task, sorted(ranked[task.index], key=lambda hypothesis: -hypothesis.score)[: settings.n_best]
+        totals = iter(self._totals(complete, found, search, settings))
+        for task, own in zip(complete, found, strict=True):
+            ranked = []
+            for hypothesis in own:
+                total = next(totals)
+                if math.isfinite(total):
+                    score = total / penalty(len(hypothesis.tokens) + 1.0)
+                    ranked.append(Hypothesis(hypothesis.tokens, total, score))
+            ranked.sort(key=lambda hypothesis: -hypothesis.score)
+            results[task.sentence] = ranked[: settings.n_best]
+        return complete, again
+
+    def _totals(
+        self,
+        tasks: Sequence[LibraryRequest],
+        found: Sequence[Sequence[LibraryHypothesis]],
+        search: LibrarySearch,
+        settings: DecodingSettings,
+    ) -> list[float]:
+        """Return the log-probability of every hypothesis of every sentence, end-of-sentence token included."""
+        totals, unknown = [], []
+        for task, own in zip(tasks, found, strict=True):
+            # The library's score lacks the pieces of a prefix and the end of what was cut, and under a rule that
+            # forbids pieces it is relative to those that are left.
+            is_theirs = not (task.minimum or task.request.prefix or settings.block_ngrams)
+            for hypothesis in own:
+                if is_theirs and hypothesis.ended:
+                    totals.append(hypothesis.score * hypothesis.length**search.exponent)
+                else:
+                    unknown.append((len(totals), (task.request.source, hypothesis.tokens)))
+                    totals.append(math.nan)
+        scored = self._log_probabilities([pair for _, pair in unknown])
+        for (index, _), total in zip(unknown, scored, strict=True):
+            totals[index] = total
+        return totals
 
     def _log_probabilities(self, pairs: Sequence[tuple[Sequence[int], Sequence[int]]]) -> list[float]:
-        """Return those of whole targets, end mark included, given their sources."""
+        """Return the log-probabilities of whole targets, end-of-sentence token included, given their sources."""
         if not pairs:
             return []
         source_pieces, target_pieces = self._source_pieces, self._target_pieces
@@ -226,17 +272,6 @@ class CTranslate2Engine:
             max_input_length=0,
         )
         return [math.fsum(result.log_probs) for result in scored]
-
-
-def _log_probability(task: LibraryRequest, hypothesis: LibraryHypothesis, settings: DecodingSettings) -> float | None:
-    """Return what the library's score says of a hypothesis; None where that is not what we mean.
-
-    It lacks the end mark of what was cut and the pieces of a prefix, and where a rule forbids pieces it is of what is
-    left.
-    """
-    if not hypothesis.ended or task.minimum or task.request.prefix or settings.block_ngrams:
-        return None
-    return hypothesis.score * hypothesis.length**task.exponent
 
 
 def _compute_type(machine: Machine, quantize: str) -> str:

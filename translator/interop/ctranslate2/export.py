@@ -218,8 +218,8 @@ def _with_heads(attention: MultiHeadAttention, heads: int) -> tuple[Tensor, Tens
     Such a head attends to everything alike and adds nothing to the output, whose columns for it are zero.
     """
     missing = (heads - attention.num_heads) * attention.head_dim
-    weight = attention.input_weight.detach().unflatten(0, (3, -1))  # [3, H * D, d_model]
-    bias = attention.input_bias.detach().unflatten(0, (3, -1))
+    weight = attention.input_weight.detach().view(3, -1, attention.input_weight.shape[-1])  # [3, H * D, d_model]
+    bias = attention.input_bias.detach().view(3, -1)
     return (
         functional.pad(weight, (0, 0, 0, missing)).flatten(0, 1),
         functional.pad(bias, (0, missing)).flatten(),

@@ -2,102 +2,103 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from translator.config import DecodingSettings
-from translator.decoding.engine import length_bounds
 from translator.decoding.hypothesis import Request
 from translator.errors import ConfigError
 
 _FILLER = -1e8
 """The library gives -1e10 to what fills a beam that has too few hypotheses."""
 _GNMT_EXPONENT = 0.75
-"""((5 + n) / 6) ** alpha grows like n ** (0.75 * alpha) where n is 15."""
+"""((5 + n) / 6) ** alpha grows like n ** (0.75 * alpha) around n = 15."""
 
 
 class LibraryHypothesis(NamedTuple):
     """A hypothesis that the library found."""
 
     tokens: tuple[int, ...]
-    """Piece ids, without the end mark."""
+    """Piece ids, without the end-of-sentence token."""
     ended: bool
-    """Whether the end mark followed; if not, it was cut at the limit."""
+    """Whether the end-of-sentence token followed; if not, the hypothesis was cut at the limit."""
     score: float
-    """In the library's terms; NaN where it was not asked for."""
+    """In the library's terms; NaN if it was not asked for."""
 
     @property
     def length(self) -> int:
-        """Its pieces, the end mark included where it has one."""
+        """Number of pieces, the end-of-sentence token included if there is one."""
         return len(self.tokens) + self.ended
 
     @property
     def was_chosen(self) -> bool:
-        """Whether it is more than what fills a beam that has too few hypotheses."""
+        """Whether this is more than what fills a beam that has too few hypotheses."""
         return not self.score < _FILLER
 
 
-@dataclass(frozen=True)
-class LibraryRequest:
-    """A sentence and the library's settings for it."""
+class LibraryRequest(NamedTuple):
+    """One sentence of a search."""
 
-    index: int
-    """Its place among all that are to be translated."""
+    sentence: int
+    """Its index among all sentences of the search."""
     request: Request
-    limit: int
-    """Most pieces."""
     minimum: int
-    """Least pieces."""
-    exponent: float
-    """Of the length penalty, n ** exponent, with the end mark among n."""
+    """Fewest pieces of a translation."""
+    limit: int
+    """Most pieces of a translation."""
+    is_repeated: bool = False
+    """Whether this is the second search, within its own limit and with all hypotheses."""
+
+
+@dataclass(frozen=True)
+class LibrarySearch:
+    """Settings of a search in the library's terms."""
+
     beam_size: int
+    exponent: float
+    """Of the length penalty, n ** exponent, where n counts the end-of-sentence token."""
     count: int
-    """Hypotheses that are asked for."""
-    exact: bool
-    """Whether its limit must be that of its batch, which otherwise may have a higher one."""
+    """Hypotheses of each sentence that are asked for."""
+    is_exact: bool
+    """Whether the limit of a sentence must be that of its batch; otherwise the batch may have a higher one."""
 
     @classmethod
-    def of(cls, index: int, request: Request, settings: DecodingSettings, longest: int) -> "LibraryRequest":
-        """Put a request into the library's terms; `longest` is the most pieces that the model can write."""
-        minimum, limit = length_bounds(len(request.source), settings, longest)
+    def of(cls, settings: DecodingSettings) -> "LibrarySearch":
+        """Put settings into the library's terms."""
+        width = settings.beam_size
+        if width == 1:
+            return cls(1, 0.0, 1, False)
         exponent = settings.length_alpha * (1.0 if settings.length_penalty == "mean" else _GNMT_EXPONENT)
-        if settings.beam_size == 1:
-            exponent = 0.0
-        elif exponent == 0.0:
+        if exponent == 0.0:
             # The library then stops at the best hypothesis, if no others are asked for.
-            return cls(index, request, limit, minimum, 0.0, settings.beam_size, settings.n_best, True)
-        return cls(index, request, limit, minimum, exponent, settings.beam_size, settings.beam_size, False)
+            return cls(width, 0.0, settings.n_best, True)
+        return cls(width, exponent, width, False)
 
-    @property
-    def group(self) -> tuple[int, ...]:
-        """What must be the same for all sentences of a batch.
+    def group(self, task: LibraryRequest) -> tuple[int, ...]:
+        """Return what must be equal for all sentences of a batch.
 
-        Beside one with a prefix, the others could not end at once unless that is the most probable.
+        In a batch with a prefix, sentences without one could not end at once unless that is the most probable.
         """
-        return self.minimum, self.count, self.limit if self.exact else 0, bool(self.request.prefix)
+        is_exact = self.is_exact or task.is_repeated
+        return task.minimum, task.is_repeated, task.limit if is_exact else 0, bool(task.request.prefix)
 
-    def is_complete(self, found: Sequence[LibraryHypothesis], limit: int) -> bool:
-        """Tell whether `found` is what a search within its own limit finds, not only within `limit`, its batch's.
+    def is_complete(self, task: LibraryRequest, found: Sequence[LibraryHypothesis], limit: int) -> bool:
+        """Tell whether `found` is what a search within the task's own limit finds, not only within its batch's `limit`.
 
-        If not, the search is to be `repeated`. One that ended before its limit does not depend on it, and of all the
-        hypotheses of a beam one was found at the end. A greedy one is only to be cut.
+        If not, the search must be repeated. A hypothesis that ended before its limit does not depend on the limit, and
+        of all hypotheses of a beam one was found in the last step. A greedy hypothesis only needs to be cut.
         """
         if self.beam_size == 1:
             return True
-        if self.limit < limit and any(hypothesis.length >= self.limit for hypothesis in found):
+        if task.limit < limit and any(hypothesis.length >= task.limit for hypothesis in found):
             return False
-        # What was cut is still to be charged with the end mark, after which others may be better.
-        return self.count == self.beam_size or all(hypothesis.ended for hypothesis in found)
+        # A hypothesis that was cut has yet to be charged with its end, after which others may be better.
+        return task.is_repeated or self.count == self.beam_size or all(hypothesis.ended for hypothesis in found)
 
-    def repeated(self) -> "LibraryRequest":
-        """Return the same, for a search within its own limit that returns all that it finds."""
-        return replace(self, exact=True, count=self.beam_size)
 
-    def cut(self, found: LibraryHypothesis) -> LibraryHypothesis:
-        """Return what is within the limit of a greedy hypothesis."""
-        if found.length <= self.limit:
-            return found
-        return LibraryHypothesis(found.tokens[: self.limit], False, math.nan)
+def cut(found: LibraryHypothesis, limit: int) -> LibraryHypothesis:
+    """Return what of a greedy hypothesis is within `limit` pieces."""
+    return found if found.length <= limit else LibraryHypothesis(found.tokens[:limit], False, math.nan)
 
 
 def refusals(settings: DecodingSettings) -> dict[str, str]:
