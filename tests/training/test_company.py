@@ -11,6 +11,13 @@ import pytest
 
 from translator.checkpoints import RunDirectory
 
+HOLD = """
+import pathlib, sys
+from translator.runtime.files import locked
+with locked(pathlib.Path(sys.argv[1])):
+    print("locked", flush=True)
+    sys.stdin.read()
+"""
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 
 
@@ -38,3 +45,24 @@ def test_libraries_do_not_come_from_the_working_directory(way: list[str], settin
     assert not (tmp_path / "executed").exists(), (tmp_path / "executed").read_text()
     assert result.returncode == 0, result.stderr
     assert RunDirectory(settings_file.parent / "run").steps() == [2]
+
+
+@pytest.mark.skipif(not Path("/proc/locks").exists(), reason="who holds a lock is read from /proc/locks")
+def test_a_second_training_says_for_whom_it_waits(settings_file: Path) -> None:
+    run = settings_file.parent / "run"
+    run.mkdir()
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(run)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert holder.stdout is not None and holder.stdin is not None and holder.stdout.readline() == "locked\n"
+    second = subprocess.Popen(
+        [sys.executable, "-m", "translator", "train", str(settings_file), "training.max_steps=2"],
+        env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert second.stderr is not None
+    waiting = next(line for line in second.stderr if line.startswith("waiting"))
+    assert waiting.startswith(f"waiting for process {holder.pid} (") and waiting.endswith(f"at work in {run}\n")
+    holder.communicate("")
+    _, errors = second.communicate(timeout=100)
+    assert second.returncode == 0, errors
+    assert RunDirectory(run).steps() == [2]

@@ -1,6 +1,7 @@
 """Training through the real command: from text to a run, resumed, interrupted, refused."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -140,7 +141,7 @@ def test_two_trainings_never_share_a_run(settings_file: Path, call_program: Call
     run.checkpoints.mkdir(parents=True)
     with locked(run.checkpoints):
         code, _, errors = call_program("train", settings_file)
-    assert code == 1 and f"another process is training in {run.root}" in errors
+    assert code == 1 and f"process {os.getpid()} (" in errors and f") is training in {run.root}" in errors
     assert not run.steps() and not run.config.exists()
     assert call_program("train", settings_file)[0] == 0
 

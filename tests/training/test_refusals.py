@@ -1,8 +1,16 @@
 """What a training refuses, it refuses before it writes; and its validations decode as validations, whatever is set."""
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
+
+import pytest
+
+from translator.config import Config, load_config
+from translator.data import prepare
+from translator.errors import ConfigError
+from translator.runtime.files import locked
 
 Call = Callable[..., tuple[int, str, str]]
 
@@ -44,3 +52,57 @@ def test_a_beam_of_validation_that_groups_do_not_divide_is_refused_before_any_wo
     assert "training.validation_beam_size: decoding.diverse_groups = 5 does not divide a beam of 4" in errors
     assert "decoding.n_best: 10 translations cannot come from decoding.beam_size = 5" in errors
     assert not (settings_file.parent / "run").exists()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["tokenizer.vocab_size=340"],
+        ["data.max_length=50", "tokenizer.type=unigram"],
+        ["data.max_length_ratio=2", "training.subword_sampling=0.1", "training.max_steps=20"],
+        ["data.train={corpus}/valid.{{en,de}}", "seed=2", "training.max_steps=20"],
+        ["preset=auto", "model.d_ff=64"],
+    ],
+)
+def test_a_changed_setting_of_a_begun_run_is_refused_before_anything_is_written(
+    words: list[str], settings_file: Path, call_program: Call
+) -> None:
+    assert call_program("train", settings_file, "training.max_steps=4")[0] == 0
+    run = settings_file.parent / "run"
+    before = contents(run)
+    words = [word.format(corpus=settings_file.parent) for word in words]
+    code, _, errors = call_program("train", settings_file, *words)
+    assert code == 1 and "began with" in errors and "keep it or choose another run directory" in errors
+    assert contents(run) == before
+    # No work was done either.
+    assert "training the tokenizer" not in errors and "checking train" not in errors
+
+
+def test_what_only_the_corpora_tell_is_checked_before_data_are_replaced(settings_file: Path) -> None:
+    directory = settings_file.parent / "prepared"
+    config = load_config(settings_file, ["preset=auto"])
+    prepare(config, directory)
+    before = contents(directory)
+    for side, text in {"en": "a dog", "de": "ein Hund"}.items():
+        with (settings_file.parent / f"train.{side}").open("a") as file:
+            file.write(f"{text}\n")
+    seen = []
+
+    def refuse(completed: Config) -> None:
+        seen.append((completed.preset, completed.data.source_language))
+        raise ConfigError(["no"])
+
+    with pytest.raises(ConfigError, match="no"):
+        prepare(config, directory, refuse)
+    assert contents(directory) == before and seen == [("tiny", "en")]
+
+
+def test_data_are_not_replaced_while_another_process_trains_on_them(settings_file: Path, call_program: Call) -> None:
+    run = settings_file.parent / "run"
+    assert call_program("data", "prepare", settings_file)[0] == 0
+    (run / "checkpoints").mkdir()
+    before = contents(run)
+    with locked(run / "checkpoints"):
+        code, _, errors = call_program("train", settings_file, "tokenizer.vocab_size=340")
+    assert code == 1 and f"process {os.getpid()} (" in errors and f") is training in {run}" in errors
+    assert contents(run) == before

@@ -105,7 +105,7 @@ def test_two_cannot_write_one_file(tmp_path: Path) -> None:
     path = tmp_path / "out"
     with (
         open_output(path, MADE_WITH) as output,
-        pytest.raises(DataError, match=r"another process is writing .*out; wait"),
+        pytest.raises(DataError, match=r"process \d+ \(.*\) is writing .*out; wait"),
         open_output(path, MADE_WITH),
     ):
         pass

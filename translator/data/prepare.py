@@ -1,5 +1,6 @@
 """From corpora to a directory of prepared data: tokenizers, cleaned pairs as piece ids, and a manifest."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,12 +45,13 @@ class PreparedData:
     """How several training corpora share an epoch; None for one corpus."""
 
 
-def prepare(config: Config, directory: str | Path) -> PreparedData:
+def prepare(config: Config, directory: str | Path, check: Callable[[Config], object] | None = None) -> PreparedData:
     """Prepare the corpora of `config.data` in `directory`, unless that has been done already.
 
     Everything is read through once before any work, so that damaged input is an error (`DataError`) at once.
     The directory appears complete or not at all; what another preparation left there is replaced, anything
-    else is refused. Host memory does not grow with the text, except for 17 bytes a pair.
+    else is refused. `check` is called with the completed settings before that is done, and may raise. Host memory
+    does not grow with the text, except for 17 bytes a pair.
     """
     path = Path(directory)
     config = complete_config(config)
@@ -65,7 +67,7 @@ def prepare(config: Config, directory: str | Path) -> PreparedData:
             say(f"prepared data in {path} are up to date")
         else:
             with new_directory(path) as partial:
-                _build(config, corpora, given, inputs, partial)
+                _build(config, corpora, given, inputs, partial, check)
             say(f"prepared data written to {path}")
     prepared = load_prepared(path, config)
     if prepared.mixture is not None:
@@ -94,12 +96,15 @@ def load_prepared(directory: str | Path, config: Config | None = None) -> Prepar
 
 
 def _build(
-    config: Config, corpora: Corpora, given: TokenizerPair | None, inputs: dict[str, Any], directory: Path
-) -> None:
+    config: Config, corpora: Corpora, given: TokenizerPair | None, inputs: dict[str, Any], directory: Path,
+    check: Callable[[Config], object] | None,
+) -> None:  # fmt: skip
     """Build the data and write the manifest last."""
     scanned = ScannedCorpora.scan(corpora, config.data)
     pairs, languages = sum(scanned.read), corpora["train"][0].languages
     resolved = _resolve(config, pairs, languages)
+    if check is not None:
+        check(resolved)
     if config.preset == "auto":
         say(f"preset {resolved.preset}: chosen for {pairs:,} training pairs")
     with_text = _needs_text(resolved.training.subword_sampling)

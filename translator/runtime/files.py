@@ -3,10 +3,13 @@
 import contextlib
 import os
 import shutil
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from translator.errors import DataError, TranslatorError
+from translator.runtime.console import say
+from translator.runtime.lock_holder import describe_holder
 
 
 def check_output(path: Path, endings: Sequence[str]) -> None:
@@ -43,6 +46,8 @@ def _cannot_write(path: Path, reason: str) -> TranslatorError:
     return TranslatorError(f"{path} cannot be written ({reason}); choose another path with --output")
 
 
+_POLL_SECONDS = 0.05
+_PATIENCE_SECONDS = 0.5
 _PARTIAL = ".partial"
 _REPLACED = ".old.partial"
 
@@ -119,7 +124,8 @@ def remove_partial(parent: Path) -> list[Path]:
 def locked(path: Path, wait: bool = True) -> Iterator[None]:
     """Let one process at a time enter this block for a directory or file.
 
-    If another process is inside, wait, or raise `BlockingIOError`. The lock ends with the process, however it ends.
+    If another process is inside for longer than a moment, say for whom we wait, or raise `BlockingIOError`. The lock
+    ends with the process, however it ends.
     """
     try:
         import fcntl
@@ -128,7 +134,21 @@ def locked(path: Path, wait: bool = True) -> Iterator[None]:
         return
     descriptor = os.open(path, os.O_RDONLY)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        holder, patience = "", _PATIENCE_SECONDS
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                # A moment is what it takes another process to look whether the lock is free.
+                if not wait and patience < 0:
+                    raise
+            time.sleep(_POLL_SECONDS)
+            patience -= _POLL_SECONDS
+            # Whoever waits longest need not be next, so that the one to wait for may change.
+            if wait and patience < 0 and (found := describe_holder(path)) != holder:
+                holder = found
+                say(f"waiting for {holder}, which is at work in {path}")
         yield
     finally:
         os.close(descriptor)

@@ -8,17 +8,23 @@ from pathlib import Path
 
 from translator.checkpoints import RunDirectory, explained_disk_errors
 from translator.checkpoints.disk import checkpoints_bytes, report_space
-from translator.config import Config, parse_start, prepared_directory, read_run_config, run_directory, write_config
-from translator.config.load import changed_settings
+from translator.config import (
+    Config,
+    complete_config,
+    parse_start,
+    prepared_directory,
+    run_directory,
+    write_config,
+)
 from translator.data import PreparedData, prepare
 from translator.distributed.world import World, join_world
-from translator.errors import CheckpointError, ConfigError
 from translator.model import count_parameters
 from translator.runtime.console import say
 from translator.runtime.device import Machine, choose_machine, hint_about_precision
-from translator.runtime.files import locked, remove_partial
+from translator.runtime.files import remove_partial
 from translator.runtime.host_memory import keep_freed_memory
 from translator.text import copy_tokenizers
+from translator.training.agreement import check_agreement, foresee, require_free, with_batch_tokens
 from translator.training.batch_loader import BatchLoader, should_compile
 from translator.training.batch_size import find_batch_tokens, try_largest_batch
 from translator.training.initial_model import initial_model
@@ -27,14 +33,6 @@ from translator.training.tensorboard import require_tensorboard
 from translator.training.trainer import Trainer
 from translator.training.update import Updater
 from translator.training.validation import Validator
-
-# Settings that may differ when a run continues: none of them changes the meaning of the steps already done.
-_CHANGEABLE = (
-    "run", "device", "devices", "precision", "threads", "compile", "decoding.", "data.test", "data.prepared",
-    "training.max_", "training.decay_steps", "training.validat", "training.patience", "training.best_metric",
-    "training.keep_", "training.average_", "training.log_every", "training.tensorboard", "training.batch_tokens",
-    "training.accumulate", "training.sharded",
-)  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,7 +52,12 @@ def train(config: Config) -> TrainingResult:
     `CheckpointError` or `DeviceError`, before any long work if possible, and `TrainingError` later.
     """
     with join_world() as world, contextlib.ExitStack() as held:
+        # All checks before any work, and whatever only the corpora can tell before anything is replaced.
+        config = complete_config(config)
         run = RunDirectory(run_directory(config))
+        if world.is_main:
+            require_free(run)
+        check_agreement(foresee(config, run), run)
         if config.start_from is not None:
             # A name that does not exist must be reported before anything is prepared.
             start = parse_start(config.start_from)
@@ -67,17 +70,18 @@ def train(config: Config) -> TrainingResult:
         if config.training.tensorboard:
             require_tensorboard()
         with explained_disk_errors(run):
-            data = world.main_first(lambda: prepare(config, prepared_directory(config)))
-        trainer = _build_trainer(_agree(data.config, run), data, run, machine, world, held)
+            data = world.main_first(lambda: prepare(config, prepared_directory(config), functools.partial(_check, run)))
+            config = check_agreement(data.config, run)
+            if world.is_main:
+                _reserve(run, held)
+        trainer = _build_trainer(config, data, run, machine, world)
         final = trainer.train()
         # The weights of a run that was pruned have not been validated since.
         return TrainingResult(run.root, final.state["step"], final.state.get("bleu", math.nan))
 
 
-def _build_trainer(
-    config: Config, data: PreparedData, run: RunDirectory, machine: Machine, world: World, held: contextlib.ExitStack
-) -> Trainer:
-    """Build what training needs, write the settings, and reserve the run for this job until `held` is closed."""
+def _build_trainer(config: Config, data: PreparedData, run: RunDirectory, machine: Machine, world: World) -> Trainer:
+    """Build what training needs, and write the settings into the run."""
     settings, model_settings = config.training, config.model
     make_model = functools.partial(initial_model, model_settings, data.tokenizers, config.seed, config.start_from)
     model = make_model()
@@ -89,7 +93,7 @@ def _build_trainer(
         max_positions=model_settings.max_positions, compiled=compiled,
     )  # fmt: skip
     if settings.batch_tokens == "auto":
-        config = _with_batch_tokens(config, find_batch_tokens(update, make_batches))
+        config = with_batch_tokens(config, find_batch_tokens(update, make_batches))
         settings = config.training
     batch_tokens = int(settings.batch_tokens)
     batches = make_batches(batch_tokens)
@@ -100,7 +104,6 @@ def _build_trainer(
     try_largest_batch(update, batches, batch_tokens)
     if world.is_main:
         with explained_disk_errors(run):
-            _reserve(run, held)
             _write_settings(config, data.directory, run)
         needed = checkpoints_bytes(parameters, settings.keep_last, settings.keep_best, bool(settings.ema_decay))
         report_space(run.checkpoints, needed)
@@ -112,32 +115,15 @@ def _build_trainer(
     )
 
 
-def _agree(config: Config, run: RunDirectory) -> Config:
-    """Check that the settings agree with those that the run began with; keep the batch size that was found then."""
-    if not run.config.is_file() or not run.steps():
-        return config
-    begun = read_run_config(run.root)
-    if config.training.batch_tokens == "auto" and begun.training.batch_tokens != "auto":
-        config = _with_batch_tokens(config, int(begun.training.batch_tokens))
-    problems = [
-        f"{name}: {run.root} began with {old!r}, found {new!r}; keep it or choose another run directory"
-        for name, (old, new) in changed_settings(begun, config).items()
-        if not name.startswith(_CHANGEABLE)
-    ]
-    if problems:
-        raise ConfigError(problems)
-    return config
+def _check(run: RunDirectory, config: Config) -> None:
+    require_free(run)
+    check_agreement(config, run)
 
 
 def _reserve(run: RunDirectory, held: contextlib.ExitStack) -> None:
+    """Keep other jobs out of the run until `held` is closed."""
     run.checkpoints.mkdir(parents=True, exist_ok=True)
-    try:
-        held.enter_context(locked(run.checkpoints, wait=False))
-    except BlockingIOError:
-        raise CheckpointError(
-            f"another process is training in {run.root}; wait for it or stop it, or choose another run directory "
-            "with run=DIRECTORY"
-        ) from None
+    require_free(run, held)
 
 
 def _write_settings(config: Config, prepared: Path, run: RunDirectory) -> None:
@@ -147,7 +133,3 @@ def _write_settings(config: Config, prepared: Path, run: RunDirectory) -> None:
         remove_partial(directory)
     write_config(config, run.config)
     copy_tokenizers(prepared, run.root)
-
-
-def _with_batch_tokens(config: Config, size: int) -> Config:
-    return config.model_copy(update={"training": config.training.model_copy(update={"batch_tokens": size})})

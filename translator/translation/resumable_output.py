@@ -13,6 +13,7 @@ from translator.errors import DataError
 from translator.runtime.console import ResultStream, say, warn
 from translator.runtime.files import locked, sync_file, write_text
 from translator.runtime.json_files import read_json
+from translator.runtime.lock_holder import describe_holder
 from translator.runtime.termination import exit_on_termination
 
 _SYNC_SECONDS = 1.0
@@ -151,7 +152,8 @@ def open_output(path: Path, made_with: dict[str, Any]) -> Iterator[ResumableOutp
             try:
                 lock.enter_context(locked(partial, wait=False))
             except BlockingIOError:
-                raise DataError(f"another process is writing {path}; wait for it, or choose another name") from None
+                holder = describe_holder(partial)
+                raise DataError(f"{holder} is writing {path}; wait for it, or choose another name") from None
             output = ResumableOutput(path, stream, made_with)
             try:
                 yield output

@@ -1,0 +1,81 @@
+"""Whether a training may continue a run: the settings that it began with, and that no other process trains in it.
+
+Nothing is written here. `train` checks twice: before any work, and again when the corpora have been read.
+"""
+
+import contextlib
+
+from translator.checkpoints import RunDirectory
+from translator.config import Config, read_run_config, resolve_preset
+from translator.config.load import changed_settings
+from translator.errors import CheckpointError, ConfigError
+from translator.runtime.files import locked
+from translator.runtime.lock_holder import describe_holder
+
+# Settings that may differ when a run continues: none of them changes the meaning of the steps already done.
+_CHANGEABLE = (
+    "run", "device", "devices", "precision", "threads", "compile", "decoding.", "data.test", "data.prepared",
+    "training.max_", "training.decay_steps", "training.validat", "training.patience", "training.best_metric",
+    "training.keep_", "training.average_", "training.log_every", "training.tensorboard", "training.batch_tokens",
+    "training.accumulate", "training.sharded",
+)  # fmt: skip
+
+
+def foresee(config: Config, run: RunDirectory) -> Config:
+    """Complete settings as reading the corpora would, if these are the ones that the run began with."""
+    begun = _begun(run)
+    if begun is None:
+        return config
+    if config.preset == "auto":
+        config = resolve_preset(config.model_copy(update={"preset": begun.preset}))
+    data = config.data
+    if data.source_language is None and not data.language_tags:
+        named = {name: getattr(begun.data, name) for name in ("source_language", "target_language")}
+        config = config.model_copy(update={"data": data.model_copy(update=named)})
+    return config
+
+
+def check_agreement(config: Config, run: RunDirectory) -> Config:
+    """Return the settings, with the batch size that was found when the run began.
+
+    Raises `ConfigError` with all settings that differ from those that the run began with and may not.
+    """
+    begun = _begun(run)
+    if begun is None:
+        return config
+    if config.training.batch_tokens == "auto" and begun.training.batch_tokens != "auto":
+        config = with_batch_tokens(config, int(begun.training.batch_tokens))
+    problems = [
+        f"{name}: {run.root} began with {old!r}, found {new!r}; keep it or choose another run directory"
+        for name, (old, new) in changed_settings(begun, config).items()
+        if not name.startswith(_CHANGEABLE)
+    ]
+    if problems:
+        raise ConfigError(problems)
+    return config
+
+
+def with_batch_tokens(config: Config, size: int) -> Config:
+    """Return the settings with a batch size."""
+    return config.model_copy(update={"training": config.training.model_copy(update={"batch_tokens": size})})
+
+
+def require_free(run: RunDirectory, held: contextlib.ExitStack | None = None) -> None:
+    """Raise `CheckpointError` if another process is training in the run; keep others out until `held` is closed."""
+    if not run.checkpoints.is_dir():
+        return
+    try:
+        with contextlib.ExitStack() as lock:
+            lock.enter_context(locked(run.checkpoints, wait=False))
+            if held is not None:
+                held.push(lock.pop_all())
+    except BlockingIOError:
+        raise CheckpointError(
+            f"{describe_holder(run.checkpoints)} is training in {run.root}; wait for it or stop it, or choose another "
+            "run directory with run=DIRECTORY"
+        ) from None
+
+
+def _begun(run: RunDirectory) -> Config | None:
+    """The settings that the run began with; None if it has no steps yet."""
+    return read_run_config(run.root) if run.config.is_file() and run.steps() else None
