@@ -236,7 +236,8 @@ class Worker:
     def run(self, batches: Sequence[np.ndarray]) -> Timing:
         """Train on `batches` and wait for the end."""
         self.connection.send(batches)
-        return self._receive()
+        timing: Timing = self._receive()
+        return timing
 
     def _receive(self) -> Any:
         try:

@@ -42,7 +42,8 @@ def measure(config: Path, shared: list[str], own: str, seed: int, run: Path, tes
     """Train one recipe with one seed, and score what it ends with on the test set."""
     file = run / "compared.json"
     if file.is_file():
-        return json.loads(file.read_text())
+        kept: dict[str, float] = json.loads(file.read_text())
+        return kept
     words = [*shared, *filter(None, own.split(",")), f"run={run}", f"seed={seed}"]
     if "training.average_last=" not in own:
         words.append("training.average_last=1")

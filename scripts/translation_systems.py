@@ -121,7 +121,8 @@ class CTranslate2:
             sources, max_batch_size=self.batch, beam_size=beam_size, length_penalty=self.task.length_alpha,
             max_decoding_length=self.task.longest(sources),
         )  # fmt: skip
-        return self.processor.decode([each.hypotheses[0] for each in found], num_threads=self.task.threads)
+        texts: list[str] = self.processor.decode([each.hypotheses[0] for each in found], num_threads=self.task.threads)
+        return texts
 
 
 class Ours:
@@ -252,7 +253,8 @@ class Worker:
     def run(self, turn: Turn) -> Answer:
         """Translate and wait for the end."""
         self.connection.send(turn)
-        return self._receive()
+        answer: Answer = self._receive()
+        return answer
 
     def end(self) -> None:
         """Let the process end."""

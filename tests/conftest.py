@@ -16,9 +16,26 @@ from typing import Any
 import translator  # noqa: F401
 
 # isort: split
+import hypothesis
 import pytest
 import torch
 from torch import Tensor
+
+# No deadline: with other tests beside it, an example can take any time.
+hypothesis.settings.register_profile("suite", deadline=None)
+hypothesis.settings.load_profile("suite")
+
+# Fixtures that start a browser, or the program in processes of its own.
+SLOW_FIXTURES = {"browser", "launcher", "run_command", "start_ranks", "terminate_in_training"}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark tests with these fixtures as slow; a few others are marked where they are written."""
+    for item in items:
+        if SLOW_FIXTURES & set(getattr(item, "fixturenames", ())):
+            item.add_marker("slow")
+
 
 WORDS = "a dog cat man woman child runs sleeps reads in on the red blue big house garden street"
 

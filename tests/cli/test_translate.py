@@ -115,6 +115,7 @@ def test_a_file_of_translations_is_that_of_stdout(tiny_run: Path, call_program: 
     assert [file.name for file in tmp_path.iterdir()] == ["out.txt"]
 
 
+@pytest.mark.slow
 def test_a_killed_translation_goes_on(tiny_run: Path, tmp_path: Path) -> None:
     """Killed again and again, each time a block later, it ends with the bytes of an uninterrupted one."""
     lines = [f"a {word} runs in the {other}.\n" for word in WORDS.split() for other in WORDS.split()]
@@ -144,6 +145,7 @@ def test_a_killed_translation_goes_on(tiny_run: Path, tmp_path: Path) -> None:
     assert killed.read_bytes() == whole.read_bytes()
 
 
+@pytest.mark.slow
 def test_somebody_who_waits_is_answered(tiny_run: Path) -> None:
     """A program that writes a line and reads its translation before it writes the next."""
     command = [sys.executable, "-m", "translator", "translate", str(tiny_run), "--set", "beam_size=1"]
@@ -169,6 +171,7 @@ def test_several_processes_translate_as_one(tiny_run: Path, tmp_path: Path, run_
     assert found.stderr.count(b"translating: 100%") <= 1
 
 
+@pytest.mark.slow
 def test_a_reader_that_has_enough_is_no_error(tiny_run: Path) -> None:
     command = [sys.executable, "-m", "translator", "translate", str(tiny_run), "--set", "beam_size=1"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:

@@ -134,6 +134,7 @@ def pieces_and_scores(lines: Sequence[TranslatedLine]) -> list[list[tuple[tuple[
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("option", OPTIONS)
 @given(data=st.data())
 # Without shrinking, which would take minutes to find a shorter line that shows the same.

@@ -109,6 +109,7 @@ def test_processes_talk_until_one_fails(start_ranks: Start, tmp_path: Path) -> N
     assert errors[1].endswith("\nValueError: the reason\n") and errors[1].count("Traceback") == 1
 
 
+@pytest.mark.slow
 def test_torchrun_starts_again_what_has_failed(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     command += ["--max-restarts", "1", str(SCRIPT), str(tmp_path), "restart"]

@@ -220,6 +220,7 @@ def test_neither_training_nor_translating_computes_weights(loaded: Bundle) -> No
         teacher_forced_weights(bundle, pack(SOURCES), pack(TARGETS))
 
 
+@pytest.mark.slow
 def test_training_and_translating_do_not_import_this_room() -> None:
     program = (
         "import sys\nfrom translator.cli.app import main\nimport translator.training.train, translator.decoding\n"

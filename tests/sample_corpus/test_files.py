@@ -21,6 +21,7 @@ def _lines(name: str) -> list[str]:
     return text[:-1].split("\n")
 
 
+@pytest.mark.slow
 def test_regenerating_gives_the_committed_bytes(tmp_path: Path) -> None:
     write_corpus(tmp_path)
     names = sorted(path.name for path in tmp_path.iterdir())

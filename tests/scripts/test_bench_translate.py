@@ -75,6 +75,7 @@ def test_the_fastest_setting_is_found_one_choice_after_the_other(scripts: None) 
 
 
 @needs_libraries
+@pytest.mark.slow
 def test_the_whole_benchmark_in_toy_size(scripts: None, tiny_run: Path, tmp_path: Path) -> None:
     from translator.text import load_tokenizers
 

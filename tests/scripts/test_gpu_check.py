@@ -23,6 +23,7 @@ def load_script(name: str) -> ModuleType:
     return module
 
 
+@pytest.mark.slow
 def test_all_parts_but_the_long_ones_run_anywhere(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     script = load_script("gpu_check")
     figures = tmp_path / "figures.json"

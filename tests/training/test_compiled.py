@@ -110,6 +110,7 @@ def test_filler_changes_no_output_and_no_gradient() -> None:
             torch.testing.assert_close(filled, plain, atol=1e-5, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_the_model_is_one_graph_and_is_compiled_once(varlen_stand_in: None) -> None:
     pairs = Pairs(60, longest=12)
     shape = BatchShape.fixed(pairs, batch_tokens=120, max_length=12)

@@ -53,8 +53,9 @@ def live(settings: Path, trainings: list[dict[str, Any]]) -> list[Any]:
     return [life["left"] for life in lives if life["code"]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    ("steps", "every", "kills", "overrides"), [(2000, 40, 24, PLAIN), (220, 10, 20, EVERYTHING)], ids=["plain", "all"]
+    ("steps", "every", "kills", "overrides"), [(1000, 40, 24, PLAIN), (220, 10, 20, EVERYTHING)], ids=["plain", "all"]
 )
 def test_killed_at_any_moment_the_weights_are_bit_equal(
     settings_file: Path, steps: int, every: int, kills: int, overrides: tuple[str, ...]

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 
 import translator
@@ -133,6 +134,7 @@ Updater.__call__ = fail
     assert errors.endswith("RuntimeError: the second process fails on purpose\n")
 
 
+@pytest.mark.slow
 def test_torchrun_starts_killed_processes_again_and_they_go_on(settings_file: Path) -> None:
     prelude = """
 import pathlib, signal

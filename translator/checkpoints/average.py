@@ -29,7 +29,7 @@ def steps_by_merit(history: Sequence[Mapping[str, Any]], metric: str) -> list[in
 
 def merit(figures: Mapping[str, Any], metric: str) -> float:
     """How good a validation with `bleu` and `loss` is by `metric`; more is better."""
-    return figures["bleu"] if metric == "bleu" else -figures["loss"]
+    return float(figures["bleu"] if metric == "bleu" else -figures["loss"])
 
 
 def average_checkpoints(paths: Sequence[Path]) -> Checkpoint:

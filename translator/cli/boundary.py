@@ -33,6 +33,7 @@ def use_utf8() -> None:
 def run_program(program: Callable[[], object]) -> int:
     """Call `program`, which may return an exit code, and return the exit code of the process, whatever happens."""
     _prepare_streams()
+    code: int
     try:
         code = int(program() or 0)  # type: ignore[call-overload]
         if sys.stdout is not None and not sys.stdout.closed:

@@ -54,4 +54,4 @@ def apportion(total: int, shares: Sequence[float]) -> list[int]:
     counts = np.floor(exact).astype(np.int64)
     by_rest = np.argsort(counts - exact, kind="stable")
     counts[by_rest[: total - int(counts.sum())]] += 1
-    return counts.tolist()
+    return [int(count) for count in counts]

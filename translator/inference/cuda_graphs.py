@@ -56,7 +56,7 @@ class CudaGraphs:
 @functools.cache
 def _recording_stream(device: torch.device) -> torch.cuda.Stream:
     # One for all, since libraries keep a workspace for each stream that they have seen.
-    return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+    return torch.cuda.Stream(device)
 
 
 class ReplayedDecoder:

@@ -60,7 +60,7 @@ class PackedLinear:
 
 def cpu_linear(weight: Tensor, bias: Tensor | None) -> Linear:
     """The fastest fp32 product on the CPU for a weight of this size."""
-    has_onednn = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    has_onednn = torch.backends.mkldnn.is_available()
     packs = has_onednn and hasattr(torch.ops.mkldnn, "_reorder_linear_weight")
     return PackedLinear(weight, bias) if packs and weight.numel() >= LARGE else PlainLinear(weight, bias)
 

@@ -63,7 +63,8 @@ def smoothed_cross_entropy(
     of both passes where ours takes the mean.
     """
     passes = states if states.dim() == 3 else states[None]
-    return LossSums(*_ProjectedCrossEntropy.apply(passes, weight, labels, smoothing, r_drop))
+    sums = _ProjectedCrossEntropy.apply(passes, weight, labels, smoothing, r_drop)  # type: ignore[no-untyped-call]
+    return LossSums(*sums)
 
 
 class _ProjectedCrossEntropy(torch.autograd.Function):
