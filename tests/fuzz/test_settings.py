@@ -47,7 +47,7 @@ def test_whatever_the_settings_are(
     names = setting_names()
     whole = dump_config(resolve_preset(Config(), 1000)).encode()
     codes: dict[int, int] = {}
-    for number, chance in attempts(4000, 500):
+    for number, chance in attempts(4000, 300):
         arguments = [word(names, chance) for _ in range(chance.choice((0, 1, 1, 2, 5)))]
         if chance.random() < 0.5:
             file = tmp_path / "config.yaml"

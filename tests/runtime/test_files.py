@@ -1,5 +1,6 @@
 """A directory that exists is complete, whatever happens while it is written."""
 
+import errno
 import itertools
 import os
 import signal
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from translator.runtime import files
 from translator.runtime.files import new_directory, remove_directory, remove_partial, write_text
 
 # All that changes a disk.
@@ -183,3 +185,17 @@ def test_a_file_that_cannot_be_written_stays_as_it_was(tmp_path: Path, monkeypat
         write_text(file, "new")
     assert file.read_text() == "old"
     assert list(tmp_path.iterdir()) == [file]
+
+
+def test_an_error_of_the_system_names_what_was_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(files, "sync_file", full)
+    with pytest.raises(OSError) as caught:
+        write_text(tmp_path / "a.txt", "text")
+    assert caught.value.filename == str(tmp_path / "a.txt")
+    with pytest.raises(OSError) as caught, new_directory(tmp_path / "a"):
+        full()
+    assert caught.value.filename == str(tmp_path / "a")
+    assert list(tmp_path.iterdir()) == []

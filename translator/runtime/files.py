@@ -73,8 +73,9 @@ def new_directory(path: Path) -> Iterator[Path]:
             path.rename(replaced)
         partial.rename(path)
         sync_file(path.parent)
-    except BaseException:
+    except BaseException as error:
         shutil.rmtree(partial, ignore_errors=True)
+        _name(path, error)
         raise
     finally:
         _restore(path)
@@ -101,10 +102,17 @@ def write_bytes(path: Path, data: bytes) -> None:
         partial.write_bytes(data)
         sync_file(partial)
         partial.replace(path)
-    except BaseException:
+    except BaseException as error:
         partial.unlink(missing_ok=True)
+        _name(path, error)
         raise
     sync_file(path.parent)
+
+
+def _name(path: Path, error: BaseException) -> None:
+    """Say in an error of the system what was being written, if it does not say so itself (a full disk does not)."""
+    if isinstance(error, OSError) and error.filename is None and error.strerror is not None:
+        error.filename = str(path)
 
 
 def remove_partial(parent: Path) -> list[Path]:

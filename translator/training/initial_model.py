@@ -1,5 +1,6 @@
 """The model before its first training step: random, or with the weights of another run; and what of it is trained."""
 
+import math
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
@@ -10,6 +11,7 @@ from translator.config import ModelSettings, parse_start
 from translator.errors import ConfigError
 from translator.model import Transformer, build_model, parameter_shapes
 from translator.runtime.console import say
+from translator.runtime.host_memory import check_host_memory
 from translator.text import TokenizerPair
 
 
@@ -31,6 +33,16 @@ def initial_model(
         load_weights(model, read_checkpoint(path, with_optimizer=False).weights, str(path))
         say(f"starting from the weights of {path}")
     return model
+
+
+def require_training_memory(settings: ModelSettings, tokenizers: TokenizerPair, moving_average: bool) -> None:
+    """Raise `DeviceError`, before anything is allocated, if the host cannot hold what training keeps of a model.
+
+    That is weights, gradients, Adam's two moments and, if there is one, the moving average, in fp32.
+    """
+    shapes = parameter_shapes(settings, tokenizers.source.vocab_size, tokenizers.target.vocab_size)
+    needed = sum(map(math.prod, shapes.values())) * (4 + moving_average) * 4
+    check_host_memory(needed, "weights, gradients and optimizer")
 
 
 def freeze(model: nn.Module, patterns: Sequence[str]) -> None:

@@ -27,7 +27,7 @@ from translator.text import copy_tokenizers
 from translator.training.agreement import check_agreement, foresee, require_free, with_batch_tokens
 from translator.training.batch_loader import BatchLoader, should_compile
 from translator.training.batch_size import find_batch_tokens, try_largest_batch
-from translator.training.initial_model import initial_model
+from translator.training.initial_model import initial_model, require_training_memory
 from translator.training.state import TrainingState
 from translator.training.tensorboard import require_tensorboard
 from translator.training.trainer import Trainer
@@ -84,6 +84,8 @@ def _build_trainer(config: Config, data: PreparedData, run: RunDirectory, machin
     """Build what training needs, and write the settings into the run."""
     settings, model_settings = config.training, config.model
     make_model = functools.partial(initial_model, model_settings, data.tokenizers, config.seed, config.start_from)
+    if machine.device.type == "cpu" and not settings.sharded:
+        require_training_memory(model_settings, data.tokenizers, bool(settings.ema_decay))
     model = make_model()
     parameters = count_parameters(model)
     compiled = should_compile(config.compile, settings, machine)
