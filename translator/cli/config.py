@@ -21,8 +21,11 @@ def show(
     from translator.runtime.console import print_result
 
     path, overrides = split_arguments(arguments)
-    is_run = path is not None and path.is_dir() and not overrides
-    config = read_run_config(path) if path is not None and is_run else load_config(path, overrides)
+    if path is not None and path.is_dir() and not overrides:
+        # A run can be looked at without the one that it started from, and may have been moved.
+        config = read_run_config(path).model_copy(update={"run": str(path)})
+    else:
+        config = load_config(path, overrides)
     print_result(dump_config(config), end="")
 
 

@@ -22,12 +22,14 @@ from translator.config.presets import resolve_preset
 from translator.config.schema import Config, CorpusEntry, DecodingSettings
 from translator.config.yaml_file import MAX_DEPTH, parse_yaml, read_yaml
 from translator.errors import CheckpointError, ConfigError
+from translator.runtime.console import say
 from translator.runtime.files import write_text
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 _NULLS = {"", "null", "~", "none", "None"}
 _ODD = re.compile("[\0\ud800-\udfff]")
 RUN_CONFIG = "config.yaml"
+_SECTIONS = ("data", "tokenizer", "model", "training", "decoding")
 _IN_RUNS = ("checkpoints", "models", "metrics.jsonl", "tokenizer.model", "tokenizer.source.model")
 
 
@@ -36,7 +38,8 @@ def load_config(
 ) -> Config:
     """Read settings from a YAML file, dotted `KEY=VALUE` replacements and Python `values`, the last taking precedence.
 
-    `path` may be a run directory, which stands for the settings in it.
+    `path` may be a run directory, which stands for the settings in it. A run's own `config.yaml`, too, means the
+    directory that it is in now: the run may have been copied or moved since its setting `run` was written.
 
     A named preset is applied; `preset: auto` waits until the number of pairs is known (`resolve_preset`). If
     `start_from` is set, its run decides tokenizer, preset and model. Raises `ConfigError` with all mistakes, each with
@@ -51,6 +54,8 @@ def read_settings(
     """Read settings as `load_config` does, each checked by itself; presets and combinations are left out."""
     problems: list[str] = []
     values = {**_read_values(path, overrides, problems), **(values or {})}
+    if path is not None and not any(word.partition("=")[0] == "run" for word in overrides):
+        _mean_own_directory(values, Path(path))
     try:
         return _named(_validate(values, problems), path)
     except ConfigError as error:
@@ -102,6 +107,26 @@ def read_run_config(run: str | Path) -> Config:
     return config if config.preset == "auto" else resolve_preset(config)
 
 
+def _mean_own_directory(values: dict[str, Any], path: Path) -> None:
+    """Let the settings of a run, read from `path`, mean the run directory they are in; say so if that is another one.
+
+    Settings that only look like a run's (a `config.yaml` next to a directory `models`) are not complete.
+    """
+    directory = path if path.is_dir() else _own_directory(path)
+    if directory is None or not (path.is_dir() or values.keys() >= {"run", "preset", *_SECTIONS}):
+        return
+    if directory.name in ("", ".."):
+        # The setting is written into the run, where `.` would mean another directory tomorrow.
+        directory = directory.resolve()
+    stored = values.get("run")
+    values["run"] = str(directory)
+    if isinstance(stored, str) and Path(stored).resolve() != directory.resolve():
+        say(
+            f"{path} belongs to the run directory {directory}, which is meant here, and not {stored}, where its "
+            "setting `run` points; run=DIRECTORY chooses another one"
+        )
+
+
 def _named(config: Config, path: str | Path | None) -> Config:
     if path is None or config.run is not None:
         return config
@@ -130,9 +155,18 @@ def _decoding_mistakes(values: Any) -> list[str]:
 
 def is_run_config(path: Path) -> bool:
     """Whether a settings file is that of a run directory: called so, with what a run holds next to it."""
-    return any(
-        file.name == RUN_CONFIG and any((file.parent / name).exists() for name in _IN_RUNS)
-        for file in (path, path.resolve())
+    return _own_directory(path) is not None
+
+
+def _own_directory(path: Path) -> Path | None:
+    """The run directory that a settings file belongs to, itself or as what a link points to."""
+    return next(
+        (
+            file.parent
+            for file in (path, path.resolve())
+            if file.name == RUN_CONFIG and any((file.parent / name).exists() for name in _IN_RUNS)
+        ),
+        None,
     )
 
 
