@@ -76,9 +76,9 @@ def main() -> None:
     seconds: list[list[float]] = [[], []]
     for turn in range(options.turns + 1):
         # Who begins changes from turn to turn.
-        for place in (0, 1) if turn % 2 else (1, 0):
-            pipes[place].send(True)
-            seconds[place].append(pipes[place].recv())
+        for index in (0, 1) if turn % 2 else (1, 0):
+            pipes[index].send(True)
+            seconds[index].append(pipes[index].recv())
     for pipe in pipes:
         pipe.send(False)
     # The first turn warms up.

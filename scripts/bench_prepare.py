@@ -3,7 +3,7 @@
     python scripts/bench_prepare.py [--pairs 1000000] [--set KEY=VALUE ...]
 
 Sentences are random words with Zipf-like frequencies, so that the text has as many different words as a real
-corpus; one pair in a hundred is one that cleaning drops. The clock covers the whole command: checking,
+corpus; cleaning drops one pair in a hundred. The clock covers the whole command: checking,
 training the tokenizer, cleaning, encoding and writing.
 """
 
@@ -28,12 +28,12 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting; repeatable")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
-        place = Path(name)
+        directory = Path(name)
         for split, pairs, seed in (("train", arguments.pairs, 1), ("valid", 1000, 2)):
-            write_corpus(place, split, pairs, seed)
-        text = sum(file.stat().st_size for file in place.iterdir())
-        command = [sys.executable, "-m", "translator", "data", "prepare", f"run={place / 'run'}"]
-        command += [f"data.{split}={place / split}.{{en,de}}" for split in ("train", "valid")]
+            write_corpus(directory, split, pairs, seed)
+        text = sum(file.stat().st_size for file in directory.iterdir())
+        command = [sys.executable, "-m", "translator", "data", "prepare", f"run={directory / 'run'}"]
+        command += [f"data.{split}={directory / split}.{{en,de}}" for split in ("train", "valid")]
         begin = time.perf_counter()
         subprocess.run([*command, *arguments.set], check=True)
         seconds = time.perf_counter() - begin
@@ -45,8 +45,8 @@ def main() -> None:
         )
 
 
-def write_corpus(place: Path, split: str, pairs: int, seed: int) -> None:
-    """Write `pairs` lines of SPLIT.en and SPLIT.de; one pair in a hundred is one that cleaning drops."""
+def write_corpus(directory: Path, split: str, pairs: int, seed: int) -> None:
+    """Write `pairs` lines of SPLIT.en and SPLIT.de; cleaning drops one pair in a hundred."""
     words = make_words(random.Random(0))
     weights = list(accumulate(1.0 / (rank + 3) for rank in range(len(words))))
     generator = random.Random(seed)
@@ -56,7 +56,7 @@ def write_corpus(place: Path, split: str, pairs: int, seed: int) -> None:
         return " ".join(generator.choices(words, cum_weights=weights, k=count)) + "."
 
     sides = ("a b c.", "d e f.")
-    with (place / f"{split}.en").open("w") as source, (place / f"{split}.de").open("w") as target:
+    with (directory / f"{split}.en").open("w") as source, (directory / f"{split}.de").open("w") as target:
         for number in range(pairs):
             if split == "valid" or number % 100:
                 sides = (sentence(), sentence())

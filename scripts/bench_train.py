@@ -316,9 +316,9 @@ def plan_rounds(task: Task, rounds: int, steps: int) -> list[list[np.ndarray]]:
     epoch = plan_epoch(dataset, Budget(int(task.config.training.batch_tokens)), "bucketed", SEED, 0)
     by_length = sorted(epoch, key=lambda indices: float(dataset.target_lengths[indices].mean()))
     # The last one, of the longest sentences, is what was left and seldom full.
-    places = np.linspace(0, max(len(by_length) - 2, 0), rounds * steps).round().astype(int)
+    indices = np.linspace(0, max(len(by_length) - 2, 0), rounds * steps).round().astype(int)
     random = np.random.default_rng(SEED)
-    return [[by_length[place] for place in random.permutation(places[first::rounds])] for first in range(rounds)]
+    return [[by_length[index] for index in random.permutation(indices[first::rounds])] for first in range(rounds)]
 
 
 def write_synthetic(path: Path, vocabulary: int, pairs: int = 30_000) -> None:

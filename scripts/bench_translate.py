@@ -51,10 +51,10 @@ class Figures:
     tried: dict[str, list[tuple[Setting, float]]] = field(default_factory=dict)
     """Seconds of each setting that was tried."""
     seconds: dict[str, list[float]] = field(default_factory=dict)
-    """Of every round; for the latency, the median over the sentences."""
+    """Seconds of every round; for the latency, the median over the sentences."""
     translations: dict[str, list[str]] = field(default_factory=dict)
     tokens: dict[str, int] = field(default_factory=dict)
-    """Pieces of the translations, without marks."""
+    """Pieces of the translations, without special tokens."""
     bleu: dict[str, float] = field(default_factory=dict)
     peak_mib: float = 0.0
 
@@ -137,7 +137,7 @@ def contenders(names: Sequence[str], task: Task) -> Iterator[list[Worker]]:
 def spread(lines: list[str], count: int) -> list[str]:
     """Choose `count` lines at equal distances."""
     step = max(1.0, len(lines) / count)
-    return [lines[int(place * step)] for place in range(min(count, len(lines)))]
+    return [lines[int(index * step)] for index in range(min(count, len(lines)))]
 
 
 def score_all(found: Found, task: Task, references: list[str], tokenize: str) -> str:
@@ -225,7 +225,7 @@ def rules(task: Task, modes: dict[str, Mode], signature: str) -> dict[str, str]:
     return {
         "clock": f"from {len(modes[BEAM].lines):,} lines of text, given at once, to their translations, tokenising and "
         f"detokenising included, loading left out; latency: median of {len(modes[LATENCY].lines)} lines one by one",
-        "tokens": "pieces of the translations, end marks not counted",
+        "tokens": "pieces of the translations, without special tokens",
         "ranking": f"log-probability / length ** {task.length_alpha:g} for all",
         "end of a beam search": "Hugging Face (early_stopping=True) and CTranslate2 (patience 1): as many hypotheses "
         "are complete as the beam is wide; ours: none could become better",
@@ -269,7 +269,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     add("--rounds", type=int, default=5, help="turns of every contender (default 5)")
     add("--beam-size", type=int, default=5, help="default 5")
     add("--length-alpha", type=float, default=0.6, help="scores are divided by length ** alpha (default 0.6)")
-    add("--sentences", type=int, help="so many of the lines, spread over the file (default all)")
+    add("--sentences", type=int, help="how many of the lines, spread over the file (default all)")
     add("--latency-sentences", type=int, default=100, help="of those, for the latency (default 100)")
     add("--search-sentences", type=int, default=500, help="to choose settings with; 0: no choice (default 500)")
     add("--systems", nargs="+", choices=SYSTEMS, default=list(SYSTEMS), metavar="NAME", help=", ".join(SYSTEMS))

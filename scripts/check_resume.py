@@ -3,7 +3,7 @@
     python scripts/check_resume.py RUN SOURCE [--lines 1000000] [--kills 5] [--set KEY=VALUE ...]
 
 The lines of SOURCE are repeated until there are enough. Prints times, peak memory (Linux) and whether all bytes are
-equal; ends with 1 where they are not.
+equal; exits with 1 if they are not.
 """
 
 import argparse
@@ -52,13 +52,13 @@ def main() -> int:
 
         seconds, peak, last = _finish(translate(whole))
         print(f"{options.lines:,} lines in {seconds:.0f} s, peak memory {peak} MiB; progress ended with: {last}")
-        places = []
+        kills = []
         for number in range(1, options.kills + 1):
             goal = number * options.lines // (options.kills + 1)
-            places.append(_kill_behind(translate(killed), killed, goal))
+            kills.append(_kill_after(translate(killed), killed, goal))
         seconds, peak, _ = _finish(translate(killed))
         print(
-            f"killed behind {', '.join(f'{place:,}' for place in places)} lines; the rest in {seconds:.0f} s, "
+            f"killed after {', '.join(f'{lines:,}' for lines in kills)} lines; the rest in {seconds:.0f} s, "
             f"peak memory {peak} MiB"
         )
         equal = whole.read_bytes() == killed.read_bytes()
@@ -68,7 +68,7 @@ def main() -> int:
 
 
 def _finish(process: subprocess.Popen[bytes]) -> tuple[float, int, str]:
-    """Wait for the end; return seconds, the most resident memory that was seen (MiB) and the last words of the bar."""
+    """Wait for the end; return seconds, the peak of resident memory (MiB) and the last line of progress."""
     began, peak = time.monotonic(), 0
     status = Path(f"/proc/{process.pid}/status")
     while process.poll() is None:
@@ -82,7 +82,7 @@ def _finish(process: subprocess.Popen[bytes]) -> tuple[float, int, str]:
     return time.monotonic() - began, peak, said.strip().replace("\r", "\n").splitlines()[-1]
 
 
-def _kill_behind(process: subprocess.Popen[bytes], output: Path, goal: int) -> int:
+def _kill_after(process: subprocess.Popen[bytes], output: Path, goal: int) -> int:
     """Kill a translation when it has noted `goal` lines; return how many it had noted."""
     lines = 0
     while lines < goal and process.poll() is None:

@@ -121,7 +121,7 @@ def step_ratios(config: Path, settings: Sequence[str], chosen: Sequence[Shape]) 
 
 
 def print_table(found: dict[Shape, list[dict[str, float]]], ratios: dict[Shape, float]) -> None:
-    """Print the table in Markdown; the minutes are those of the training, beside whatever else ran then."""
+    """Print the table in Markdown; the minutes are those of the training, with whatever else ran at the time."""
     print("| row | heads | head_dim | parameters | validation loss | BLEU, validation | BLEU, test | step | minutes |")
     print("|---|---|---|---|---|---|---|---|---|")
     for shape, runs in found.items():
@@ -151,11 +151,11 @@ def draw(found: dict[Shape, list[dict[str, float]]], path: Path) -> None:
         for line, (key, name) in enumerate((("loss", "validation loss"), ("test", "BLEU, test"))):
             axis = axes[line][column]
             means = [sum(run[key] for run in runs) / len(runs) for _, runs in points]
-            axis.plot([place for place, _ in points], means, color="#0072b2", marker="o")
-            for place, runs in points:
-                axis.scatter([place] * len(runs), [run[key] for run in runs], color="#d55e00", marker="_", zorder=3)
+            axis.plot([position for position, _ in points], means, color="#0072b2", marker="o")
+            for position, runs in points:
+                axis.scatter([position] * len(runs), [run[key] for run in runs], color="#d55e00", marker="_", zorder=3)
             axis.set_xscale("log", base=2)
-            axis.set_xticks([place for place, _ in points], [str(place) for place, _ in points])
+            axis.set_xticks([position for position, _ in points], [str(position) for position, _ in points])
             axis.minorticks_off()
             axis.grid(alpha=0.3)
             if column == 0:

@@ -5,7 +5,7 @@
 
 Every recipe is trained by `translator train` with the settings that all share and its own. The weights are those that
 the run ends with, chosen on its validation set; `last` are those of its last step. All see the same number of target
-tokens, which does not mean the same time: that is in the table. A run that is there already is not trained again.
+tokens, which does not mean the same time: that is in the table. A run that exists is not trained again.
 """
 
 import argparse
@@ -39,7 +39,7 @@ RECIPES = {
 
 def measure(config: Path, shared: list[str], own: str, seed: int, run: Path, test: tuple[list[str], list[str]],
             tokenize: str) -> dict[str, float]:  # fmt: skip
-    """Train one recipe with one seed, and score what it ends with on the test set."""
+    """Train one recipe with one seed, and score its final weights on the test set."""
     file = run / "compared.json"
     if file.is_file():
         kept: dict[str, float] = json.loads(file.read_text())
@@ -66,7 +66,7 @@ def measure(config: Path, shared: list[str], own: str, seed: int, run: Path, tes
 
 
 def show(values: list[float], digits: int) -> str:
-    """The mean, and half the distance between the extremes where there are several."""
+    """Return the mean, with half the range if there are several values."""
     mean = f"{statistics.fmean(values):.{digits}f}"
     return f"{mean} ± {(max(values) - min(values)) / 2:.{digits}f}" if len(values) > 1 else mean
 

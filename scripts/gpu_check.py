@@ -4,7 +4,7 @@
 
 Parts, in order: `ceilings` (copy bandwidth and bf16 matrix product of this device, which the rest is compared
 with), `kernels` (varlen against padded against explicit attention, values and gradients), `steps` (decoding steps of
-base that are replayed as CUDA graphs against plain ones: logits, and time beside what the ceilings allow), `training`
+base that are replayed as CUDA graphs against plain ones: logits, and time next to what the ceilings allow), `training`
 (target tokens/s of base and big on batches of one shape, compiled), `multi30k` (the tiny model trained to its end
 through `translator train`) and `decoding` (translations, tokens/s and latency of that model, plain and replayed).
 Prints a table in Markdown. With `--device cpu --quick` it runs anywhere in a minute, to test the script and not the

@@ -1,4 +1,4 @@
-"""What scripts/gpu_check.py knows of decoding: replayed steps against plain ones, and how long both take."""
+"""The decoding part of scripts/gpu_check.py: replayed steps against plain ones, and the time of both."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class Work(NamedTuple):
 
 
 def work_of_step(model: Transformer, sentences: int, width: int, memory: int, position: int, bytes_each: int) -> Work:
-    """The work of a step for hypotheses that have come to `position`, with `memory` places a sentence."""
+    """Return the work of a step for hypotheses at `position`, with `memory` source positions for each sentence."""
     d_model, layers = model.settings.d_model, len(model.decoder_layers)
     # The memory is projected once, and not in a step.
     weights = count_parameters(model.decoder_layers) - layers * 2 * d_model**2 + model.output_weight.numel()
@@ -95,7 +95,7 @@ class Speed(NamedTuple):
 
     found: list[list[int]]
     tokens_per_second: float
-    """Pieces of the translations, end marks included."""
+    """Pieces of the translations, with the ends of sentences."""
     milliseconds: float
     """Median of a sentence by itself."""
 

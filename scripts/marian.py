@@ -48,7 +48,7 @@ def marian_model(ours: Transformer, bos_id: int, eos_id: int, attention: str = "
 
 
 def _problem(settings: ModelSettings) -> str | None:
-    """Say what of the settings MarianMTModel has no place for."""
+    """Describe the first setting that MarianMTModel cannot represent."""
     demands = {
         "model.norm": (settings.norm, "post"),
         "model.positions": (settings.positions, "sinusoidal"),

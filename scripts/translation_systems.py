@@ -72,31 +72,31 @@ class HuggingFace:
     def translate(self, lines: Sequence[str], beam_size: int) -> list[str]:
         """See `System`."""
         sources = self.tokenizer.encode(lines)
-        order = sorted(range(len(lines)), key=lambda place: -len(sources[place]))
+        order = sorted(range(len(lines)), key=lambda index: -len(sources[index]))
         batches = [order[first : first + self.batch] for first in range(0, len(order), self.batch)]
         translations = [""] * len(lines)
-        found = self.map(lambda batch: self.generate([sources[place] for place in batch], beam_size), batches)
+        found = self.map(lambda batch: self.generate([sources[index] for index in batch], beam_size), batches)
         for batch, outputs in zip(batches, found, strict=True):
-            for place, ids in zip(batch, outputs, strict=True):
-                translations[place] = self.tokenizer.decode(ids)
+            for index, ids in zip(batch, outputs, strict=True):
+                translations[index] = self.tokenizer.decode(ids)
         return translations
 
     def generate(self, sources: Sequence[Sequence[int]], beam_size: int) -> list[list[int]]:
-        """Return the best translation of each source, in piece ids without marks."""
-        torch, marks = self.torch, self.model.config
-        rows = [torch.tensor([*source, marks.eos_token_id]) for source in sources]
-        ids = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=marks.pad_token_id)
+        """Return the best translation of each source, in piece ids without special tokens."""
+        torch, config = self.torch, self.model.config
+        rows = [torch.tensor([*source, config.eos_token_id]) for source in sources]
+        ids = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=config.pad_token_id)
         lengths = torch.tensor([len(row) for row in rows])
         mask = (torch.arange(ids.shape[1]) < lengths[:, None]).long()
         ranked = {"length_penalty": self.task.length_alpha, "early_stopping": True} if beam_size > 1 else {}
         config = self.make_config(
             num_beams=beam_size, do_sample=False, max_new_tokens=self.task.longest(sources),
-            pad_token_id=marks.pad_token_id, eos_token_id=marks.eos_token_id,
-            decoder_start_token_id=marks.decoder_start_token_id, **ranked,
+            pad_token_id=config.pad_token_id, eos_token_id=config.eos_token_id,
+            decoder_start_token_id=config.decoder_start_token_id, **ranked,
         )  # fmt: skip
         with torch.inference_mode():
             found = self.model.generate(input_ids=ids, attention_mask=mask, generation_config=config)
-        return [list(takewhile(lambda piece: piece != marks.eos_token_id, row)) for row in found[:, 1:].tolist()]
+        return [list(takewhile(lambda piece: piece != config.eos_token_id, row)) for row in found[:, 1:].tolist()]
 
 
 class CTranslate2:

@@ -21,7 +21,7 @@ import pytest
 import torch
 from torch import Tensor
 
-# No deadline: with other tests beside it, an example can take any time.
+# No deadline: while other tests run at the same time, an example can take any time.
 hypothesis.settings.register_profile("suite", deadline=None)
 hypothesis.settings.load_profile("suite")
 

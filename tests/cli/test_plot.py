@@ -1,4 +1,4 @@
-"""`translator plot`: the picture lies in the run unless told otherwise, and its path is printed."""
+"""`translator plot`: the picture is in the run directory by default, and its path is printed."""
 
 from collections.abc import Callable
 from pathlib import Path

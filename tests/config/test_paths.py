@@ -1,4 +1,4 @@
-"""Where a run lies when nothing is said."""
+"""Where a run is stored by default."""
 
 from pathlib import Path
 
