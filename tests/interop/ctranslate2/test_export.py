@@ -192,3 +192,26 @@ def test_a_run_directory_that_cannot_be_written(bundle: Bundle, capsys: pytest.C
     assert bundle.directory not in path.parents
     assert_same_model(bundle, path)
     assert capsys.readouterr().err.count("exports cannot be written") == 1
+
+
+@pytest.mark.parametrize("damage", ["flip", "zero", "truncate", "delete", "more"])
+def test_a_damaged_export_is_named_and_made_again(
+    bundle: Bundle, written: list[Path], capsys: pytest.CaptureFixture[str], damage: str
+) -> None:
+    path = cached_ctranslate2(bundle)
+    assert cached_ctranslate2(bundle) == path
+    assert written == [path]
+    for name in ("model.bin", "config.json", "sha256.json"):
+        file = path / name
+        data = bytearray(file.read_bytes())
+        if damage == "flip":
+            data[len(data) // 2] ^= 1
+        file.write_bytes(bytes(len(data)) if damage == "zero" else data[:-5] if damage == "truncate" else data)
+        if damage == "delete":
+            file.unlink()
+        if damage == "more":
+            (path / "vocabulary.txt").write_text("a")
+        assert cached_ctranslate2(bundle) == path
+        assert_same_model(bundle, path)
+    assert written == [path] * 4
+    assert capsys.readouterr().err.count(f"warning: {path} is damaged") == 3

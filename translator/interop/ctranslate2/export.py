@@ -7,6 +7,7 @@ library puts them into other number formats when it loads them.
 import atexit
 import hashlib
 import importlib
+import json
 import re
 import shutil
 import tempfile
@@ -21,14 +22,17 @@ from torch.nn import functional
 from translator.attention import MultiHeadAttention
 from translator.checkpoints import Bundle, model_tensors
 from translator.config import ModelSettings
-from translator.errors import CheckpointError, ConfigError, TokenizerError
+from translator.errors import CheckpointError, ConfigError, DataError, TokenizerError
 from translator.model.embedding import Embedding
 from translator.model.layers import DecoderLayer, EncoderLayer, FeedForward
-from translator.runtime.console import say
+from translator.runtime.console import say, warn
 from translator.runtime.files import locked, new_directory, remove_directory, remove_partial
+from translator.runtime.json_files import read_json
+from translator.text import hash_file
 from translator.text.tokenizer import Tokenizer, save_tokenizers
 
-_LAYOUT = 1
+_CHECKSUMS = "sha256.json"
+_LAYOUT = 2
 """To be raised when the same weights are written in another way, so that what is kept of them is written anew."""
 
 
@@ -72,12 +76,14 @@ def cached_ctranslate2(bundle: Bundle) -> Path:
     """
     exports = bundle.directory / "exports"
     path = exports / f"ctranslate2-{bundle.weights}-{_key(bundle)}"
-    if path.is_dir():
+    if _is_whole(path):
         return path
     try:
         exports.mkdir(exist_ok=True)
         with locked(exports):
-            if not path.is_dir():
+            if not _is_whole(path):
+                if path.is_dir():
+                    warn(f"{path} is damaged: its files do not match their checksums; it is made again")
                 remove_partial(exports)
                 _write(bundle, path)
                 _remove_others(path)
@@ -118,6 +124,16 @@ def _key(bundle: Bundle) -> str:
     return digest.hexdigest()[:16]
 
 
+def _is_whole(path: Path) -> bool:
+    """Tell whether a directory holds the files that were written, and no others."""
+    try:
+        checksums = read_json(path / _CHECKSUMS, {str: str}, DataError, "")
+        names = {file.name for file in path.iterdir()} - {_CHECKSUMS}
+        return names == checksums.keys() and all(hash_file(path / name) == checksums[name] for name in names)
+    except (OSError, DataError):
+        return False
+
+
 def _write(bundle: Bundle, path: Path) -> None:
     spec = _specification(bundle)
     spec.validate()
@@ -126,6 +142,8 @@ def _write(bundle: Bundle, path: Path) -> None:
     with new_directory(path) as partial:
         spec.save(str(partial))
         save_tokenizers(bundle.tokenizers, partial)
+        checksums = {file.name: hash_file(file) for file in sorted(partial.iterdir())}
+        (partial / _CHECKSUMS).write_text(json.dumps(checksums, indent=1) + "\n")
 
 
 def _specification(bundle: Bundle) -> Any:
