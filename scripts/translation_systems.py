@@ -131,7 +131,9 @@ class Ours:
     def __init__(self, task: Task, setting: Setting, engine: str, number_format: str) -> None:
         from translator.translation import Translator
 
-        self.translator = Translator.load(task.run, weights=task.weights, engine=engine, threads=task.threads)
+        self.translator = Translator.load(
+            task.run, weights=task.weights, engine=engine, device="cpu", threads=task.threads
+        )
         self.settings = {
             "length_penalty": "mean", "length_alpha": task.length_alpha, "quantize": number_format,
             "max_length_factor": task.max_length_factor, "max_length_extra": task.max_length_extra,
@@ -169,17 +171,18 @@ def _ctranslate2_choices(threads: int) -> dict[str, list[Any]]:
 
 
 def _our_choices(threads: int) -> dict[str, list[Any]]:
+    # The engine over CTranslate2 takes no larger batches on the CPU.
+    return {"batch": [1024, 512]}
+
+
+def _native_choices(threads: int) -> dict[str, list[Any]]:
     return {"batch": [4096, 1024, 2048, 8192, 16384]}
 
 
 SYSTEMS = {
-    "ours": Entry("translator", lambda task, own: Ours(task, own, "native", "none"), _our_choices),
-    "ours-ct2": Entry(
-        "translator, engine CTranslate2", lambda task, own: Ours(task, own, "ctranslate2", "none"), _our_choices
-    ),
-    "ours-ct2-int8": Entry(
-        "translator, engine CTranslate2 int8", lambda task, own: Ours(task, own, "ctranslate2", "int8"), _our_choices
-    ),
+    "ours": Entry("translator", lambda task, own: Ours(task, own, "auto", "none"), _our_choices),
+    "ours-int8": Entry("translator, int8", lambda task, own: Ours(task, own, "auto", "int8"), _our_choices),
+    "ours-native": Entry("translator, native", lambda task, own: Ours(task, own, "native", "none"), _native_choices),
     "hf": Entry("Hugging Face generate at its best", HuggingFace, _hugging_face_choices),
     "hf-plain": Entry("Hugging Face generate as it comes", HuggingFace, _plain_choices),
     "ct2": Entry("CTranslate2", lambda task, own: CTranslate2(task, own, "float32"), _ctranslate2_choices),

@@ -40,7 +40,7 @@ def test_as_many_scores_as_lines(tiny_run: Path, call_program: Program, files: l
     assert [score == 0.0 for score in scores] == [False, True, False, True, False, False, False]
     assert all(score is None or score <= 0.0 for score in scores)
     assert "warning: line 6 is blank in the source but not in the target" in errors
-    assert "warning: line 7 is longer than 63 pieces on one side, the model's limit; null stands" in errors
+    assert "warning: line 7 is longer than 63 pieces on one side, the model's limit; the score is null" in errors
     assert "7 pairs (2 without a score)" in errors
 
 
@@ -76,7 +76,7 @@ def test_the_summary_is_over_the_tokens(tiny_run: Path, call_program: Program, f
     _, output, errors = call_program("score", tiny_run, *files, "--format", "jsonl", *CPU)
     values = [value for line in output.splitlines() for value in json.loads(line)["log_probabilities"] or []]
     mean = math.fsum(values) / len(values)
-    assert f"{len(values)} tokens with end marks: log-probability {mean:.4f} a token" in errors
+    assert f"{len(values)} tokens, end of sentence included: log-probability {mean:.4f} a token" in errors
     assert f"perplexity {math.exp(-mean):.3f}" in errors
 
 
@@ -154,7 +154,9 @@ def test_weights_that_give_no_numbers(
 @pytest.mark.parametrize(("sources", "targets"), [(3, 5), (5, 3), (0, 1), (1, 0)])
 def test_counts_that_differ_are_an_error(sources: int, targets: int) -> None:
     pairs = pair_lines(["x"] * sources, iter(["y"] * targets), ("left", "right"))
-    with pytest.raises(DataError, match=f"left has {sources} lines but right has {targets}; expected as many in both"):
+    with pytest.raises(
+        DataError, match=f"left has {sources} lines but right has {targets}; expected the same number in both"
+    ):
         list(pairs)
 
 
@@ -163,7 +165,7 @@ def test_counts_that_differ_end_with_1(tiny_run: Path, call_program: Program, tm
     options = ["--source", "-", "--target", tmp_path / "target"]
     code, output, errors = call_program("score", tiny_run, *options, *CPU, input=b"a dog\n" * 2)
     assert (code, output) == (1, "")
-    assert f"error: stdin has 2 lines but {tmp_path / 'target'} has 3; expected as many in both" in errors
+    assert f"error: stdin has 2 lines but {tmp_path / 'target'} has 3; expected the same number in both" in errors
     assert "perplexity" not in errors
 
 
@@ -171,7 +173,7 @@ def test_no_lines(tiny_run: Path, call_program: Program, tmp_path: Path) -> None
     (tmp_path / "empty").write_text("")
     code, output, errors = call_program("score", tiny_run, "--source", "-", "--target", tmp_path / "empty", *CPU)
     assert (code, output) == (0, "")
-    assert "0 pairs, 0 tokens with end marks: nothing to score" in errors
+    assert "0 pairs, 0 tokens, end of sentence included: nothing to score" in errors
 
 
 @pytest.mark.parametrize(

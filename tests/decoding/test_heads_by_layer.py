@@ -17,7 +17,7 @@ from translator.inspection.importance import without_heads
 from translator.inspection.prune import prune_run
 from translator.model import build_model
 from translator.translation.alignment_head import alignment_head, alignment_scores, learn_alignment_head
-from translator.translation.word_alignment import AlignmentHead, attention_aligner, most_looked_at
+from translator.translation.word_alignment import AlignmentHead, attention_aligner, most_attended
 
 SOURCES = [tuple(5 + (7 * row + 3 * index) % 200 for index in range(1 + row % 9)) for row in range(30)]
 PAIRS = list(zip(SOURCES, reversed(SOURCES), strict=True))
@@ -91,7 +91,7 @@ def test_every_head_keeps_its_score(masked: Bundle, pruned: Bundle) -> None:
 
 
 def test_alignments_come_from_the_named_head(masked: Bundle, pruned: Bundle) -> None:
-    _, indices = next(iter(most_looked_at(pruned, PAIRS, [1, 2, 3])))
+    _, indices = next(iter(most_attended(pruned, PAIRS, [1, 2, 3])))
     assert [layer.shape[1] for layer in indices] == [2, 3, 2]
     found = attention_aligner(pruned, alignment_head(pruned, "cross.1.1"))(PAIRS)
     assert found == attention_aligner(masked, AlignmentHead(1, 2))(PAIRS)

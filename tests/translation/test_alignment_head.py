@@ -61,7 +61,7 @@ def pairs(monkeypatch: pytest.MonkeyPatch) -> list[Pair]:
             # Pads after the target are to be ignored.
             yield [index], torch.tensor(places).view(3, 1, 2, -1).repeat(1, 1, 1, 2)
 
-    monkeypatch.setattr(module, "most_looked_at", look)
+    monkeypatch.setattr(module, "most_attended", look)
     return made
 
 

@@ -173,13 +173,17 @@ class InputLines:
 
     def __init__(self, inputs: Sequence[tuple[str, BinaryIO]], *, refuse: bool = False) -> None:
         """`inputs` are streams with the names that messages use; `refuse` is as in `decode_lines`."""
+        self.count = 0
+        """Lines that were read so far."""
         self._inputs, self._refuse = inputs, refuse
         self._arriving: ArrivingLines | None = None
 
     def __iter__(self) -> Iterator[str]:
         for name, stream in self._inputs:
             self._arriving = _arriving(stream)
-            yield from decode_lines(self._arriving or stream, name, refuse=self._refuse, blank_long=True)
+            for line in decode_lines(self._arriving or stream, name, refuse=self._refuse, blank_long=True):
+                self.count += 1
+                yield line
             self._arriving = None
 
     def waits(self) -> bool:

@@ -18,7 +18,8 @@ TARGET_MODEL = "tokenizer.target.model"
 
 _TAG = re.compile(r"<2([^<>]+)>")
 
-# Below this, starting threads costs more than it saves.
+# A batch goes to a thread even if that is the only one, which costs 25 us; several threads pay for many lines only.
+_LINES_FOR_A_THREAD = 16
 _LINES_FOR_THREADS = 256
 
 
@@ -71,8 +72,9 @@ class Tokenizer:
         Text that looks like a control symbol (`</s>`, `<2de>`, `<0x41>`) is text. Normalisation
         collapses spaces and strips both ends, so a blank text has no pieces.
         """
-        threads = (os.cpu_count() or 1) if len(texts) >= _LINES_FOR_THREADS else 1
-        ids: list[list[int]] = self._processor.encode(list(texts), num_threads=threads)
+        if len(texts) < _LINES_FOR_A_THREAD:
+            return [self._processor.encode(text) for text in texts]
+        ids: list[list[int]] = self._processor.encode(list(texts), num_threads=_threads(len(texts)))
         return ids
 
     def sample(self, texts: Sequence[str], strength: float, seed: int) -> list[list[int]]:
@@ -92,11 +94,10 @@ class Tokenizer:
 
     def decode_all(self, sequences: Sequence[Sequence[int]]) -> list[str]:
         """Return what `decode` returns for each sequence of piece ids, in one call and with several threads."""
-        if not sequences:
-            return []
-        threads = (os.cpu_count() or 1) if len(sequences) >= _LINES_FOR_THREADS else 1
+        if len(sequences) < _LINES_FOR_A_THREAD:
+            return [self.decode(ids) for ids in sequences]
         try:
-            texts: list[str] = self._processor.decode(list(sequences), num_threads=threads)
+            texts: list[str] = self._processor.decode(list(sequences), num_threads=_threads(len(sequences)))
         except IndexError:
             # One of them is wrong; `decode` finds it and says which.
             return [self.decode(ids) for ids in sequences]
@@ -122,6 +123,10 @@ class Tokenizer:
     def is_byte(self, piece: int) -> bool:
         """Return whether a piece id is one byte of a character that has no piece of its own."""
         return bool(self._processor.is_byte(int(piece)))
+
+
+def _threads(lines: int) -> int:
+    return (os.cpu_count() or 1) if lines >= _LINES_FOR_THREADS else 1
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The text of hypotheses with their links to the source: alignments of words, and unknown pieces replaced."""
+"""Hypotheses as text, linked to their sources: word alignments, and unknown pieces replaced by source words."""
 
 import threading
 from collections.abc import Sequence
@@ -8,19 +8,19 @@ from translator.checkpoints import Bundle
 from translator.translation.alignment_head import alignment_head
 from translator.translation.word_alignment import Aligner, attention_aligner, word_links, word_numbers
 
-# A character that no text holds, to find the unknown pieces again in a decoded text.
+# A character that no text contains, to find the unknown pieces again in a decoded text.
 _UNKNOWN = "\U0010fffe"
 
 Found = tuple[str, Sequence[int], Sequence[int]]
-"""The text of a source, its pieces with their tag, and the pieces of a translation."""
+"""The text of a source, its pieces (language tag included), and the pieces of a translation."""
 
 
 class LinkedText(NamedTuple):
-    """A translation in text; its links and the numbers of words only where they were asked for."""
+    """The text of a translation, with its word alignment if that was asked for."""
 
     text: str
     links: tuple[tuple[int, int], ...] = ()
-    """Words (source, target), counted from 0."""
+    """Aligned words (source, target), counted from 0."""
     source_words: int = 0
     target_words: int = 0
 
@@ -35,40 +35,40 @@ class Linker:
         self._lock = threading.Lock()
 
     def __call__(self, found: Sequence[Found]) -> list[LinkedText]:
-        """Return the text of every translation, with its links."""
+        """Return the text of each translation with its word alignment."""
         pairs = [(source, target) for _, source, target in found]
         with self._lock:
             if self._aligner is None and pairs:
                 self._aligner = attention_aligner(self.bundle, alignment_head(self.bundle, self.head, pairs))
         links = self._aligner(pairs) if self._aligner is not None else []
-        return [self._linked(*own, places) for own, places in zip(found, links, strict=True)]
+        return [self._linked(*own, indices) for own, indices in zip(found, links, strict=True)]
 
-    def _linked(self, text: str, source: Sequence[int], target: Sequence[int], places: Sequence[int]) -> LinkedText:
+    def _linked(self, text: str, source: Sequence[int], target: Sequence[int], indices: Sequence[int]) -> LinkedText:
         tokenizers = self.bundle.tokenizers
-        # Of a cut source, the pieces of the text go on behind its end.
+        # If the source was cut, the text has more pieces than it.
         source_pieces = tokenizers.source.encode_pieces(text)
         if self.tag is not None:
-            places = [place - 1 for place in places]
+            indices = [index - 1 for index in indices]
         target_pieces = tokenizers.target.pieces(target)
         words = word_numbers(source_pieces)
         written = tokenizers.target.decode(target)
-        if self.replace_unknown and tokenizers.target.unk_id in target and places:
-            written = self._with_known(source_pieces, words, target, places)
-        links = word_links(source_pieces, target_pieces, places)
+        if self.replace_unknown and tokenizers.target.unk_id in target and indices:
+            written = self._with_known(source_pieces, words, target, indices)
+        links = word_links(source_pieces, target_pieces, indices)
         target_words = word_numbers(target_pieces)
         return LinkedText(written, tuple(links), _count(words), _count(target_words))
 
     def _with_known(
-        self, source_pieces: Sequence[str], words: Sequence[int], target: Sequence[int], places: Sequence[int]
+        self, source_pieces: Sequence[str], words: Sequence[int], target: Sequence[int], indices: Sequence[int]
     ) -> str:
-        """Write the linked source word in the place of every unknown piece."""
+        """Return the text with the aligned source word instead of each unknown piece."""
         tokenizer = self.bundle.tokenizers.target
         pieces = tokenizer.pieces(target)
         known = []
         for position, piece in enumerate(target):
             if piece == tokenizer.unk_id:
                 pieces[position] = _UNKNOWN
-                number = words[places[position]]
+                number = words[indices[position]]
                 own = [text for text, word in zip(source_pieces, words, strict=True) if word == number]
                 known.append(self.bundle.tokenizers.source.decode_pieces(own))
         first, *others = tokenizer.decode_pieces(pieces).split(_UNKNOWN)
@@ -76,7 +76,7 @@ class Linker:
 
 
 def join_links(parts: Sequence[LinkedText]) -> list[tuple[int, int]]:
-    """Return the links of the parts of a line, counted through from its beginning."""
+    """Return the links of all parts of a line, with words counted from the start of the line."""
     joined: list[tuple[int, int]] = []
     source, target = 0, 0
     for part in parts:

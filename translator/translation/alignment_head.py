@@ -16,7 +16,7 @@ from translator.errors import CheckpointError, ConfigError
 from translator.runtime.console import say, warn
 from translator.runtime.files import write_text
 from translator.runtime.json_files import read_json
-from translator.translation.word_alignment import AlignmentHead, Pair, most_looked_at
+from translator.translation.word_alignment import AlignmentHead, Pair, most_attended
 
 ALIGNMENT = "alignment.json"
 _SHAPE = {"layer": int, "head": int, "score?": (None, float), "pairs?": int, "weights": str, "step": int}
@@ -28,9 +28,9 @@ _SHUFFLES = 4
 def alignment_head(bundle: Bundle, setting: str, sample: Sequence[Pair] | None = None) -> AlignmentHead:
     """Return the head that `setting` (`decoding.alignment`) asks for: `LAYER.HEAD`, or `auto` for a learned one.
 
-    A learned head is read from the run directory, where training leaves it, if it is that of these weights. Otherwise
-    it is learned from `sample`, such as sources and their translations, and kept there if that can be. Raises
-    `ConfigError` for a head that the model does not have, and where there is nothing to learn from.
+    A learned head is read from the run directory, where training writes it, if it belongs to these weights. Otherwise
+    it is learned from `sample`, such as sources and their translations, and written there if possible. Raises
+    `ConfigError` for a head that the model does not have, and if there is nothing to learn from.
     """
     if setting != "auto":
         return _stated_head(bundle, setting)
@@ -41,10 +41,10 @@ def alignment_head(bundle: Bundle, setting: str, sample: Sequence[Pair] | None =
             [f"decoding.alignment: {bundle.directory} has learned no head yet; translate something, or set LAYER.HEAD"]
         )
     learned = learn_alignment_head(bundle, *zip(*sample, strict=True))
-    place = keep_alignment_head(bundle, learned) if learned.pairs >= ENOUGH_PAIRS else None
+    path = keep_alignment_head(bundle, learned) if learned.pairs >= ENOUGH_PAIRS else None
     say(
         f"alignments come from head {learned.layer}.{learned.head}, learned from {learned.pairs:,} translations "
-        f"({f'kept in {place}' if place else 'not kept'})"
+        f"({f'kept in {path}' if path else 'not kept'})"
     )
     return learned
 
@@ -52,7 +52,7 @@ def alignment_head(bundle: Bundle, setting: str, sample: Sequence[Pair] | None =
 def learn_alignment_head(
     bundle: Bundle, sources: Sequence[Sequence[int]], targets: Sequence[Sequence[int]]
 ) -> AlignmentHead:
-    """Choose the head with the best of `alignment_scores`; a few hundred pairs are enough."""
+    """Choose the head with the highest of `alignment_scores`; a few hundred pairs are enough."""
     scores, pairs = alignment_scores(bundle, sources, targets)
     if not scores:
         return AlignmentHead(1, 1, 0.0)
@@ -67,23 +67,23 @@ def alignment_scores(
 
     Words that translate each other occur together more often than by chance (Church and Hanks 1990): the score is the
     mutual information of the two pieces that a link joins, as a share of the target pieces' entropy. As any sample has
-    some by chance, what the same links carry after they were shuffled within each sentence is subtracted (compare
-    Vinh et al. 2010). That also leaves nothing to a head that looks at a fixed place, which would otherwise seem to
-    know much: what the sentence is about.
+    some by chance, the information of the same links after shuffling within each sentence is subtracted (compare
+    Vinh et al. 2010). That also takes away the score of a head that attends to a fixed position, which would otherwise
+    seem to know much: what the sentence is about.
 
-    Returns with it the number of pairs that were used; no scores where no pair has pieces on both sides.
+    The second result is the number of pairs that were used. There are no scores if no pair has pieces on both sides.
     """
     longest = bundle.config.model.max_positions - 1
     pairs = [pair for pair in zip(sources, targets, strict=True) if max(map(len, pair)) <= longest]
     layers = range(1, bundle.config.model.decoder_layers + 1)
     linked: list[list[NDArray[Any]]] = [[] for _ in layers]
     known, sentences = [], []
-    for indices, places in most_looked_at(bundle, pairs, layers):
+    for indices, attended in most_attended(bundle, pairs, layers):
         for row, index in enumerate(indices):
             source, target = (np.asarray(side) for side in pairs[index])
             known.append(target)
             sentences.append(np.full(len(target), index))
-            for parts, by_head in zip(linked, places, strict=True):
+            for parts, by_head in zip(linked, attended, strict=True):
                 parts.append(source[by_head[row, :, : len(target)].numpy()])  # [H, target pieces]
     if not known:
         return {}, 0
@@ -96,7 +96,7 @@ def alignment_scores(
 
 
 def keep_alignment_head(bundle: Bundle, head: AlignmentHead) -> Path | None:
-    """Write a learned head into the run directory, with the weights that it belongs to; None where we may not."""
+    """Write a learned head into the run directory, with the weights that it belongs to; None if that fails."""
     path = bundle.directory / ALIGNMENT
     try:
         write_text(path, json.dumps({**asdict(head), "weights": bundle.weights, "step": bundle.step}) + "\n")
@@ -106,7 +106,7 @@ def keep_alignment_head(bundle: Bundle, head: AlignmentHead) -> Path | None:
 
 
 def read_alignment_head(bundle: Bundle) -> AlignmentHead | None:
-    """Return the head that is kept for these weights; None where there is none, or none that makes sense."""
+    """Return the head that was kept for these weights; None if there is none, or none that makes sense."""
     stored = stored_alignment(bundle.directory)
     if stored is None:
         return None

@@ -121,8 +121,8 @@ class LineTranslator:
     def _requests(self, lines: Sequence["_Line"]) -> list[Request]:
         """Ask for the translation of every part; what a line must begin with or contain is asked of its first part."""
         target, settings = self.tokenizers.target, self.settings
-        banned, required = tuple(settings.banned), [text for text in settings.required if text]
-        prefix, *phrases = [tuple(ids) for ids in target.encode([settings.prefix, *required])]
+        prefix, *phrases = [tuple(ids) for ids in target.encode([settings.prefix, *filter(None, settings.required)])]
+        banned = tuple(settings.banned)
         first, further = (prefix, banned, tuple(phrases)), ((), banned, ())
         return [
             Request(tuple(part), *(further if index else first))

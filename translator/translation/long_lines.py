@@ -4,7 +4,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Sequence
 
-# After closing punctuation, with the quotes and brackets that belong to it. Scripts that use spaces want one there.
+# After closing punctuation and the quotes and brackets that belong to it; scripts that use spaces need one there.
 _BORDERS = (
     re.compile(r"""(?<=[.!?…؟۔।])(?:["'»”’)\]]*)\s+|(?<=[。！？｡])(?:[」』”’）]*)"""),
     re.compile(r"""(?<=[,;:،؛–—])(?:["'»”’)\]]*)\s+|(?<=[、，；：])(?:[」』”’）]*)"""),
@@ -13,14 +13,15 @@ _BORDERS = (
 _JOINERS = ("\u200d", "\ufe0f", "\ufe0e")
 
 Count = Callable[[Sequence[str]], list[int]]
-"""How many pieces each of some texts has."""
+"""Returns the number of pieces of each text."""
 
 
 def split_line(text: str, count: Count, longest: int) -> list[str]:
     """Return parts of `text`, in order, of at most `longest` pieces each; white space between parts is dropped.
 
-    Parts end at the ends of sentences where those are near enough, else at clauses, at words, and only then inside a
-    word. As many sentences stand together as fit. A single character of more pieces is a part of its own.
+    Parts end at the ends of sentences if those are close enough together, otherwise at clauses, then at words, and only
+    then inside a word. Sentences are kept together as far as they fit. A single character with more than `longest`
+    pieces is a part of its own.
     """
     return _split(text.strip(), count, longest, 0)
 
@@ -43,16 +44,16 @@ def _split(text: str, count: Count, longest: int, level: int) -> list[str]:
     for part, length in zip(joined, count(joined), strict=True):
         if not part:
             continue
-        # Pieces of a joined text are seldom more than those of its atoms, and then it is cut further.
+        # A joined text seldom has more pieces than its atoms; if it does, it is cut further.
         parts += [part] if length <= longest else _split(part, count, longest, level + (len(groups) == 1))
     return parts
 
 
 def _atoms(text: str, level: int) -> list[str]:
-    """Cut at all borders of a level; every atom keeps the white space behind it."""
+    """Cut at all borders of a level; every atom keeps the white space after it."""
     if level >= len(_BORDERS):
         middle = len(text) // 2
-        # Not between a character and what changes it.
+        # Not between a character and one that modifies it.
         while 0 < middle < len(text) and (unicodedata.combining(text[middle]) or text[middle] in _JOINERS):
             middle += 1
         middle = middle if middle < len(text) else len(text) // 2

@@ -1,4 +1,4 @@
-"""What comes back for a line: its translations in text, with what is known of them."""
+"""What comes back for a line: its translations with everything that is known about them, and how they are written."""
 
 import json
 import math
@@ -6,23 +6,27 @@ from typing import NamedTuple
 
 from translator.translation.word_alignment import pharaoh
 
+FORMATS = ("text", "tsv", "jsonl")
+_DIGITS = 6
+"""Decimal places of scores."""
+
 
 class Translation(NamedTuple):
     """One translation of a line."""
 
     text: str
     log_probability: float = math.nan
-    """Sum over the pieces and the end mark, in nats; NaN where it was not asked for."""
+    """Sum over the pieces and the end-of-sentence token, in nats; NaN if it was not asked for."""
     score: float = math.nan
     """What translations are ranked by, as in `Hypothesis`; with minimum Bayes risk the expected likeness, 0 to 100."""
     pieces: tuple[str, ...] = ()
-    """As written in the vocabulary, U+2581 beginning a word; empty where they were not asked for."""
+    """As written in the vocabulary, where U+2581 begins a word; empty if they were not asked for."""
     alignment: tuple[tuple[int, int], ...] = ()
-    """Linked words (source, target), counted from 0; empty where they were not asked for."""
+    """Aligned words (source, target), counted from 0; empty if they were not asked for."""
 
 
 class TranslatedLine(NamedTuple):
-    """A line and its translations, best first; none where the rules or wrong numbers leave nothing."""
+    """A line and its translations, best first; none if the settings or numbers that are not finite leave nothing."""
 
     source: str
     """The line as it was read, without its line feed."""
@@ -38,24 +42,17 @@ class TranslatedLine(NamedTuple):
     def text(self) -> str:
         """The best translation as a line of text: without line feeds, and ending with `\\r` if the source does."""
         best = self.translations[0].text if self.translations else ""
-        # A model that spells in bytes can write any character, the one that ends a line included.
+        # A model that spells in bytes can write any character, including the one that ends a line.
         best = best.replace("\n", " ")
         return best + "\r" if self.source.endswith("\r") else best
-
-
-FORMATS = ("text", "tsv", "jsonl")
-
-
-_DIGITS = 6
 
 
 def format_translations(line: TranslatedLine, number: int, form: str) -> str:
     """Write line `number` (from 1) without a line feed at the end.
 
-    `text` is the best translation alone. `tsv` is a row for each translation (one without text where there is none):
-    number of the line, rank from 1, score, log-probability, text with spaces for tabs; unknown numbers are empty.
-    `jsonl` is an object a line: source, hypotheses (text, score, log_probability, pieces, alignment), seconds and
-    warnings.
+    `text` is the best translation alone. `tsv` is a row for each translation (or one row without text): number of the
+    line, rank from 1, score, log-probability, and the text with spaces for tabs; unknown numbers are empty. `jsonl` is
+    an object: source, hypotheses (text, score, log_probability, pieces, alignment), seconds, engine and warnings.
     """
     if form == "text":
         return line.text
@@ -79,14 +76,14 @@ def format_translations(line: TranslatedLine, number: int, form: str) -> str:
         "engine": line.engine,
         "warnings": line.warnings,
     }
-    # A lone surrogate has no UTF-8 form, but an escape.
+    # A lone surrogate has no UTF-8 form, but JSON has an escape for it.
     text = json.dumps(whole, ensure_ascii=False)
     return text if text.isascii() or _is_encodable(text) else json.dumps(whole)
 
 
 def rounded(value: float) -> float | None:
-    """Round a figure for people; None for one that is not finite, which JSON has no word for."""
-    # Adding nothing makes 0 of -0.
+    """Round a figure for people; None for one that is not finite, which JSON cannot express."""
+    # Adding 0 turns -0 into 0.
     return round(value, _DIGITS) + 0.0 if math.isfinite(value) else None
 
 

@@ -1,4 +1,4 @@
-"""Where translated lines go: a stream, or a file that is complete if it exists and goes on where it was interrupted."""
+"""Where translated lines go: a stream, or a file that is complete if it exists and resumes after an interruption."""
 
 import contextlib
 import hashlib
@@ -21,28 +21,28 @@ _NOTE = {"lines": int, "bytes": int, "digest": str, "made_with": {str: object}}
 
 
 class Output:
-    """Writes to a stream what belongs to each line, and counts."""
+    """Writes to a stream what belongs to each line, and counts the lines."""
 
     def __init__(self, stream: BinaryIO | ResultStream) -> None:
         self.lines = 0
-        """Lines whose translation is written."""
+        """Lines whose translation has been written."""
         self._stream = stream
 
     def write(self, source: str, text: str) -> None:
-        """Write what belongs to the next line, `source`; `text` lacks its last line feed."""
+        """Write the `text` that belongs to the next line, `source`, and a line feed."""
         self._stream.write(text.encode("utf-8", "replace") + b"\n")
         self.lines += 1
 
     def flush(self) -> None:
-        """Let readers have what was written."""
+        """Pass on what was written to whoever reads it."""
         self._stream.flush()
 
 
 class ResumableOutput(Output):
-    """Writes beside `path` and renames at the end; an interrupted one goes on behind what it kept.
+    """Writes to a file next to `path` and renames it at the end; after an interruption it resumes after what it kept.
 
-    `.NAME.partial` holds the text and `.NAME.partial.json` how much of it belongs to how many lines, what those lines
-    were, and what it is made with. Use `open_output`.
+    `.NAME.partial` contains the text; `.NAME.partial.json` notes how much of it belongs to how many lines, a digest of
+    those lines, and what the translations were made with. Use `open_output`.
     """
 
     def __init__(self, path: Path, stream: BinaryIO, made_with: dict[str, Any]) -> None:
@@ -52,10 +52,10 @@ class ResumableOutput(Output):
         self._digest = hashlib.blake2b(digest_size=16)
         self._noted = time.monotonic()
         self.is_ready = False
-        """Whether the output is where writing begins, so that a note of it tells the truth."""
+        """Whether the stream is at the byte where writing continues, so that a note of it is true."""
 
     def resume(self, sources: Iterator[str]) -> None:
-        """Take from `sources` the lines that are done; raise `DataError` where they are not the same."""
+        """Take the lines that are done from `sources`; raise `DataError` if they are not the same lines."""
         note = self._read_note()
         if note is None:
             self._stream.truncate(0)
@@ -69,9 +69,9 @@ class ResumableOutput(Output):
         if note["lines"] and (self.lines, self._digest.hexdigest()) != (note["lines"], note["digest"]):
             raise DataError(
                 f"the first {note['lines']:,} lines of the input are not those that {partial_path(self._path)} was "
-                "made from; give the same input again, or remove that file to begin anew"
+                "made from; give the same input again, or remove that file to start again"
             )
-        # What was written behind the last note is written again.
+        # What was written after the last note is written again.
         self._stream.truncate(note["bytes"])
         self._stream.seek(note["bytes"])
         self.is_ready = True
@@ -88,7 +88,7 @@ class ResumableOutput(Output):
             self.note()
 
     def note(self) -> None:
-        """Put what was written on the disk, then the note that tells of it."""
+        """Make sure that what was written is on the disk, then note how far the file has come."""
         self._stream.flush()
         os.fsync(self._stream.fileno())
         note = {
@@ -109,7 +109,7 @@ class ResumableOutput(Output):
         note_path(self._path).unlink(missing_ok=True)
 
     def _read_note(self) -> dict[str, Any] | None:
-        """Return the note of an interrupted writing that this one goes on with; None where it begins."""
+        """Return the note of the interrupted call that this one resumes; None if there is nothing to resume."""
         file = note_path(self._path)
         try:
             note: dict[str, Any] = read_json(file, _NOTE, DataError, "beginning again")
@@ -121,7 +121,7 @@ class ResumableOutput(Output):
         size, lines, made_with = note["bytes"], note["lines"], note["made_with"]
         if min(size, lines) < 0 or size > os.fstat(self._stream.fileno()).st_size:
             return None
-        # As it reads after JSON.
+        # In the form that values have after writing and reading JSON.
         ours = json.loads(json.dumps(self._made_with))
         changed = [name for name in {**made_with, **ours} if made_with.get(name) != ours.get(name)]
         if changed:
@@ -130,7 +130,7 @@ class ResumableOutput(Output):
             )
             raise DataError(
                 f"{partial_path(self._path)} holds {lines:,} lines that were translated otherwise ({differences}); "
-                "repeat that command to go on with it, or remove the file to begin anew"
+                "repeat that command to resume it, or remove the file to start again"
             )
         return note
 
@@ -139,8 +139,8 @@ class ResumableOutput(Output):
 def open_output(path: Path, made_with: dict[str, Any]) -> Iterator[ResumableOutput]:
     """Open a file of translations; it gets its name when the block ends well.
 
-    `made_with` is whatever must be the same for going on with an interrupted file. Raises `DataError` where the file
-    cannot be written, or is being written by another process.
+    `made_with` is everything that must be the same to resume an interrupted file. Raises `DataError` if the file cannot
+    be written, or another process is writing it.
     """
     partial = partial_path(path)
     try:
@@ -158,9 +158,9 @@ def open_output(path: Path, made_with: dict[str, Any]) -> Iterator[ResumableOutp
             try:
                 yield output
             except BaseException:
-                # Not after a kill: then the last note tells.
+                # Does not run after a kill; then the last note counts.
                 if output.lines and output.is_ready and _is_noted(output):
-                    say(f"{output.lines:,} lines of {path} are kept; the same command goes on with them")
+                    say(f"{output.lines:,} lines of {path} are kept; the same command resumes after them")
                 elif os.fstat(descriptor).st_size == 0:
                     partial.unlink()
                 raise
@@ -173,7 +173,7 @@ def open_output(path: Path, made_with: dict[str, Any]) -> Iterator[ResumableOutp
 
 
 def _is_noted(output: ResumableOutput) -> bool:
-    """Tell whether it could be noted how far the output has come; if not, the note before still holds."""
+    """Note how far the output has come, and return whether that worked; if not, the previous note still holds."""
     try:
         output.note()
     except OSError:
@@ -182,10 +182,10 @@ def _is_noted(output: ResumableOutput) -> bool:
 
 
 def partial_path(path: Path) -> Path:
-    """Where a file of translations is while it is written."""
+    """Return where a file of translations is kept while it is being written."""
     return path.with_name(f".{path.name}.partial")
 
 
 def note_path(path: Path) -> Path:
-    """Where it is noted how far that has come."""
+    """Return where it is noted how far a file of translations has come."""
     return path.with_name(f".{path.name}.partial.json")

@@ -1,4 +1,4 @@
-"""Pairs of lines in, their log-probabilities out: as many and in the same order."""
+"""Pairs of lines in, their log-probabilities out: the same number, in the same order."""
 
 import itertools
 import json
@@ -19,15 +19,15 @@ from translator.translation.line_translator import content_of
 from translator.translation.result import rounded
 
 WINDOW = 1024
-"""Lines that are sorted by length together; they bound the memory."""
+"""Lines that are sorted by length together; this bounds the host memory."""
 
 
 @dataclass(frozen=True)
 class ScoredLine:
-    """What is said of one pair of lines; no target and no score where it could not be scored."""
+    """What is known about one pair of lines; no target and no score if it could not be scored."""
 
     pieces: tuple[str, ...]
-    """Of the target, as written in the vocabulary; its end mark is the last."""
+    """Pieces of the target as written in the vocabulary; the last is the end-of-sentence token."""
     target: ScoredTarget | None
     score: float | None
     """The log-probability divided by the length penalty."""
@@ -44,11 +44,11 @@ def score_lines(
 ) -> Iterator[ScoredLine]:
     """Score lines (source, target), in order, under one run or an ensemble; `window` of them are read at a time.
 
-    A blank target is the empty sentence, of which only the end mark counts. What cannot be scored (a line that is too
-    long, a target without a source) has no score, with a warning at the end that names the lines. `settings` says
-    which length penalty and batch size. `to` is the target language, for runs with language tags. `on_progress` hears
-    the number of lines of each window after they were taken. Raises `ConfigError` at once where the runs do not go
-    together or `to` is wrong.
+    A blank target is the empty sentence, for which only the end-of-sentence token counts. What cannot be scored (a line
+    that is too long, a target without a source) has no score; a warning at the end names the lines. `settings` gives
+    the length penalty and the batch size. `to` is the target language, for runs with language tags. `on_progress` is
+    called with the number of lines of each window after they were yielded. Raises `ConfigError` at once if the runs do
+    not go together or `to` is wrong.
     """
     check_ensemble(bundles)
     first = bundles[0]
@@ -85,7 +85,7 @@ def _score_windows(
         if on_progress is not None:
             on_progress(len(block))
     for reason, numbers in unscored.items():
-        warn(f"{describe_lines(numbers)} {reason}; null stands for the score")
+        warn(f"{describe_lines(numbers)} {reason}; the score is null")
 
 
 def _reason(source: Sequence[int], result: ScoredTarget | None, longest: float) -> str:
@@ -97,21 +97,21 @@ def _reason(source: Sequence[int], result: ScoredTarget | None, longest: float) 
 
 
 def pair_lines(sources: Iterable[str], targets: Iterable[str], names: tuple[str, str]) -> Iterator[tuple[str, str]]:
-    """Yield line by line what two files hold; raise `DataError` with both counts where one has more lines."""
+    """Yield pairs of lines of two files; raise `DataError` with both counts if one file has more lines."""
     left, right = iter(sources), iter(targets)
     for number, (source, target) in enumerate(itertools.zip_longest(left, right), start=1):
         if source is None or target is None:
             most = number + sum(1 for _ in (left if target is None else right))
             counts = (most, number - 1) if target is None else (number - 1, most)
             raise DataError(
-                f"{names[0]} has {counts[0]:,} lines but {names[1]} has {counts[1]:,}; expected as many in both, each "
-                "line of one beside its translation in the other"
+                f"{names[0]} has {counts[0]:,} lines but {names[1]} has {counts[1]:,}; expected the same "
+                "number in both, line by line a text and its translation"
             )
         yield source, target
 
 
 class Totals:
-    """Sums over scored lines, and the sentence that tells of them."""
+    """Sums over scored lines, and the sentence that reports them."""
 
     def __init__(self) -> None:
         self.lines = self.unscored = self.tokens = 0
@@ -134,11 +134,11 @@ class Totals:
             if self.tokens
             else "nothing to score"
         )
-        return f"{self.lines:,} pairs{unscored}, {self.tokens:,} tokens with end marks: {figures}"
+        return f"{self.lines:,} pairs{unscored}, {self.tokens:,} tokens, end of sentence included: {figures}"
 
 
 def format_line(line: ScoredLine, form: str) -> str:
-    """Write a scored line as `text` (its log-probability), as `tsv` or as `jsonl`; null where there is no score.
+    """Write a scored line as `text` (its log-probability), as `tsv` or as `jsonl`; null if there is no score.
 
     The columns of `tsv` are log-probability, score, number of tokens and perplexity; `jsonl` adds the pieces and their
     log-probabilities.

@@ -30,10 +30,10 @@ def translate_inputs(
 ) -> None:
     """Translate the lines of `inputs` (names and streams), in order, to a file or, by default, to stdout.
 
-    The output appears as it is ready; that of a file goes on where an earlier call with the same arguments was
-    interrupted. `form` is one of `FORMATS`. All processes of a `world` must call it; the main one alone reads and
-    writes. Raises `ConfigError` for what cannot be done before any work, and `TranslatorError` if, against all
-    expectation, not as many lines were translated as were read.
+    Translations are written as soon as they are ready. A file continues where an earlier call with the same arguments
+    was interrupted. `form` is one of `FORMATS`. All processes of a `world` must call this; only the main one reads and
+    writes. Raises `ConfigError`, before any work, for what cannot be done, and `TranslatorError` if the number of
+    translated lines is not that of the lines that were read, which would be a bug.
     """
     if form == "text" and settings.n_best > 1:
         raise ConfigError(
@@ -47,11 +47,11 @@ def translate_inputs(
     if shared is not None and not world.is_main:
         shared.serve()
         return
-    source = _Counted(InputLines(inputs, refuse=settings.invalid_utf8 == "refuse"))
+    source = InputLines(inputs, refuse=settings.invalid_utf8 == "refuse")
     lines = iter(source)
     with _opened(output, lines, _made_with(translator, settings, form, to)) as destination:
         if destination.lines:
-            say(f"going on with {output} behind its first {destination.lines:,} lines")
+            say(f"resuming {output} after line {destination.lines:,}")
         with _bar(inputs, output, destination.lines) as on_progress:
             translated = translator.translate_blocks(
                 blocks_of(lines, waits=source.waits), settings, to=to, engine=shared,
@@ -60,28 +60,14 @@ def translate_inputs(
             for line in translated:
                 destination.write(line.source, format_translations(line, destination.lines + 1, form))
                 if destination.lines == source.count:
-                    # All that was read is answered; who writes the next line may be waiting for it.
+                    # Everything that was read is answered, and whoever writes the next line may be waiting for that.
                     destination.flush()
         if destination.lines != source.count:
             raise TranslatorError(
-                f"{source.count:,} lines were read, but {destination.lines:,} translated; the program is at fault"
+                f"{source.count:,} lines were read, but {destination.lines:,} were translated; this is a bug"
             )
     if shared is not None:
         shared.close()
-
-
-class _Counted:
-    """Lines, and how many of them were read."""
-
-    def __init__(self, lines: InputLines) -> None:
-        self.count = 0
-        self.waits = lines.waits
-        self._lines = lines
-
-    def __iter__(self) -> Iterator[str]:
-        for line in self._lines:
-            self.count += 1
-            yield line
 
 
 @contextlib.contextmanager
@@ -100,7 +86,7 @@ def _opened(output: Path | None, lines: Iterator[str], made_with: dict[str, Any]
 def _bar(
     inputs: Sequence[tuple[str, BinaryIO]], output: Path | None, done: int
 ) -> Iterator[Callable[[int], None] | None]:
-    """Show progress, with the time left where the inputs are files; not on the screen where translations appear."""
+    """Show progress, with the time left if the inputs are files; not on a terminal that shows the translations."""
     if output is None and sys.stdout.isatty():
         yield None
         return
@@ -111,7 +97,7 @@ def _bar(
 
 
 def _made_with(translator: Translator, settings: DecodingSettings, form: str, to: str | None) -> dict[str, Any]:
-    """Return all that decides what translations a line gets."""
+    """Return everything that the translation of a line depends on."""
     runs = [f"{bundle.directory.resolve()} ({bundle.weights}, step {bundle.step})" for bundle in translator.bundles]
     machine = {"engine": translator.engine_for(settings).name, "machine": translator.bundle.machine.precision}
     return {"runs": runs, **machine, "format": form, "to": to, **settings.model_dump(mode="json")}

@@ -1,4 +1,4 @@
-"""Which source word a target word comes from: links read off one head of the decoder's cross-attention.
+"""Which source word each target word comes from, according to one head of the decoder's cross-attention.
 
 Legend: `N` sentences, `H` heads, `Lt`, `Ls` longest target and source, `P` target pieces of all sentences.
 """
@@ -18,9 +18,9 @@ from translator.model import Transformer
 from translator.model.layers import DecoderLayer
 
 Pair = tuple[Sequence[int], Sequence[int]]
-"""Source and target in piece ids without marks; the source as the model gets it, its language tag included."""
+"""Source and target in piece ids without special tokens, except for the language tag of the source."""
 Aligner = Callable[[Sequence[Pair]], list[list[int]]]
-"""For every target piece of every pair, the place of a source piece; none where there is no source piece."""
+"""For every target piece of every pair, the index of a source piece; an empty list if there is no source piece."""
 
 _BATCH_TOKENS = 4096
 _WORD = "\u2581"
@@ -33,22 +33,22 @@ class AlignmentHead:
     layer: int
     head: int
     score: float | None = None
-    """Where it was learned: the share of the target's information that its links carry, 0 to 1."""
+    """If it was learned: the share of the target's information that its alignment carries, 0 to 1."""
     pairs: int = 0
     """Sentence pairs that it was learned from."""
 
 
 def attention_aligner(bundle: Bundle, head: AlignmentHead) -> Aligner:
-    """Return a function that links every target piece to the source piece that `head` looks at most to predict it.
+    """Return a function that links every target piece to the source piece that `head` attends to most to predict it.
 
-    A language tag has a place among the source pieces, but neither it nor the end mark is ever linked to. The function
-    passes the pairs through the model once, in batches, and may be called from several threads.
+    A language tag counts among the indices of source pieces, but no piece is linked to it or to the end-of-sentence
+    token. The function passes the pairs through the model once, in batches; several threads may call it.
     """
 
     def align(pairs: Sequence[Pair]) -> list[list[int]]:
         links: list[list[int]] = [[] for _ in pairs]
-        for indices, places in most_looked_at(bundle, pairs, [head.layer]):
-            for index, row in zip(indices, places[0][:, head.head - 1].tolist(), strict=True):
+        for indices, linked in most_attended(bundle, pairs, [head.layer]):
+            for index, row in zip(indices, linked[0][:, head.head - 1].tolist(), strict=True):
                 links[index] = row[: len(pairs[index][1])]
         return links
 
@@ -60,16 +60,16 @@ def word_links(
 ) -> list[tuple[int, int]]:
     """Return the linked words (source, target), counted from 0, sorted, each once.
 
-    `links` are an `Aligner`'s. A word begins with every piece that begins with U+2581, and with the first piece; so
-    leave out a language tag before the source, and what it adds to the places.
+    `links` are indices from an `Aligner`. A word begins at every piece that begins with U+2581 and at the first piece,
+    so a language tag must be left out of the source, and out of the indices.
     """
     source_words, target_words = word_numbers(source_pieces), word_numbers(target_pieces)
-    return sorted({(source_words[place], word) for place, word in zip(links, target_words, strict=False)})
+    return sorted({(source_words[index], word) for index, word in zip(links, target_words, strict=False)})
 
 
 def word_numbers(pieces: Sequence[str]) -> list[int]:
     """Number the word that each piece belongs to, from 0."""
-    return list(accumulate(int(place > 0 and piece.startswith(_WORD)) for place, piece in enumerate(pieces)))
+    return list(accumulate(int(index > 0 and piece.startswith(_WORD)) for index, piece in enumerate(pieces)))
 
 
 def pharaoh(links: Sequence[tuple[int, int]]) -> str:
@@ -78,24 +78,24 @@ def pharaoh(links: Sequence[tuple[int, int]]) -> str:
 
 
 @torch.inference_mode()
-def most_looked_at(
+def most_attended(
     bundle: Bundle, pairs: Sequence[Pair], layers: Sequence[int]
 ) -> Iterator[tuple[list[int], list[Tensor]]]:
-    """Yield batches: indices of N pairs, and by layer the places `[N, H, Lt]` of the source pieces most looked at.
+    """Yield batches: the indices of N pairs, and by layer `[N, H, Lt]` the source piece that gets the most attention.
 
-    Pairs without a target piece, or without a source piece besides a language tag, are in no batch.
+    Pairs without a target piece, or without a source piece other than a language tag, are in no batch.
     """
     tokenizers, machine = bundle.tokenizers, bundle.machine
-    marks = [tokenizers.source.eos_id, *tokenizers.source.tags.values()]
-    usable = [index for index, (source, target) in enumerate(pairs) if len(target) and not set(source) <= set(marks)]
+    special = [tokenizers.source.eos_id, *tokenizers.source.tags.values()]
+    usable = [index for index, (source, target) in enumerate(pairs) if len(target) and not set(source) <= set(special)]
     lengths = [max(map(len, pairs[index])) + 1 for index in usable]
     for batch in token_batches(lengths, _BATCH_TOKENS):
-        indices = [usable[place] for place in batch]
-        source = pack([[*pairs[index][0], marks[0]] for index in indices]).to(machine.device)
-        # The last piece predicts nothing that is linked.
+        indices = [usable[index] for index in batch]
+        source = pack([[*pairs[index][0], special[0]] for index in indices]).to(machine.device)
+        # The last piece predicts the end-of-sentence token, which is not linked.
         target = pack([[tokenizers.target.bos_id, *pairs[index][1][:-1]] for index in indices]).to(machine.device)
         real = source.tokens.new_zeros(source.layout.mask.numel(), dtype=torch.bool)
-        real[source.layout.cells] = torch.isin(source.tokens, source.tokens.new_tensor(marks), invert=True)
+        real[source.layout.cells] = torch.isin(source.tokens, source.tokens.new_tensor(special), invert=True)
         hidden = ~real.view(source.layout.mask.shape)[:, None, None, :]  # [N, 1, 1, Ls]
         with machine.autocast():
             found = [
@@ -105,19 +105,17 @@ def most_looked_at(
         yield indices, found
 
 
-def _weights(model: "Transformer", source: Packed, target: Packed, layers: Sequence[int]) -> Iterator[Tensor]:
-    """Yield the cross-attention weights `[N, H, Lt, Ls]` of some layers (from 1, rising) for known targets."""
+def _weights(model: Transformer, source: Packed, target: Packed, layers: Sequence[int]) -> Iterator[Tensor]:
+    """Yield the cross-attention weights `[N, H, Lt, Ls]` of some layers (from 1, ascending) for known targets."""
     memory, states = model.encode(source), model.target_embedding(target)
-    for number, layer in enumerate(cast("Sequence[DecoderLayer]", model.decoder_layers[: max(layers)]), start=1):
-        if number in layers:
+    for index, layer in enumerate(cast("Sequence[DecoderLayer]", model.decoder_layers[: max(layers)]), start=1):
+        if index in layers:
             yield layer_weights(layer, states, target.layout, memory, source.layout)
         states = layer(states, target.layout, memory, source.layout)
 
 
-def layer_weights(
-    layer: "DecoderLayer", states: Tensor, layout: Layout, memory: Tensor, memory_layout: Layout
-) -> Tensor:
-    """Return the weights `[N, H, Lt, Ls]` with which a layer looks at the memory; see `DecoderLayer.forward`."""
+def layer_weights(layer: DecoderLayer, states: Tensor, layout: Layout, memory: Tensor, memory_layout: Layout) -> Tensor:
+    """Return the weights `[N, H, Lt, Ls]` of a layer's attention to the encoder output; see `DecoderLayer.forward`."""
     states = layer.self_residual(states, lambda x: layer.self_attention.attend_to_itself(x, layout, causal=True))
     attention, looked = layer.cross_attention, []
 
@@ -127,6 +125,6 @@ def layer_weights(
             looked.append(attention_weights(query, key, layout, memory_layout))
         return x
 
-    # Where the queries come from is for the residual connection to say: it may normalise before the block.
+    # The residual connection decides what the queries are computed from: it may normalise before the block.
     layer.cross_residual(states, look)
     return looked[0]

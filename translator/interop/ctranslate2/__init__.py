@@ -1,4 +1,4 @@
-"""Exports: a trained model in the formats of other programs."""
+"""CTranslate2: a trained run in the format of that library, and the engine that translates with it."""
 
 from translator.interop.ctranslate2.export import cached_ctranslate2, export_ctranslate2
 

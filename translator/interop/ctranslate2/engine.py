@@ -1,13 +1,13 @@
-"""The engine that translates with CTranslate2, a C++ library for inference, in the place of our own searches.
+"""The engine that translates with CTranslate2, a C++ library for inference, instead of our own searches.
 
-What it does otherwise than the native engine:
+It differs from the native engine in this:
 
-* its beam search stops when it has found as many hypotheses as the beam is wide, which can miss a better one;
-* it has no GNMT penalty: all hypotheses of the beam are asked for and ranked by it here;
-* an ending right after a prefix counts only if it is the most probable piece there;
-* with int8, what the weights are multiplied with is rounded too.
+* its beam search stops when it has found as many hypotheses as the beam is wide, and can miss a better one;
+* it has no GNMT length penalty: this module asks for all hypotheses of the beam and ranks them;
+* a translation ends right after a prefix only if that is the most probable continuation;
+* with int8, the activations are rounded as well as the weights.
 
-What a translation may say, how long it may be and how it is scored is the same.
+What a translation may contain, how long it may be and how it is scored is the same. docs/decoding.md tells users.
 """
 
 import math
@@ -51,20 +51,24 @@ class CTranslate2Engine:
         workers: int = 1,
         batch_tokens: int | None = None,
     ) -> None:
-        """`translator` adds the source's end mark itself; `longest` is the most pieces of either side."""
+        """`translator` is the library's; it adds the end-of-sentence token of the source itself.
+
+        `longest` is the most pieces of either side, and `batch_tokens` the most source tokens of a batch, times the
+        beam, however many the settings allow.
+        """
         self.longest_source: int | None = longest
         self._translator = translator
         self._source_pieces, self._target_pieces = list(source_pieces), list(target_pieces)
-        self._ids = {piece: number for number, piece in enumerate(target_pieces)}
+        self._ids = {piece: index for index, piece in enumerate(target_pieces)}
         self._eos_id, self._end = eos_id, target_pieces[eos_id]
         self._longest, self._workers, self._batch_tokens = longest, workers, batch_tokens or sys.maxsize
 
     @classmethod
     def of(cls, bundle: Bundle, *, threads: int | None = None, quantize: str = "none") -> "CTranslate2Engine":
-        """Load the model of a run, exported if need be, onto its device.
+        """Load the model of a run onto its device; export it first if that has not been done.
 
-        `threads` are those of the CPU, by default as many as PyTorch uses. `quantize` is `none` or `int8`. Raises
-        `ConfigError` where the library is not installed and `DeviceError` where it cannot use the device.
+        `threads` is the number of CPU threads, by default as many as PyTorch uses. `quantize` is `none` or `int8`.
+        Raises `ConfigError` if the library is not installed and `DeviceError` if it cannot use the device.
         """
         library = require_ctranslate2()
         device = bundle.machine.device
@@ -77,7 +81,7 @@ class CTranslate2Engine:
                 device_index=device.index or 0,
                 compute_type=_compute_type(bundle.machine, quantize),
                 inter_threads=workers,
-                # The matrices of a step are small: threads do more with a batch each than with a share of one.
+                # The matrices of a step are small: a batch for each thread is faster than all threads on one batch.
                 intra_threads=1,
             )
         except (ValueError, RuntimeError) as error:

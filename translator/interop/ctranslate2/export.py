@@ -1,7 +1,7 @@
-"""A model as a directory for CTranslate2, the C++ library for inference: written once, kept in the run directory.
+"""A run as a model directory for CTranslate2, the C++ library for inference: written once, kept in the run directory.
 
-All that our models can be, its specification of a Transformer can say; weights go over as they are, in fp32. The
-library puts them into other number formats when it loads them.
+The library's specification of a Transformer covers everything that our models can be. Weights are written as they are,
+in fp32; the library converts them to other number formats when it loads them.
 """
 
 import atexit
@@ -33,11 +33,11 @@ from translator.text.tokenizer import Tokenizer, save_tokenizers
 
 _CHECKSUMS = "sha256.json"
 _LAYOUT = 2
-"""To be raised when the same weights are written in another way, so that what is kept of them is written anew."""
+"""To be raised when the same weights are written in another way, so that kept exports are written again."""
 
 
 def require_ctranslate2() -> Any:
-    """Import the library; raise `ConfigError` where it is not installed."""
+    """Import the library; raise `ConfigError` if it is not installed."""
     try:
         return importlib.import_module("ctranslate2")
     except ImportError as error:
@@ -50,11 +50,11 @@ def require_ctranslate2() -> Any:
 
 
 def export_ctranslate2(bundle: Bundle, directory: str | Path) -> Path:
-    """Write a loaded run as a CTranslate2 model directory and return its path; what stood there is replaced.
+    """Write a loaded run as a CTranslate2 model directory and return its path; an existing directory is replaced.
 
-    It takes token strings, the pieces of the tokenizer (which lies beside the model, under its own name), and adds the
-    source's end mark itself. Raises `ConfigError` where the library is not installed, `TokenizerError` for pieces that
-    token strings cannot tell apart, and `CheckpointError` where the disk does not let us write.
+    The model takes token strings, which are the pieces of the tokenizer (its file is next to the model), and adds the
+    end-of-sentence token of the source itself. Raises `ConfigError` if the library is not installed, `TokenizerError`
+    if two pieces are the same string, and `CheckpointError` if the directory cannot be written.
     """
     path = Path(directory)
     try:
@@ -70,9 +70,9 @@ def export_ctranslate2(bundle: Bundle, directory: str | Path) -> Path:
 def cached_ctranslate2(bundle: Bundle) -> Path:
     """Return the CTranslate2 model directory of a loaded run: RUN/exports/ctranslate2-WEIGHTS-KEY.
 
-    The key is a digest of all that goes into it, weights included. Where there is none it is written, by one of
-    several processes that ask at the same time, and takes the place of earlier ones of the same name. Where the run
-    directory cannot be written, it is a temporary directory that lasts as long as this process, and stderr says so.
+    The key is a digest of everything that goes into the export, weights included. If it does not exist, it is written
+    (by one process, if several ask at the same time) and replaces earlier exports of the same name. If the run
+    directory cannot be written, the export is in a temporary directory until this process ends, and stderr says so.
     """
     exports = bundle.directory / "exports"
     path = exports / f"ctranslate2-{bundle.weights}-{_key(bundle)}"
@@ -107,7 +107,7 @@ def _temporary_export(bundle: Bundle, name: str) -> Path:
 
 
 def _remove_others(path: Path) -> None:
-    """Remove what earlier weights of the same name left."""
+    """Remove the exports of earlier weights of the same name."""
     same_name = re.compile(re.escape(path.name.rpartition("-")[0]) + r"-[0-9a-f]{16}")
     for other in path.parent.iterdir():
         if other != path and same_name.fullmatch(other.name):
@@ -179,19 +179,19 @@ def _specification(bundle: Bundle) -> Any:
 
 
 def _name_pieces(spec: Any, source: Tokenizer, target: Tokenizer) -> None:
-    """Register both vocabularies as token strings, and the marks among them."""
+    """Register both vocabularies as token strings, and the special tokens among them."""
     vocabularies = [tokenizer.pieces(range(tokenizer.vocab_size)) for tokenizer in (source, target)]
     for side, pieces in zip(("source", "target"), vocabularies, strict=True):
         if len(set(pieces)) < len(pieces):
             raise TokenizerError(
-                f"two pieces of the {side} tokenizer are written alike; CTranslate2 needs them distinct"
+                f"two pieces of the {side} tokenizer are written alike; CTranslate2 needs distinct ones"
             )
-    # The model was trained with the target's end mark on both sides.
+    # The model was trained with the target's end-of-sentence token on both sides.
     eos = vocabularies[1][target.eos_id]
     if vocabularies[0][target.eos_id] != eos:
         raise TokenizerError(
-            f"the end mark is {vocabularies[0][target.eos_id]!r} in the source tokenizer and {eos!r} in the target's; "
-            "CTranslate2 needs one for both"
+            f"the end-of-sentence token is {vocabularies[0][target.eos_id]!r} in the source tokenizer and {eos!r} in "
+            "the target's; CTranslate2 needs one for both"
         )
     spec.register_source_vocabulary(vocabularies[0])
     spec.register_target_vocabulary(vocabularies[1])
@@ -209,12 +209,12 @@ def _embed(embeddings: Any, positions: Any, embedding: Embedding) -> None:
 
 def _heads(settings: ModelSettings, heads: int) -> dict[str, int | None]:
     width = settings.width_of_head
-    # The library finds the usual width by itself.
+    # The library computes the usual width itself.
     return {"num_heads": heads, "head_dim": None if heads * width == settings.d_model else width}
 
 
 def _attend_to_itself(spec: Any, attention: MultiHeadAttention, norm: nn.LayerNorm, heads: int) -> None:
-    # Query, key and value rows in one matrix, there as here.
+    # One matrix with the rows of query, key and value, as in our layer.
     weight, bias, output = _with_heads(attention, heads)
     _project(spec.linear[0], weight, bias)
     _project(spec.linear[1], output, attention.output.bias)
@@ -231,9 +231,9 @@ def _attend_to_memory(spec: Any, attention: MultiHeadAttention, norm: nn.LayerNo
 
 
 def _with_heads(attention: MultiHeadAttention, heads: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Return input weight, input bias and output weight with zeros for the heads that a layer lacks.
+    """Return input weight, input bias and output weight, with zeros for the heads that a layer lacks.
 
-    Such a head attends to everything alike and adds nothing to the output, whose columns for it are zero.
+    Such a head attends equally to everything and adds nothing to the output, where its columns are zero.
     """
     missing = (heads - attention.num_heads) * attention.head_dim
     weight = attention.input_weight.detach().view(3, -1, attention.input_weight.shape[-1])  # [3, H * D, d_model]
