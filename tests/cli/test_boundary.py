@@ -33,6 +33,7 @@ def shell(command: str, **environment: str) -> subprocess.CompletedProcess[str]:
     )  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("command", "code", "expected"),
     [
@@ -60,6 +61,7 @@ def test_a_sentence_and_an_exit_code(tiny_run: Path, command: str, code: int, ex
     assert bool(expected) == bool(done.stderr.strip())
 
 
+@pytest.mark.slow
 def test_translating_survives_without_stderr_and_stops_without_stdout(tiny_run: Path) -> None:
     usual = shell(f"echo a dog | $T translate {tiny_run}")
     assert usual.returncode == 0
@@ -69,6 +71,7 @@ def test_translating_survives_without_stderr_and_stops_without_stdout(tiny_run: 
     assert "results cannot be written to stdout (No space left on device)" in full.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", ["", "-OO"])
 def test_an_ascii_locale_is_no_obstacle(tiny_run: Path, tmp_path: Path, options: str) -> None:
     odd = tmp_path / "Müller"
@@ -146,6 +149,7 @@ def test_results_are_escaped_for_a_terminal_only(
     assert capfdbinary.readouterr().out.decode() == "\x1b[2Jü\n\\x1b[2Jü\n"
 
 
+@pytest.mark.slow
 def test_a_full_disk_names_the_output_and_what_is_kept(tiny_run: Path, tmp_path: Path) -> None:
     text = tmp_path / "text.txt"
     text.write_text("a dog runs in the garden\n" * 400)

@@ -12,6 +12,8 @@ import pytest
 
 from translator.translation.resumable_output import note_path, partial_path
 
+pytestmark = pytest.mark.slow  # Every test starts the program in a process of its own.
+
 LINES = [b"a dog runs.\n", b"\n", b"the red cat sleeps in the house.\n", b"a man reads.\n"]
 
 

@@ -11,6 +11,8 @@ import pytest
 
 from translator.checkpoints import RunDirectory
 
+pytestmark = pytest.mark.slow  # Every test starts the program in a process of its own.
+
 HOLD = """
 import pathlib, sys
 from translator.runtime.files import locked
