@@ -39,7 +39,7 @@ def test_scores_are_printed_and_kept(
     finished = run_command(*arguments, "--set", "beam_size=3")
     assert finished.returncode == 0, finished.stderr.decode()
     lines = finished.stdout.decode().splitlines()
-    assert [line.split(" = ")[0] for line in lines] == ["BLEU", "chrF2", "TER"]
+    assert [line.split(" = ")[0] for line in lines] == ["BLEU", "chrF2", "chrF2++", "TER"]
     assert all("|version:" in line for line in lines)
 
     (entry,) = json.loads((run / "scores.json").read_text())

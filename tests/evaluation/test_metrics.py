@@ -6,9 +6,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from sacrebleu.metrics.bleu import BLEU
 
 from translator.errors import EvaluationError
-from translator.evaluation import default_tokenizer, score
+from translator.evaluation import score
 
 HYPOTHESES = [
     "A dog runs over the green field .",
@@ -53,8 +54,20 @@ def test_scores_equal_those_of_the_sacrebleu_command(
     command += ["-tok", tokenize, *(["-lc", "--chrf-lowercase"] if lowercase else ["--ter-case-sensitive"])]
     finished = subprocess.run(command, capture_output=True, text=True, check=True)
     expected = [(item["name"], item["score"], item["signature"]) for item in json.loads(finished.stdout)]
-    found = score(HYPOTHESES, references, tokenize=tokenize, lowercase=lowercase)
+    found = score(HYPOTHESES, references, ("bleu", "chrf", "ter"), tokenize=tokenize, lowercase=lowercase)
     assert [(item.name, round(item.value, 9), item.signature) for item in found] == expected
+
+
+def test_chrf_with_words_equals_that_of_the_sacrebleu_command(tmp_path: Path) -> None:
+    files = _written(tmp_path / "hypotheses", HYPOTHESES), _written(tmp_path / "reference", REFERENCES)
+    command = [sys.executable, "-m", "sacrebleu", files[1], "-i", files[0], "-m", "chrf", "-cw", "2", "-w", "9"]
+    expected = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    (found,) = score(HYPOTHESES, REFERENCES, ("chrf++",))
+    assert (found.name, round(found.value, 9), found.signature) == (
+        expected["name"],
+        expected["score"],
+        expected["signature"],
+    )
 
 
 def test_one_reference_needs_no_list_of_lists() -> None:
@@ -84,7 +97,7 @@ def test_nothing_to_score_is_refused() -> None:
 
 
 def test_unknown_names_are_refused() -> None:
-    with pytest.raises(EvaluationError, match="no metric 'meteor'; expected bleu, chrf, ter"):
+    with pytest.raises(EvaluationError, match=r"no metric 'meteor'; expected bleu, chrf, chrf\+\+, ter"):
         score(HYPOTHESES, REFERENCES, ("meteor",))
     with pytest.raises(EvaluationError, match="no BLEU tokenizer '14a'; expected 13a, none"):
         score(HYPOTHESES, REFERENCES, tokenize="14a")
@@ -96,12 +109,19 @@ def test_a_missing_library_is_explained(monkeypatch: pytest.MonkeyPatch) -> None
         score(HYPOTHESES, REFERENCES, tokenize="ja-mecab")
 
 
-@pytest.mark.parametrize(
-    ("language", "tokenizer"),
-    [("de", "13a"), (None, "13a"), ("zh", "zh"), ("zh_CN", "zh"), ("ja", "ja-mecab"), ("ko-KR", "ko-mecab")],
-)
-def test_tokenizer_follows_the_target_language(language: str | None, tokenizer: str) -> None:
-    assert default_tokenizer(language) == tokenizer
+def test_a_blank_line_among_several_references_is_a_missing_one(tmp_path: Path) -> None:
+    """One blank reference in five is as if it were not there, for sacreBLEU as well; all blank is as before."""
+    short = [" ".join(line.split()[:3]) for line in HYPOTHESES]
+    blank = [" ", "", "\u3000", "", ""]
+    assert [item.value for item in score(short, [REFERENCES, blank])] == [
+        item.value for item in score(short, [REFERENCES])
+    ]
+    some = [*OTHER_REFERENCES[:2], "", *OTHER_REFERENCES[3:]]
+    bleu = score(short, [REFERENCES, some])[0]
+    assert "nrefs:var" in bleu.signature
+    expected = BLEU(force=True).corpus_score(short, [REFERENCES, [line or None for line in some]])
+    assert bleu.value == expected.score
+    assert [item.value for item in score(["b"], [[""], [""]])] == [item.value for item in score(["b"], [[""]])]
 
 
 def _written(file: Path, lines: list[str]) -> str:

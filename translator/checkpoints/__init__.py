@@ -1,6 +1,6 @@
 """The models in a run directory: checkpoints, finished models, averages, and loading them."""
 
-from translator.checkpoints.average import average_checkpoints, best_steps, merit, steps_by_merit
+from translator.checkpoints.average import average_checkpoints, best_steps, steps_by_merit
 from translator.checkpoints.bundle import Bundle, load_bundle
 from translator.checkpoints.checkpoint import (
     Checkpoint,
@@ -12,20 +12,22 @@ from translator.checkpoints.checkpoint import (
     write_checkpoint,
 )
 from translator.checkpoints.disk import explained_disk_errors
+from translator.checkpoints.merit import LEAST_BLEU, best_first
 from translator.checkpoints.recovery import read_final, read_newest, set_aside_damaged
 from translator.checkpoints.run_directory import RunDirectory
 
 __all__ = [
+    "LEAST_BLEU",
     "Bundle",
     "Checkpoint",
     "RunDirectory",
     "average_checkpoints",
+    "best_first",
     "best_steps",
     "check_shapes",
     "explained_disk_errors",
     "load_bundle",
     "load_weights",
-    "merit",
     "model_tensors",
     "read_checkpoint",
     "read_final",

@@ -8,12 +8,13 @@ import torch
 from torch import Tensor
 
 from translator.checkpoints.checkpoint import Checkpoint, read_checkpoint
+from translator.checkpoints.merit import best_first
 from translator.checkpoints.run_directory import RunDirectory
 from translator.errors import CheckpointError
 
 
 def best_steps(run: RunDirectory, metric: str) -> list[int]:
-    """Steps of the checkpoints that exist and were validated, best by `metric` (`bleu` or `loss`) first."""
+    """Steps of the checkpoints that exist and were validated, best by `metric` (see `best_first`) first."""
     steps = run.steps()
     if not steps:
         return []
@@ -23,13 +24,7 @@ def best_steps(run: RunDirectory, metric: str) -> list[int]:
 
 def steps_by_merit(history: Sequence[Mapping[str, Any]], metric: str) -> list[int]:
     """Steps of the validations in `history` that have the `metric`, best first; of equals, the earlier."""
-    measured = [entry for entry in history if metric in entry]
-    return [int(entry["step"]) for entry in sorted(measured, key=lambda entry: -merit(entry, metric))]
-
-
-def merit(figures: Mapping[str, Any], metric: str) -> float:
-    """How good a validation with `bleu` and `loss` is by `metric`; more is better."""
-    return float(figures["bleu"] if metric == "bleu" else -figures["loss"])
+    return [int(entry["step"]) for entry in best_first([entry for entry in history if metric in entry], metric)]
 
 
 def average_checkpoints(paths: Sequence[Path]) -> Checkpoint:

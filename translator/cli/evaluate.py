@@ -20,13 +20,13 @@ def evaluate(
         typer.Option(metavar="PAIR", help="Language pair of the test set, such as en-de; by default that of the run."),
     ] = None,
     tokenize: Annotated[
-        str | None,
+        str,
         typer.Option(
             metavar="NAME",
-            help="BLEU's tokenizer: 13a, none, zh, ja-mecab, ko-mecab, char, intl or flores200; "
-            "by default the one that suits the target language.",
+            help="BLEU's tokenizer: 13a, none, zh, ja-mecab, ko-mecab, char, intl, flores200, flores101 or spm; "
+            "auto suits the target language and its text.",
         ),
-    ] = None,
+    ] = "auto",
     lowercase: Annotated[bool, typer.Option("--lowercase", help="Ignore case in all scores.")] = False,
     together_with: TogetherWith = None,
     engine: EngineName = EngineChoice.auto,
@@ -36,7 +36,7 @@ def evaluate(
 ) -> None:
     """Translate a test set and print BLEU, chrF2 and TER with their signatures."""
     from translator.config import read_run_config, replace_stated, stated_machine
-    from translator.evaluation import NotKeptError, default_tokenizer, named_test_set, open_test_set, record_evaluation
+    from translator.evaluation import NotKeptError, named_test_set, open_test_set, record_evaluation
     from translator.evaluation import evaluate as evaluate_translator
     from translator.runtime.console import print_result, progress, say, warn
     from translator.translation import Translator
@@ -60,11 +60,13 @@ def evaluate(
             tested.sources,
             tested.references,
             replace_stated(translator.settings, call),
-            tokenize=tokenize or default_tokenizer(to or data.target_language),
+            tokenize=tokenize,
             lowercase=lowercase,
             to=to,
             on_progress=bar.update,
         )
+    for note in evaluation.notes:
+        say(note)
     for message in evaluation.warnings:
         warn(message)
     for score in evaluation.scores:

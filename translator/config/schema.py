@@ -26,6 +26,10 @@ CountOrAuto = Annotated[
     # Told apart before validation, so that a mistake is reported once and not for every kind.
     Discriminator(lambda value: "auto" if value == "auto" else "count"),
 ]
+DurationOrAuto = Annotated[
+    Annotated[Duration, Tag("duration")] | Annotated[Literal["auto"], Tag("auto")],
+    Discriminator(lambda value: "auto" if value == "auto" else "duration"),
+]
 HeadCounts = Annotated[list[FewCount], Field(max_length=1000)]
 FilePair = Annotated[list[str], Field(min_length=2, max_length=2)]
 
@@ -231,19 +235,24 @@ class TrainingSettings(Settings):
     `bpe` leaves out a merge (BPE-dropout, such as 0.1), or the `alpha` of sampling `unigram` pieces. 0 turns it off."""
     freeze: list[str] = []
     """Patterns of parameter names that are not trained, such as `encoder_layers.*` or `*embedding*`."""
-    validate_every: Duration = Duration(1, "epochs")
-    """Between two validations (loss, and BLEU by decoding); a checkpoint is saved with each."""
+    validate_every: DurationOrAuto = "auto"
+    """Between two validations (loss, and BLEU by decoding); a checkpoint is saved with each. `auto` is an epoch, or as
+    many as take 50 steps."""
     validation_sentences: PositiveCount = 1000
     """Sentences decoded for BLEU at a validation; the loss is always over the whole validation set."""
     validation_beam_size: FewCount = 1
     """Beam of the decoding at a validation; 1 is greedy. Of `decoding`, validation takes only the length penalty, the
     upper limit of the length, and `batch_tokens`."""
-    validation_tokenizer: Literal["13a", "none", "intl", "char", "zh"] = "13a"
-    """sacreBLEU's tokenizer for BLEU at a validation; `none` for text that is already tokenised."""
+    validation_tokenizer: Literal[
+        "auto", "13a", "none", "zh", "ja-mecab", "ko-mecab", "char", "intl", "flores200", "flores101", "spm"
+    ] = "auto"
+    """sacreBLEU's tokenizer for BLEU at a validation; `auto` suits the target language and what its text looks like,
+    `none` is for text that is already tokenised."""
     validation_samples: Annotated[int, Field(ge=0, le=1000), WRITTEN] = 3
     """Translations printed at a validation."""
-    best_metric: Literal["bleu", "loss"] = "bleu"
-    """What makes a checkpoint the best, and what early stopping watches."""
+    best_metric: Literal["bleu", "chrf", "loss"] = "bleu"
+    """What makes a checkpoint the best, and what early stopping watches. Of equals in BLEU, which all below 1 are, the
+    better chrF decides, then the lower loss."""
     patience: PositiveCount | None = None
     """Validations without a new best after which training stops."""
     keep_last: FewCount = 5

@@ -1,19 +1,30 @@
 """Evaluation: translate a test set with a run and score it, with signatures. Open `evaluate.py` first."""
 
 from translator.evaluation.appearance import faults, mismatches
-from translator.evaluation.evaluate import Evaluation, NotKeptError, evaluate, read_scores, record_evaluation
-from translator.evaluation.metrics import METRICS, TOKENIZERS, Score, default_tokenizer, score
+from translator.evaluation.bleu_tokenizer import AUTO, TOKENIZERS, choose_tokenizer, default_tokenizer
+from translator.evaluation.evaluate import (
+    Evaluation,
+    NotKeptError,
+    evaluate,
+    evaluate_hypotheses,
+    read_scores,
+    record_evaluation,
+)
+from translator.evaluation.metrics import METRICS, Score, score
 from translator.evaluation.sets import TestSet, named_test_set, open_test_set
 
 __all__ = [
+    "AUTO",
     "METRICS",
     "TOKENIZERS",
     "Evaluation",
     "NotKeptError",
     "Score",
     "TestSet",
+    "choose_tokenizer",
     "default_tokenizer",
     "evaluate",
+    "evaluate_hypotheses",
     "faults",
     "mismatches",
     "named_test_set",

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 _SPACED = re.compile(r"\w [,.](?=\s|$)")
+_BLANK = "whatever is translated there counts as wrong, so that scores will be too low; remove these lines"
 _ATTACHED = re.compile(r"\w[,.](?=\s|$)")
 
 
@@ -35,6 +36,23 @@ def mismatches(hypotheses: Sequence[str], references: Sequence[str]) -> list[str
     return found
 
 
+def blank_references(references: Sequence[Sequence[str]], sources: Sequence[str] | None = None) -> list[str]:
+    """Return sentences about blank lines in references, those of blank sources excepted; empty if there are none."""
+    text = [line for line in range(len(references[0])) if sources is None or sources[line].strip()]
+    counts = [sum(not stream[line].strip() for line in text) for stream in references]
+    if len(references) == 1:
+        return [f"the reference is blank in {counts[0]:,} of {len(text):,} lines: {_BLANK}"] if counts[0] else []
+    found = [
+        f"reference {number} is blank in {count:,} of {len(text):,} lines, which are taken as missing references"
+        for number, count in enumerate(counts, start=1)
+        if count
+    ]
+    alone = sum(not any(stream[line].strip() for stream in references) for line in text)
+    return found + (
+        [f"{alone:,} of {len(text):,} lines have no reference that is not blank: {_BLANK}"] if alone else []
+    )
+
+
 def looks_tokenised(lines: Iterable[str]) -> bool:
     """Tell whether most full stops and commas follow a space (in French, other punctuation does, but not these)."""
     spaced = attached = 0
@@ -60,13 +78,14 @@ _MOST = 0.5
 _LOOP = re.compile(r"(.{1,40}?)\1{3,}", re.DOTALL)
 
 
-def faults(sources: Sequence[str], references: Sequence[str], hypotheses: Sequence[str]) -> dict[str, str]:
+def faults(sources: Sequence[str] | None, references: Sequence[str], hypotheses: Sequence[str]) -> dict[str, str]:
     """Return sentences about output that is no translation, by kind: `copies`, `empty`, `loops`, `overlong`, `alike`.
 
-    A fault is reported if most lines have it, not counting lines whose reference has it too, and if there are at least
-    8 lines.
+    Without sources, copies are not found. A fault is reported if most lines have it, not counting lines whose reference
+    has it too, and if there are at least 8 lines.
     """
-    lines = list(zip(map(_plain, sources), map(_plain, references), map(_plain, hypotheses), strict=True))
+    known = sources if sources is not None else [""] * len(references)
+    lines = list(zip(map(_plain, known), map(_plain, references), map(_plain, hypotheses), strict=True))
     found = {}
     foreign = [hypothesis == source for source, reference, hypothesis in lines if source and source != reference]
     if _are_most(foreign):
@@ -83,11 +102,12 @@ def faults(sources: Sequence[str], references: Sequence[str], hypotheses: Sequen
         found["overlong"] = (
             f"{_share(overlong)} of the translations are more than three times as long as their reference"
         )
-    different, answers = len({source for source, _, _ in lines}), {hypothesis for _, hypothesis in given}
+    different = f"{len({source for source, _, _ in lines}):,} different sources" if sources else f"{len(lines):,} lines"
+    answers = {hypothesis for _, hypothesis in given}
     expected = len({reference for reference, _ in given})
     if "empty" not in found and expected >= _FEWEST and len(answers) <= expected // 5:
         found["alike"] = (
-            f"{different:,} different sources have only {len(answers):,} different "
+            f"{different} have only {len(answers):,} different "
             f"translation{'s' if len(answers) > 1 else ''} (the references: {expected:,})"
         )
     return found

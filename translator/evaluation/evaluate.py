@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,8 @@ from typing import Any
 from translator import __version__
 from translator.config import DecodingSettings
 from translator.errors import EvaluationError
-from translator.evaluation.appearance import faults, mismatches
+from translator.evaluation.appearance import blank_references, faults, mismatches
+from translator.evaluation.bleu_tokenizer import AUTO, choose_tokenizer
 from translator.evaluation.metrics import METRICS, Score, check_counts, make_metrics, score
 from translator.evaluation.sets import TestSet
 from translator.runtime.files import write_text
@@ -27,15 +28,18 @@ class NotKeptError(EvaluationError):
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The scores of a run, and the translations that were scored."""
+    """Scores of translations of a test set, with the translations."""
 
     scores: list[Score]
     hypotheses: list[str]
-    settings: DecodingSettings
+    settings: DecodingSettings | None
+    """How they were translated; None if they were given."""
     warnings: list[str]
     """Sentences that say why the scores are doubtful."""
     to: str | None = None
     """The target language, if the model has several."""
+    notes: tuple[str, ...] = ()
+    """Sentences about choices that were made, such as BLEU's tokenizer."""
 
 
 def evaluate(
@@ -45,25 +49,59 @@ def evaluate(
     settings: DecodingSettings,
     *,
     metrics: Sequence[str] = METRICS,
-    tokenize: str = "13a",
+    tokenize: str = AUTO,
+    language: str | None = None,
     lowercase: bool = False,
     to: str | None = None,
     on_progress: Callable[[int], None] | None = None,
 ) -> Evaluation:
     """Translate `sources` and score the result against one or several references for each.
 
-    `tokenize` and `lowercase` are those of `score`; `to` and `on_progress` are those of `Translator.translate`. Raises
+    `metrics`, `tokenize`, `language` and `lowercase` are those of `evaluate_hypotheses`, but `language` is by default
+    the target language of the run; `to` and `on_progress` are those of `Translator.translate`. Raises
     `EvaluationError`, before any work, if the counts differ or a metric is not available.
     """
+    language = language or to or translator.bundle.config.data.target_language
     streams = check_counts(len(sources), references)
-    make_metrics(metrics, tokenize=tokenize, lowercase=lowercase)
+    make_metrics(metrics, tokenize=choose_tokenizer(tokenize, language, streams[0])[0], lowercase=lowercase)
     lines = translator.translate_blocks(blocks_of(sources), settings, to=to, on_progress=on_progress)
-    hypotheses = [line.text for line in lines]
-    scores = score(hypotheses, streams, metrics, tokenize=tokenize, lowercase=lowercase)
-    warnings = [*mismatches(hypotheses, streams[0]), *faults(sources, streams[0], hypotheses).values()]
+    evaluation = evaluate_hypotheses(
+        [line.text for line in lines],
+        streams,
+        sources,
+        metrics=metrics,
+        tokenize=tokenize,
+        language=language,
+        lowercase=lowercase,
+    )
+    return replace(evaluation, settings=settings, to=to)
+
+
+def evaluate_hypotheses(
+    hypotheses: Sequence[str],
+    references: Sequence[str] | Sequence[Sequence[str]],
+    sources: Sequence[str] | None = None,
+    *,
+    metrics: Sequence[str] = METRICS,
+    tokenize: str = AUTO,
+    language: str | None = None,
+    lowercase: bool = False,
+) -> Evaluation:
+    """Score given translations against one or several references for each.
+
+    `tokenize` and `lowercase` are those of `score`, or `auto` for the tokenizer that suits the target `language` and
+    the references. With `sources`, translations that are copies of their source are noticed. Raises `EvaluationError`
+    if the counts differ or a metric is not available.
+    """
+    streams = check_counts(len(hypotheses), references)
+    chosen, note = choose_tokenizer(tokenize, language, streams[0])
+    scores = score(hypotheses, streams, metrics, tokenize=chosen, lowercase=lowercase)
+    warnings = [*blank_references(streams, sources), *mismatches(hypotheses, streams[0])]
+    warnings += faults(sources, streams[0], hypotheses).values()
     if lowercase:
         warnings = [warning for warning in warnings if "lower-cased" not in warning]
-    return Evaluation(scores, hypotheses, settings, warnings, to)
+    is_bleu = any(item.name == "BLEU" for item in scores)
+    return Evaluation(scores, list(hypotheses), None, warnings, notes=(note,) if note and is_bleu else ())
 
 
 def record_evaluation(translator: Translator, test_set: TestSet, evaluation: Evaluation) -> Path:
@@ -89,6 +127,7 @@ def _record(run: Path, translator: Translator, test_set: TestSet, evaluation: Ev
     label = "".join(letter if letter.isalnum() or letter in "-._" else "-" for letter in test_set.name)
     hypotheses = folder / f"{len(entries) + 1:04d}-{bundle.weights}-{label}.txt"
     write_text(hypotheses, "".join(f"{line}\n" for line in evaluation.hypotheses))
+    assert evaluation.settings is not None, "scores of given translations belong to no run"
     entry = {
         "date": now.isoformat(timespec="seconds"),
         "test_set": test_set.name,

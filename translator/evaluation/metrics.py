@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from translator.errors import EvaluationError
+from translator.evaluation.bleu_tokenizer import TOKENIZERS
 
-METRICS = ("bleu", "chrf", "ter")
-TOKENIZERS = ("13a", "none", "zh", "ja-mecab", "ko-mecab", "char", "intl", "flores200")
+METRICS = ("bleu", "chrf", "chrf++", "ter")
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,7 @@ class Score:
     """One corpus-level score."""
 
     name: str
-    """BLEU, chrF2 or TER."""
+    """BLEU, chrF2, chrF2++ or TER."""
     value: float
     """0 to 100; for TER, which can exceed 100, lower is better."""
     signature: str
@@ -33,13 +33,13 @@ def score(
     tokenize: str = "13a",
     lowercase: bool = False,
 ) -> list[Score]:
-    """Score a corpus with BLEU, chrF2 and TER.
+    """Score a corpus with BLEU, chrF2, chrF2++ and TER.
 
-    `references` is one reference for each hypothesis, or several such lists. `tokenize` is sacreBLEU's name of the
-    tokenizer for BLEU. Raises `EvaluationError` if the counts differ, if there is no text, or if the library of a
-    tokenizer is missing.
+    `references` is one reference for each hypothesis, or several such lists; a blank line among several references is
+    a missing one. `tokenize` is sacreBLEU's name of the tokenizer for BLEU. Raises `EvaluationError` if the counts
+    differ, if there is no text, or if the library of a tokenizer is missing.
     """
-    streams = check_counts(len(hypotheses), references)
+    streams = without_missing(check_counts(len(hypotheses), references))
     scores = []
     for metric in make_metrics(metrics, tokenize=tokenize, lowercase=lowercase):
         result = metric.corpus_score(list(hypotheses), streams)
@@ -52,10 +52,19 @@ def make_metrics(metrics: Sequence[str], *, tokenize: str = "13a", lowercase: bo
     return [_metric(name, tokenize, lowercase) for name in metrics]
 
 
-def default_tokenizer(language: str | None) -> str:
-    """Return the name of BLEU's tokenizer for a target language code, as the `sacrebleu` command chooses it."""
-    code = (language or "").replace("_", "-").split("-")[0].lower()
-    return {"zh": "zh", "ja": "ja-mecab", "ko": "ko-mecab"}.get(code, "13a")
+def without_missing(streams: Sequence[Sequence[str]]) -> list[list[str | None]]:
+    """Replace blank lines among several references by None, which sacreBLEU leaves out.
+
+    As a reference, a blank line would be the closest in length to every short hypothesis, which then has no brevity
+    penalty. A sentence that has only blank references keeps the first.
+    """
+    if len(streams) == 1:
+        return [list(streams[0])]
+    kept: list[list[str | None]] = [[line if line.strip() else None for line in stream] for stream in streams]
+    for index, lines in enumerate(zip(*kept, strict=True)):
+        if all(line is None for line in lines):
+            kept[0][index] = streams[0][index]
+    return kept
 
 
 def check_counts(count: int, references: Sequence[str] | Sequence[Sequence[str]]) -> list[list[str]]:
@@ -82,8 +91,8 @@ def _metric(name: str, tokenize: str, lowercase: bool) -> Any:
     from sacrebleu.metrics.chrf import CHRF
     from sacrebleu.metrics.ter import TER
 
-    if name == "chrf":
-        return CHRF(lowercase=lowercase)
+    if name in ("chrf", "chrf++"):
+        return CHRF(word_order=2 if name == "chrf++" else 0, lowercase=lowercase)
     if name == "ter":
         return TER(case_sensitive=not lowercase)
     if name != "bleu":
@@ -93,6 +102,12 @@ def _metric(name: str, tokenize: str, lowercase: bool) -> Any:
     try:
         # `force` only silences sacreBLEU's warning about tokenised output; `appearance.py` warns more precisely.
         return BLEU(tokenize=tokenize, lowercase=lowercase, force=True)
+    except SystemExit:
+        # How sacreBLEU ends if a download fails.
+        raise EvaluationError(
+            f"BLEU with the tokenizer {tokenize} needs a SentencePiece model, which cannot be downloaded; connect to "
+            "the network once, or choose another tokenizer"
+        ) from None
     except (ImportError, RuntimeError, OSError) as error:
         raise EvaluationError(
             f"BLEU with the tokenizer {tokenize} is not available here: {' '.join(str(error).split())}"

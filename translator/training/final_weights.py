@@ -6,8 +6,8 @@ from translator.checkpoints import (
     Checkpoint,
     RunDirectory,
     average_checkpoints,
+    best_first,
     load_bundle,
-    merit,
     read_checkpoint,
     write_checkpoint,
 )
@@ -34,7 +34,8 @@ def choose_final_weights(
             average = average_checkpoints([run.checkpoint(step) for step in group])
             averaged = validate(average, f"average of the {name} {len(group)} checkpoints")
             averaged.state["from"] = average.state["average_of"]
-            if merit(averaged.state, settings.best_metric) >= merit(chosen.state, settings.best_metric):
+            # Of equals the average, which generalises better.
+            if best_first([averaged.state, chosen.state], settings.best_metric)[0] is averaged.state:
                 chosen = averaged
     return chosen
 

@@ -1,10 +1,13 @@
 """How far a run has come, in numbers: all that the next step depends on besides weights and optimizer."""
 
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Literal
 
-from translator.checkpoints import steps_by_merit
+from translator.checkpoints import LEAST_BLEU, steps_by_merit
 from translator.config import Duration, TrainingSettings
+
+SPACING = 50
+"""Fewest steps between two validations, if the settings state none: on few pairs, an epoch is a single step."""
 
 
 @dataclass
@@ -24,8 +27,8 @@ class Progress:
     """Target tokens trained on, all epochs together."""
     seconds: float = 0.0
     """Seconds spent in training, with validations, over all processes that continued the run."""
-    history: list[dict[str, float]] = field(default_factory=list)
-    """Step, loss and BLEU of every validation."""
+    history: list[dict[str, Any]] = field(default_factory=list)
+    """Step, loss, BLEU with its tokenizer, and chrF of every validation."""
     rate_scale: float = 1.0
     """Factor of the learning rate; every rollback halves it."""
     rollbacks: int = 0
@@ -53,8 +56,14 @@ class Progress:
         patience = settings.patience
         return patience is not None and self.stale_validations(settings.best_metric) >= patience
 
-    def is_due(self, every: Duration, epochs_before: int) -> bool:
-        """Whether something that happens once in `every` steps or epochs is due after the step that was just done."""
+    def is_due(self, every: Duration | Literal["auto"], epochs_before: int) -> bool:
+        """Whether a validation is due after the step that was just done, before which `epochs_before` were complete.
+
+        `auto` is the end of every epoch that comes at least `SPACING` steps after the last validation.
+        """
+        if every == "auto":
+            last = int(self.history[-1]["step"]) if self.history else 0
+            return self.epoch > epochs_before and self.step - last >= SPACING
         if every.unit == "steps":
             return self.step % every.amount == 0
         return self.epoch // every.amount > epochs_before // every.amount
@@ -64,6 +73,11 @@ class Progress:
         return steps_by_merit(self.history, metric)
 
     def stale_validations(self, metric: str) -> int:
-        """Validations since the best one."""
+        """Validations since the best one; as long as BLEU says nothing, a better loss is progress as well."""
         best = self.best_steps(metric)
-        return sum(entry["step"] > best[0] for entry in self.history) if best else 0
+        if not best:
+            return 0
+        last = best[0]
+        if metric == "bleu" and all(entry.get("bleu", 0.0) < LEAST_BLEU for entry in self.history):
+            last = max(last, self.best_steps("loss")[0])
+        return sum(entry["step"] > last for entry in self.history)

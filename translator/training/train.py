@@ -111,7 +111,9 @@ def _build_trainer(config: Config, data: PreparedData, run: RunDirectory, machin
         report_space(run.checkpoints, needed)
     world.barrier()
     positions = model_settings.max_positions
-    validate = Validator(data.valid, data.tokenizers, settings, config.decoding, positions, machine, world)
+    # With language tags the references tell: there are several target languages.
+    language = None if config.data.language_tags else config.data.target_language
+    validate = Validator(data.valid, data.tokenizers, settings, config.decoding, positions, machine, world, language)
     return Trainer(
         run, settings, update, batches, validate, make_model, seed=config.seed, d_model=model_settings.d_model
     )

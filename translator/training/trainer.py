@@ -23,7 +23,7 @@ from translator.training.final_weights import choose_final_weights, write_final_
 from translator.training.health import describe_problems
 from translator.training.metrics_log import MetricsLog
 from translator.training.optimizer import set_learning_rate
-from translator.training.progress import Progress
+from translator.training.progress import SPACING, Progress
 from translator.training.schedule import learning_rate
 from translator.training.signals import REQUESTS, Interruption
 from translator.training.step_stats import StepStats
@@ -75,6 +75,7 @@ class Trainer:
                 sums = self.update(batches)
                 self._count_step(sums)
                 progress = self.progress
+                self._say_spacing(epoch)
                 self.stats.add(progress.step, sums, indices, time.monotonic() - began)
                 bar.update()
                 logs = progress.step % settings.log_every == 0
@@ -93,6 +94,15 @@ class Trainer:
                 if due:
                     self._validate_and_save()
                 self._stop_if_asked(interruption)
+
+    def _say_spacing(self, epochs_before: int) -> None:
+        """Say once, after the first epoch, if epochs are so short that not every one is validated."""
+        steps = self.progress.step
+        if self.settings.validate_every == "auto" and epochs_before == 0 < self.progress.epoch and steps < SPACING:
+            say(
+                f"an epoch has {steps:,} step{'s' if steps > 1 else ''}: validating at the first end of an epoch that "
+                f"is at least {SPACING} steps after the last validation (training.validate_every=1epoch: after each)"
+            )
 
     def _begin_step(self) -> tuple[list[Batch], list[np.ndarray]]:
         """Prepare the next update; return the batches of this rank, and the indices of the pairs of all ranks."""
@@ -215,7 +225,7 @@ class Trainer:
         average = self.state.average
         with self.state.parallel.evaluated(average.values if average is not None else None) as model:
             result = self.validate(model)
-        progress.history.append({"step": progress.step, "loss": result.loss, "bleu": result.bleu})
+        progress.history.append({"step": progress.step, **result.figures()})
         progress.seconds += time.monotonic() - began
         result.report(f"step {progress.step:,}, epoch {progress.epoch}")
         self._write("valid", step=progress.step, epoch=progress.epoch, **result.as_values())
@@ -256,6 +266,5 @@ class Trainer:
         if title is not None:
             result.report(title)
             self._write("valid_average", checkpoints=checkpoint.state["average_of"], **result.as_values())
-        score = result.scores[0]
-        state = {"step": checkpoint.state["step"], "bleu": score.value, "signature": score.signature}
-        return Checkpoint(checkpoint.weights, {}, {**state, "loss": result.loss})
+        state = {"step": checkpoint.state["step"], "signature": result.scores[0].signature}
+        return Checkpoint(checkpoint.weights, {}, state | result.figures())

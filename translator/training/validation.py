@@ -14,7 +14,7 @@ from translator.data.batches import SpecialTokens, make_batch
 from translator.data.dataset import ParallelDataset
 from translator.decoding import translate_ids
 from translator.distributed.world import World
-from translator.evaluation import Score, score
+from translator.evaluation import Score, choose_tokenizer, score
 from translator.inference import TransformerStepModel
 from translator.model import Transformer
 from translator.runtime.console import say
@@ -39,11 +39,13 @@ class Validation:
     references: list[str]
     translations: list[str]
     """Of all sentences that were decoded."""
+    tokenizer: str
+    """The tokenizer of BLEU."""
 
-    @property
-    def bleu(self) -> float:
-        """The BLEU score."""
-        return self.scores[0].value
+    def figures(self) -> dict[str, Any]:
+        """Return what validations are compared by; see `translator.checkpoints.best_first`."""
+        bleu, chrf = self.scores
+        return {"loss": self.loss, "bleu": bleu.value, "chrf": chrf.value, "tokenizer": self.tokenizer}
 
     def as_values(self) -> dict[str, Any]:
         """Return the result as values for JSON, every score with its signature."""
@@ -68,7 +70,12 @@ class Validator:
     def __init__(
         self, dataset: ParallelDataset, tokenizers: TokenizerPair, settings: TrainingSettings,
         decoding: DecodingSettings, max_positions: int, machine: Machine, world: World | None = None,
+        language: str | None = None,
     ) -> None:  # fmt: skip
+        """`language` is the code of the target language, if there is one; BLEU's tokenizer follows it.
+
+        Raises `EvaluationError` if the tokenizer that the settings name is not available.
+        """
         self.dataset, self.tokenizers, self.settings = dataset, tokenizers, settings
         self.decoding = validation_decoding(decoding, settings)
         self.max_positions, self.machine = max_positions, machine
@@ -77,6 +84,10 @@ class Validator:
         self._usable = np.flatnonzero(longest + ADDED_TOKENS <= max_positions)
         count = min(settings.validation_sentences, len(self._usable))
         self._decoded = self._usable[np.linspace(0, len(self._usable) - 1, count).astype(np.int64)]
+        _, references = self.dataset.texts(self._decoded)
+        self.tokenizer, note = choose_tokenizer(settings.validation_tokenizer, language, references)
+        if note is not None:
+            say(f"validation: {note}")
 
     def __call__(self, model: Transformer) -> Validation:
         """Validate `model` and leave it in evaluation mode; the processes share the work, and all get the result."""
@@ -85,10 +96,10 @@ class Validator:
             loss, nll = self._loss(model)
             translations = self.world.divide(self._decoded.tolist(), lambda part: self._translate(model, part))
         sources, references = self.dataset.texts(self._decoded)
-        scores = score(translations, references, ("bleu", "chrf"), tokenize=self.settings.validation_tokenizer)
+        scores = score(translations, references, ("bleu", "chrf"), tokenize=self.tokenizer)
         shown = np.linspace(0, len(sources) - 1, min(self.settings.validation_samples, len(sources))).astype(int)
         samples = [(sources[index], references[index], translations[index]) for index in shown]
-        return Validation(loss, nll, scores, samples, sources, references, translations)
+        return Validation(loss, nll, scores, samples, sources, references, translations, self.tokenizer)
 
     def some_pairs(self, count: int) -> tuple[list[list[int]], list[list[int]]]:
         """Return the piece ids of at most `count` of the pairs that are decoded, sources and targets."""
