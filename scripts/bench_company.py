@@ -32,7 +32,7 @@ from scripts.machine import machine_facts
 
 ROOT = Path(__file__).parents[1]
 LIBRARY = "300000"
-"""What libgomp does where nothing is set: about 100,000 looks take a millisecond or more."""
+"""The looks of libgomp if nothing is set, which take milliseconds."""
 ENGINES = ("native", "ctranslate2")
 PACKAGE = "ours"
 """The policy that importing the package sets."""

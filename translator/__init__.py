@@ -8,7 +8,7 @@ heavy library: a name imports its room when it is first used. It does set how th
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from translator.runtime.openmp import wait_asleep
+from translator.runtime.openmp import wait_briefly
 
 if TYPE_CHECKING:  # So that type checkers and editors know the names that `__getattr__` finds.
     from translator.config import load_config
@@ -16,7 +16,7 @@ if TYPE_CHECKING:  # So that type checkers and editors know the names that `__ge
     from translator.training import train
     from translator.translation import Translator
 
-wait_asleep()
+wait_briefly()
 
 __version__ = "0.1.0"
 __all__ = ["Translator", "__version__", "evaluate", "load_config", "train"]
