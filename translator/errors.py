@@ -23,6 +23,10 @@ class ConfigError(TranslatorError):
         super().__init__("\n".join([title, *(f"  {problem}" for problem in shown)]))
 
 
+class OutputError(TranslatorError):
+    """A file or directory that cannot be written, or must not be replaced because we did not write it."""
+
+
 class DataError(TranslatorError):
     """Text or prepared data that is missing, damaged or inconsistent."""
 

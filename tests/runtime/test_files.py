@@ -1,5 +1,6 @@
 """A directory that exists is complete, whatever happens while it is written."""
 
+import contextlib
 import errno
 import itertools
 import os
@@ -11,7 +12,8 @@ from typing import Any
 import pytest
 
 from translator.runtime import files
-from translator.runtime.files import new_directory, remove_directory, remove_partial, write_text
+from translator.runtime.directories import new_directory, remove_directory, remove_partial
+from translator.runtime.files import write_text
 
 # All that changes a disk.
 CALLS = ("open", "fsync", "mkdir", "rename", "replace", "rmdir", "unlink")
@@ -44,9 +46,11 @@ def crashes(work: Callable[[], object]) -> Iterator[int]:
     for last in itertools.count():
         child = os.fork()
         if not child:
-            die_before(last)
-            work()
-            os._exit(0)
+            with contextlib.suppress(Exception):
+                die_before(last)
+                work()
+                os._exit(0)
+            os._exit(1)
         code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         yield last
         if code == 0:
@@ -54,8 +58,13 @@ def crashes(work: Callable[[], object]) -> Iterator[int]:
         assert code == -signal.SIGKILL
 
 
+def everything(directory: Path) -> list[str]:
+    """Take all that a directory holds for ours."""
+    return [str(file.relative_to(directory)) for file in directory.rglob("*")]
+
+
 def fill(directory: Path, text: str) -> None:
-    with new_directory(directory) as partial:
+    with new_directory(directory, everything) as partial:
         (partial / "inner").mkdir()
         (partial / "inner" / "file").write_text(text)
         (partial / "other").write_text(text)
@@ -70,7 +79,7 @@ OLD, NEW = ({"inner/file": text, "other": text} for text in ("old", "new"))
 
 def test_nothing_appears_until_it_is_whole_and_nothing_stays_after_an_error(tmp_path: Path) -> None:
     directory = tmp_path / "made"
-    with pytest.raises(OSError, match="disk full"), new_directory(directory) as partial:
+    with pytest.raises(OSError, match="disk full"), new_directory(directory, everything) as partial:
         (partial / "file").write_text("half")
         assert not directory.exists()
         raise OSError("disk full")
@@ -79,12 +88,12 @@ def test_nothing_appears_until_it_is_whole_and_nothing_stays_after_an_error(tmp_
 
 def test_the_old_directory_stays_until_the_new_one_is_whole(tmp_path: Path) -> None:
     directory = tmp_path / "made"
-    with new_directory(directory) as partial:
+    with new_directory(directory, everything) as partial:
         (partial / "old").write_text("1")
-    with pytest.raises(ValueError, match="broken"), new_directory(directory) as partial:
+    with pytest.raises(ValueError, match="broken"), new_directory(directory, everything) as partial:
         raise ValueError("broken")
     assert [file.name for file in directory.iterdir()] == ["old"]
-    with new_directory(directory) as partial:
+    with new_directory(directory, everything) as partial:
         (partial / "new").write_text("2")
     assert [file.name for file in directory.iterdir()] == ["new"]
     assert [path.name for path in tmp_path.iterdir()] == ["made"]
@@ -125,7 +134,7 @@ def test_a_crash_at_any_moment_of_a_replacement_leaves_the_old_or_the_new(tmp_pa
         if by_the_next == "start":
             remove_partial(tmp_path)
         else:
-            with pytest.raises(OSError, match="full"), new_directory(directory):
+            with pytest.raises(OSError, match="full"), new_directory(directory, everything):
                 raise OSError("full")
         assert [path.name for path in tmp_path.iterdir()] == ["made"]
         seen.append(content(directory))
@@ -195,7 +204,7 @@ def test_an_error_of_the_system_names_what_was_written(tmp_path: Path, monkeypat
     with pytest.raises(OSError) as caught:
         write_text(tmp_path / "a.txt", "text")
     assert caught.value.filename == str(tmp_path / "a.txt")
-    with pytest.raises(OSError) as caught, new_directory(tmp_path / "a"):
+    with pytest.raises(OSError) as caught, new_directory(tmp_path / "a", everything):
         full()
     assert caught.value.filename == str(tmp_path / "a")
     assert list(tmp_path.iterdir()) == []

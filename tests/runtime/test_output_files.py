@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from translator.errors import DataError, TranslatorError
-from translator.runtime.files import check_output, write_output
+from translator.runtime.outputs import check_output, write_output
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.PNG", "new/dir/a.svg"])

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from translator.checkpoints.disk import explained_disk_errors
 from translator.checkpoints.run_directory import RunDirectory
 from translator.errors import CheckpointError, DamagedCheckpointError
-from translator.runtime.files import new_directory
+from translator.runtime.directories import new_directory
 from translator.runtime.json_files import parse_json
 
 WEIGHTS = "model.safetensors"

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from translator.config.load import RUN_CONFIG
 from translator.errors import CheckpointError
-from translator.runtime.files import remove_directory
+from translator.runtime.directories import remove_directory
 
 _STEP = re.compile(r"step-(\d{8})$")
 FINAL = "final"

@@ -64,7 +64,7 @@ def attention(
     """Translate a sentence, show where every head looks in the pair, and print where the file is."""
     from translator.runtime.console import print_result, say
     from translator.runtime.figures import PICTURES, check_picture
-    from translator.runtime.files import check_output
+    from translator.runtime.outputs import check_output
 
     output = output or (None if shown else Path(f"attention{_PAGE}"))
     in_picture = output is not None and output.suffix.lower() in PICTURES
@@ -121,7 +121,7 @@ def _write(maps: "AttentionMaps", path: Path, part: "Head | str | None") -> Path
     from translator.inspection.numbers import NUMBERS, write_numbers
     from translator.inspection.page import attention_page
     from translator.inspection.pictures import draw_attention
-    from translator.runtime.files import write_output
+    from translator.runtime.outputs import write_output
 
     ending = path.suffix.lower()
     if ending in NUMBERS:

@@ -23,7 +23,8 @@ from translator.data.manifest import (
 from translator.data.mixture import Mixture
 from translator.errors import DataError, TokenizerError
 from translator.runtime.console import say
-from translator.runtime.files import locked, new_directory
+from translator.runtime.directories import new_directory
+from translator.runtime.files import locked
 from translator.text import Tokenizer, TokenizerPair, load_tokenizers, tag_symbol
 
 

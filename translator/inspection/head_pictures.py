@@ -9,7 +9,7 @@ from translator.config import KINDS
 from translator.inspection.labels import KIND_TITLES, readable
 from translator.inspection.report import ModelReport
 from translator.runtime.figures import PICTURES, check_picture, write_picture
-from translator.runtime.files import check_output
+from translator.runtime.outputs import check_output
 
 _SHORT = {
     "previous position": "prev", "same position": "same", "next position": "next", "sentence end": "end",

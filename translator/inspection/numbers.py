@@ -34,7 +34,7 @@ from numpy.typing import NDArray
 
 from translator.config import KINDS
 from translator.inspection.maps import AttentionMaps
-from translator.runtime.files import check_output, write_output
+from translator.runtime.outputs import check_output, write_output
 
 NUMBERS = (".npz", ".json")
 VERSION = 1

@@ -20,7 +20,7 @@ from translator.checkpoints.run_directory import FINAL
 from translator.config import KINDS, Config, Head, ModelSettings, prepared_directory, read_run_config, write_config
 from translator.errors import CheckpointError, ConfigError
 from translator.inspection.importance import loss_of, measure_importance, model_heads
-from translator.runtime.files import new_directory
+from translator.runtime.directories import new_directory
 from translator.text import copy_tokenizers
 from translator.translation.alignment_head import ALIGNMENT, stored_alignment
 from translator.translation.word_alignment import Pair

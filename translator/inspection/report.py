@@ -18,7 +18,7 @@ from translator.inspection.importance import Importance, batch_count, measure_im
 from translator.inspection.pairs import Pairs
 from translator.inspection.statistics import FIGURES, KindStatistics, head_statistics
 from translator.runtime.console import progress
-from translator.runtime.files import write_output
+from translator.runtime.outputs import write_output
 from translator.translation import Translator
 from translator.translation.alignment_head import alignment_scores
 from translator.translation.result import rounded

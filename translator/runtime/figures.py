@@ -10,7 +10,7 @@ from typing import Any
 
 from translator.errors import TranslatorError
 from translator.runtime.console import warn
-from translator.runtime.files import check_output, write_output
+from translator.runtime.outputs import check_output, write_output
 
 PICTURES = (".png", ".svg", ".pdf")
 FONT_SIZE = 9.0

@@ -21,7 +21,7 @@ from translator.distributed.world import World, join_world
 from translator.model import count_parameters
 from translator.runtime.console import say
 from translator.runtime.device import Machine, choose_machine, hint_about_precision
-from translator.runtime.files import remove_partial
+from translator.runtime.directories import remove_partial
 from translator.runtime.host_memory import keep_freed_memory
 from translator.text import copy_tokenizers
 from translator.training.agreement import check_agreement, foresee, require_free, with_batch_tokens

@@ -26,7 +26,8 @@ from translator.errors import CheckpointError, ConfigError, DataError, Tokenizer
 from translator.model.embedding import Embedding
 from translator.model.layers import DecoderLayer, EncoderLayer, FeedForward
 from translator.runtime.console import say, warn
-from translator.runtime.files import locked, new_directory, remove_directory, remove_partial
+from translator.runtime.directories import new_directory, remove_directory, remove_partial
+from translator.runtime.files import locked
 from translator.runtime.json_files import read_json
 from translator.text import hash_file
 from translator.text.tokenizer import Tokenizer, save_tokenizers
