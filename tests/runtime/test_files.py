@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from translator.runtime import files
 from translator.runtime.directories import new_directory, remove_directory, remove_partial
 from translator.runtime.files import write_text
 
@@ -200,7 +199,7 @@ def test_an_error_of_the_system_names_what_was_written(tmp_path: Path, monkeypat
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(files, "sync_file", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError) as caught:
         write_text(tmp_path / "a.txt", "text")
     assert caught.value.filename == str(tmp_path / "a.txt")

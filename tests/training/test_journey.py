@@ -198,7 +198,7 @@ def test_average_gives_weights_a_name(settings_file: Path, call_program: Call) -
     # So little training leaves a BLEU that says nothing; chrF decides, then the loss.
     best = min((entry for entry in state["history"] if entry["step"] in RunDirectory(run).steps()),
                key=lambda entry: (-entry["bleu"] * (entry["bleu"] >= 1), -entry["chrf"], entry["loss"]))  # fmt: skip
-    code, out, _ = call_program("average", run, "--best", "1", "--name", "best")
+    code, out, _ = call_program("average", run, "--best", "1", "--name", "better")
     assert code == 0 and out.strip().endswith(f"average of step-{best['step']:08d}")
     code, _, errors = call_program("average", run, "--step", "8", "--step", "9")
     assert code == 1 and "'9'" in errors

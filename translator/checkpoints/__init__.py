@@ -5,6 +5,7 @@ from translator.checkpoints.bundle import Bundle, load_bundle
 from translator.checkpoints.checkpoint import (
     Checkpoint,
     check_shapes,
+    files_of_checkpoint,
     load_weights,
     model_tensors,
     read_checkpoint,
@@ -26,6 +27,7 @@ __all__ = [
     "best_steps",
     "check_shapes",
     "explained_disk_errors",
+    "files_of_checkpoint",
     "load_bundle",
     "load_weights",
     "model_tensors",

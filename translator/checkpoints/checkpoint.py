@@ -86,11 +86,12 @@ def check_shapes(found: Shapes, expected: Shapes, where: str) -> None:
 def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     """Write a checkpoint or model directory of a run; if it exists afterwards, it is complete.
 
-    Raises a `CheckpointError` that says why if the disk is full or refuses, and leaves nothing half-written.
+    Raises a `CheckpointError` that says why if the disk is full or refuses, and leaves nothing half-written, and
+    `OutputError` if what is there holds other files than those of a checkpoint.
     """
     run = RunDirectory(path.parent.parent)
     size = sum(tensor.nbytes for tensor in (*checkpoint.weights.values(), *checkpoint.optimizer.values()))
-    with explained_disk_errors(run, path, size), new_directory(path) as partial:
+    with explained_disk_errors(run, path, size), new_directory(path, files_of_checkpoint) as partial:
         _save(checkpoint.weights, partial / WEIGHTS)
         if checkpoint.optimizer:
             _save(checkpoint.optimizer, partial / OPTIMIZER)
@@ -98,6 +99,16 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         checksums[STATE] = _checksum_of_state(checkpoint.state, checksums)
         text = json.dumps({**checkpoint.state, "sha256": checksums}, indent=1)
         (partial / STATE).write_text(text + "\n")
+
+
+def files_of_checkpoint(path: Path) -> set[str]:
+    """Return the names of the files of a checkpoint directory; none of a directory that is not one."""
+    with contextlib.suppress(OSError, ValueError, RecursionError):
+        state = json.loads((path / STATE).read_bytes())
+        if not isinstance(state, dict) or "sha256" not in state:
+            return set()
+    # The names are few and fixed, so that a checkpoint with a damaged state is known, too.
+    return {STATE, WEIGHTS, OPTIMIZER} if (path / STATE).is_file() else set()
 
 
 def read_checkpoint(path: Path, with_optimizer: bool = True) -> Checkpoint:

@@ -3,9 +3,10 @@
 from pathlib import Path
 
 from translator.checkpoints.checkpoint import Checkpoint, read_checkpoint, verify_checkpoint
-from translator.checkpoints.run_directory import DAMAGED, FINAL, RunDirectory
+from translator.checkpoints.run_directory import FINAL, RunDirectory
 from translator.errors import CheckpointError, DamagedCheckpointError
 from translator.runtime.console import warn
+from translator.runtime.directories import set_aside
 
 
 def read_newest(run: RunDirectory) -> tuple[int, Checkpoint] | None:
@@ -56,9 +57,4 @@ def set_aside_damaged(run: RunDirectory) -> None:
 
 
 def _set_aside(path: Path, damage: str) -> None:
-    aside, count = path.with_name(f"{DAMAGED}{path.name}"), 1
-    while aside.exists():
-        count += 1
-        aside = path.with_name(f"{DAMAGED}{path.name}-{count}")
-    path.rename(aside)
-    warn(f"{damage}; it is set aside as {aside}, which may be deleted")
+    warn(f"{damage}; it is set aside as {set_aside(path)}, which may be deleted")

@@ -21,11 +21,13 @@ from pathlib import Path
 
 from translator.config.load import RUN_CONFIG
 from translator.errors import CheckpointError
-from translator.runtime.directories import remove_directory
+from translator.runtime.directories import DAMAGED, refuse_links, remove_directory
 
 _STEP = re.compile(r"step-(\d{8})$")
 FINAL = "final"
-DAMAGED = "damaged-"
+_MEANT = ("last", "best", FINAL)
+"""Names that mean weights which training chooses; `final` is its own to replace."""
+_LONGEST_NAME = 100
 
 
 class RunDirectory:
@@ -38,6 +40,41 @@ class RunDirectory:
         self.tensorboard = self.root / "tensorboard"
         self.checkpoints = self.root / "checkpoints"
         self.models = self.root / "models"
+        self.exports = self.root / "exports"
+        self.hypotheses = self.root / "hypotheses"
+        self.prepared = self.root / "prepared"
+
+    def folders(self) -> list[Path]:
+        """The directories and growing files that belong to the run, whether they exist or not."""
+        folders = [self.checkpoints, self.models, self.exports, self.hypotheses, self.prepared, self.tensorboard]
+        return [*folders, self.metrics]
+
+    def own_paths(self) -> list[Path]:
+        """All files and directories that a run consists of, whether they exist or not: no output may replace them."""
+        names = ("scores.json", "alignment.json", "tokenizer.model", "tokenizer.source.model", "tokenizer.target.model")
+        return [self.config, *self.folders(), *(self.root / name for name in names)]
+
+    def refuse_links(self) -> None:
+        """Raise `OutputError` if a directory or growing file of the run is a link that leads out of the run."""
+        refuse_links(self.root, self.folders())
+
+    def model(self, name: str) -> Path:
+        """The directory of averaged weights to be called `name`; raise `CheckpointError` if that is no name for them.
+
+        A name is one component of a path, and none that means other weights.
+        """
+        folded, problem = name.casefold(), None
+        if not name.strip(" .") or name != name.strip() or not name.isprintable() or name[0] in ".-":
+            problem = "a name of visible characters that does not begin with a dot or a dash"
+        elif any(character in name for character in "/\\:"):
+            problem = "a name without /, \\ and :, which is not a path"
+        elif len(name.encode()) > _LONGEST_NAME:
+            problem = f"at most {_LONGEST_NAME} bytes"
+        elif name.isnumeric() or folded in _MEANT or folded.startswith((DAMAGED, "step-")):
+            problem = f"a name that does not mean other weights ({', '.join(_MEANT)}, a step, step-..., {DAMAGED}...)"
+        if problem is not None:
+            raise CheckpointError(f"--name: found {name[:_LONGEST_NAME]!r}, expected {problem}")
+        return self.models / name
 
     def checkpoint(self, step: int) -> Path:
         """The directory of the checkpoint after `step` optimizer steps."""
@@ -71,7 +108,7 @@ class RunDirectory:
             return self.checkpoint(steps[-1])
         if name.isdecimal() and len(name) < 20 and int(name) in steps:
             return self.checkpoint(int(name))
-        if (self.models / name).is_dir():
+        if name.strip(".") and "/" not in name and (self.models / name).is_dir():
             return self.models / name
         there = ", ".join(self.names()) or "nothing yet; train it first"
         raise CheckpointError(f"{self.root} has no weights called {name!r}; expected one of: {there}")

@@ -21,17 +21,26 @@ def average(
     ] = "average",
 ) -> None:
     """Average checkpoints of a run and store the weights in RUN/models/NAME."""
-    from translator.checkpoints import RunDirectory, average_checkpoints, best_steps, write_checkpoint
+    from translator.checkpoints import (
+        RunDirectory,
+        average_checkpoints,
+        best_steps,
+        files_of_checkpoint,
+        write_checkpoint,
+    )
     from translator.config import read_run_config
     from translator.runtime.console import print_result
+    from translator.runtime.directories import refuse_foreign
 
     config = read_run_config(run)
     directory = RunDirectory(run)
+    path = directory.model(name)
+    directory.refuse_links()
+    refuse_foreign(path, files_of_checkpoint)
     if best is not None:
         steps = best_steps(directory, config.training.best_metric)[:best]
     else:
         steps = step or directory.steps()[-last:]
     result = average_checkpoints([directory.weights(str(number)) for number in steps])
-    path = directory.models / name
     write_checkpoint(path, result)
     print_result(f"{path}: average of {', '.join(result.state['average_of'])}")

@@ -35,8 +35,9 @@ def evaluate(
     weights: Weights = None,
 ) -> None:
     """Translate a test set and print BLEU, chrF2 and TER with their signatures."""
+    from translator.checkpoints import RunDirectory
     from translator.config import read_run_config, replace_stated, stated_machine
-    from translator.evaluation import NotKeptError, named_test_set, open_test_set, record_evaluation
+    from translator.evaluation import NotKeptError, named_test_set, open_test_set, read_scores, record_evaluation
     from translator.evaluation import evaluate as evaluate_translator
     from translator.runtime.console import print_result, progress, say, warn
     from translator.translation import Translator
@@ -51,6 +52,9 @@ def evaluate(
         tested = named_test_set(test_set, language_pair or f"{data.source_language}-{data.target_language}")
     else:
         raise typer.BadParameter("expected --source FILE and --reference FILE, or --test-set NAME")
+    # What could not be kept is said before the work.
+    RunDirectory(run).refuse_links()
+    read_scores(run)
     translator = Translator.load(
         run, together_with=together_with or [], engine=engine.value, weights=weights, **stated_machine(call)
     )

@@ -12,8 +12,10 @@ from translator.data.corpora import Corpora
 from translator.errors import DataError
 from translator.runtime.json_files import read_json
 from translator.text import TokenizerPair, hash_file
+from translator.text.tokenizer import tokenizer_files
 
 MANIFEST = "manifest.json"
+_NAMES = {MANIFEST, "train.arrow", "valid.arrow", "test.arrow", *tokenizer_files(True), *tokenizer_files(False)}
 _FORMAT = 1
 _SHAPE = {
     "format": int,
@@ -99,6 +101,21 @@ def read_manifest(directory: Path) -> dict[str, Any]:
     if odd := next((name for name in manifest["files"] if Path(name).name != name), None):
         raise DataError(f"{file} is damaged (`files`: found {odd!r}, expected names of files in it); {remedy}")
     return manifest
+
+
+def files_of_prepared(directory: Path) -> set[str]:
+    """Return the names of the files of prepared data, as the manifest lists them; none of another directory.
+
+    Of data with a damaged manifest, all names that prepared data can have.
+    """
+    try:
+        manifest = json.loads((directory / MANIFEST).read_bytes())
+    except OSError:
+        return set()
+    except (ValueError, RecursionError):
+        return _NAMES if (directory / "train.arrow").is_file() else set()
+    files = manifest.get("files") if isinstance(manifest, dict) and "inputs" in manifest else None
+    return {MANIFEST, *files} & _NAMES if isinstance(files, dict) else set()
 
 
 def describe_files(directory: Path) -> dict[str, dict[str, Any]]:

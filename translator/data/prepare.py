@@ -5,7 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from translator.config import Config, DataSettings, complete_config, entries_of, parse_start, resolve_preset
+from translator.config import (
+    Config,
+    DataSettings,
+    complete_config,
+    entries_of,
+    parse_start,
+    resolve_preset,
+    run_directory,
+)
 from translator.data.build import DataBuilder, ScannedCorpora
 from translator.data.corpora import Corpora, describe_corpora, open_corpora, target_languages
 from translator.data.dataset import ParallelDataset
@@ -13,6 +21,7 @@ from translator.data.manifest import (
     MANIFEST,
     describe_files,
     describe_inputs,
+    files_of_prepared,
     has_other_inputs,
     library_versions,
     read_manifest,
@@ -26,6 +35,8 @@ from translator.runtime.console import say
 from translator.runtime.directories import new_directory
 from translator.runtime.files import locked
 from translator.text import Tokenizer, TokenizerPair, load_tokenizers, tag_symbol
+
+_PARTS_OF_A_RUN = ("checkpoints", "models", "exports", "hypotheses", "tensorboard")
 
 
 @dataclass(frozen=True)
@@ -50,24 +61,27 @@ def prepare(config: Config, directory: str | Path, check: Callable[[Config], obj
     """Prepare the corpora of `config.data` in `directory`, unless that has been done already.
 
     Everything is read through once before any work, so that damaged input is an error (`DataError`) at once.
-    The directory appears complete or not at all; what another preparation left there is replaced, anything
-    else is refused. `check` is called with the completed settings before that is done, and may raise. Host memory
-    does not grow with the text, except for 17 bytes a pair.
+    The directory appears complete or not at all; what another preparation left there is replaced, anything else is
+    refused (`DataError`, `OutputError`). `check` is called with the completed settings before that is done, and may
+    raise. Host memory does not grow with the text, except for 17 bytes a pair.
     """
     path = Path(directory)
     config = complete_config(config)
-    _refuse_foreign_directory(path)
+    _refuse_run(config, path)
+    # A link that the user named is followed; one in a run may be somebody else's.
+    target = path.resolve() if path.is_symlink() and config.data.prepared is not None else path
+    _refuse_foreign_directory(target)
     corpora = open_corpora(config.data)
     given, given_name = _given_tokenizers(config.start_from, config.tokenizer.model)
     if given is not None and config.data.language_tags:
         _require_tags(given, target_languages(corpora), config.start_from, config.tokenizer.model)
     inputs = describe_inputs(corpora, config.data.language_tags, given, given_name)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with locked(path.parent):
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with locked(target.parent):
         if _is_current(path, config, inputs):
             say(f"prepared data in {path} are up to date")
         else:
-            with new_directory(path) as partial:
+            with new_directory(target, files_of_prepared) as partial:
                 _build(config, corpora, given, inputs, partial, check)
             say(f"prepared data written to {path}")
     prepared = load_prepared(path, config)
@@ -198,6 +212,16 @@ def _require_tags(given: TokenizerPair, languages: list[str], start_from: str | 
     raise TokenizerError(
         f"{name} has no language tag {', '.join(missing)} (found: {found}), which data.language_tags needs; {remedy}"
     )
+
+
+def _refuse_run(config: Config, path: Path) -> None:
+    """Raise `DataError` if prepared data would be mixed with the files of the run."""
+    run, prepared = run_directory(config).resolve(), path.resolve()
+    inside = prepared.relative_to(run).parts if prepared.is_relative_to(run) else None
+    if run.is_relative_to(prepared) or (inside and inside[0] in _PARTS_OF_A_RUN):
+        raise DataError(
+            f"data.prepared: {path} holds the run {run}, or is a part of it; choose a directory for prepared data alone"
+        )
 
 
 def _refuse_foreign_directory(path: Path) -> None:

@@ -1,6 +1,7 @@
 """Scores a run on a test set, and stores the scores with the run."""
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -8,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from translator import __version__
+from translator.checkpoints import RunDirectory
 from translator.config import DecodingSettings
 from translator.errors import EvaluationError
 from translator.evaluation.appearance import blank_references, faults, mismatches
 from translator.evaluation.bleu_tokenizer import AUTO, choose_tokenizer
 from translator.evaluation.metrics import METRICS, Score, check_counts, make_metrics, score
 from translator.evaluation.sets import TestSet
-from translator.runtime.files import write_text
+from translator.runtime.files import locked, write_text
 from translator.runtime.json_files import read_json
 from translator.text.input_lines import blocks_of
 from translator.translation import Translator
@@ -120,12 +122,19 @@ def record_evaluation(translator: Translator, test_set: TestSet, evaluation: Eva
 
 
 def _record(run: Path, translator: Translator, test_set: TestSet, evaluation: Evaluation) -> Path:
-    now, bundle = datetime.now(UTC), translator.bundle
-    entries = read_scores(run)
-    folder = run / "hypotheses"
-    folder.mkdir(exist_ok=True)
+    directory = RunDirectory(run)
+    directory.refuse_links()
+    directory.hypotheses.mkdir(exist_ok=True)
+    # Several evaluations of one run may end at the same time.
+    with locked(directory.hypotheses):
+        return _append(directory, translator, test_set, evaluation)
+
+
+def _append(directory: RunDirectory, translator: Translator, test_set: TestSet, evaluation: Evaluation) -> Path:
+    run, folder, bundle = directory.root, directory.hypotheses, translator.bundle
+    now, entries = datetime.now(UTC), read_scores(run)
     label = "".join(letter if letter.isalnum() or letter in "-._" else "-" for letter in test_set.name)
-    hypotheses = folder / f"{len(entries) + 1:04d}-{bundle.weights}-{label}.txt"
+    hypotheses = folder / f"{_next_number(entries, folder):04d}-{bundle.weights}-{label}.txt"
     write_text(hypotheses, "".join(f"{line}\n" for line in evaluation.hypotheses))
     assert evaluation.settings is not None, "scores of given translations belong to no run"
     entry = {
@@ -146,6 +155,12 @@ def _record(run: Path, translator: Translator, test_set: TestSet, evaluation: Ev
     }
     write_text(run / SCORES, json.dumps([*entries, entry], indent=2, ensure_ascii=False) + "\n")
     return hypotheses
+
+
+def _next_number(entries: Sequence[object], folder: Path) -> int:
+    """Return a number that no file of translations has yet, even if scores were deleted."""
+    numbers = (file.name.partition("-")[0] for file in folder.iterdir())
+    return max(len(entries), *(int(number) for number in numbers if re.fullmatch("[0-9]{1,9}", number)), 0) + 1
 
 
 def read_scores(run: Path) -> list[dict[str, Any]]:

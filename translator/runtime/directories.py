@@ -22,6 +22,8 @@ from translator.runtime.files import (
 Contents = Callable[[Path], Collection[str]]
 """Returns the paths of the files inside a directory if we wrote it, by its own list of them; none if we did not."""
 
+DAMAGED = "damaged-"
+"""How the name of what was set aside begins."""
 _REPLACED = ".old.partial"
 _NAME_OF_REPLACED = re.compile(r"\.(.+?)(?:\.[0-9a-f]{16})?\.old\.partial", re.DOTALL)
 _SHOWN = 3
@@ -43,7 +45,6 @@ def new_directory(path: Path, contents: Contents = nothing) -> Iterator[Path]:
     """
     if len(os.fsencode(path.name)) > LONGEST_NAME:
         raise OutputError(f"{path}: the name is longer than {LONGEST_NAME} bytes; choose a shorter one")
-    path.parent.mkdir(parents=True, exist_ok=True)
     remove_partial(path.parent, path.name)
     refuse_foreign(path, contents)
     partial, descriptor = _create(path)
@@ -101,6 +102,9 @@ def foreign_names(path: Path, contents: Contents) -> list[str]:
 
 def remove_directory(path: Path) -> None:
     """Delete a directory; it is renamed before its files are deleted, so that nobody sees a part of it."""
+    if path.is_symlink():
+        path.unlink()
+        return
     doomed = hidden_name(path, PARTIAL)
     path.rename(doomed)
     shutil.rmtree(doomed, ignore_errors=True)
@@ -128,6 +132,16 @@ def remove_partial(parent: Path, name: str | None = None) -> list[Path]:
     return removed
 
 
+def set_aside(path: Path) -> Path:
+    """Rename what is damaged to `damaged-NAME`, and return the new path."""
+    aside, count = path.with_name(f"{DAMAGED}{path.name}"), 1
+    while os.path.lexists(aside):
+        count += 1
+        aside = path.with_name(f"{DAMAGED}{path.name}-{count}")
+    path.rename(aside)
+    return aside
+
+
 def refuse_links(root: Path, paths: Iterable[Path]) -> None:
     """Raise `OutputError` if one of `paths` inside `root` is a link that leads out of it.
 
@@ -148,6 +162,8 @@ def refuse_links(root: Path, paths: Iterable[Path]) -> None:
 
 def _leftovers(parent: Path, ending: str, name: str | None) -> list[Path]:
     """Return what crashes may have left; without a `name`, also what has no random digits, from earlier versions."""
+    if not parent.is_dir():
+        return []
     end = re.escape(ending)
     pattern = rf"\..+{end}" if name is None else rf"\.{re.escape(name)}\.[0-9a-f]{{16}}(\.old)?{end}"
     with os.scandir(parent) as entries:
@@ -159,7 +175,7 @@ def _create(path: Path) -> tuple[Path, int]:
     """Make the directory that will become `path`, and lock it; return its path and descriptor."""
     while True:
         partial = hidden_name(path, PARTIAL)
-        partial.mkdir()
+        partial.mkdir(parents=True)
         descriptor = os.open(partial, os.O_RDONLY)
         # Between these two, another process may have taken the directory for a leftover and removed it.
         if try_lock(descriptor) and partial.is_dir():

@@ -4,6 +4,7 @@ from translator.checkpoints import (
     Checkpoint,
     RunDirectory,
     explained_disk_errors,
+    files_of_checkpoint,
     read_checkpoint,
     read_newest,
     set_aside_damaged,
@@ -11,6 +12,8 @@ from translator.checkpoints import (
 )
 from translator.config import TrainingSettings
 from translator.distributed.world import World
+from translator.runtime.console import warn
+from translator.runtime.directories import foreign_names
 from translator.training.progress import Progress
 from translator.training.state import TrainingState
 
@@ -25,6 +28,7 @@ class Checkpointing:
         self.run, self.state, self.settings, self.world = run, state, settings, world
         self.saved_step = 0
         """The step of the checkpoint that this process wrote last."""
+        self._kept_for_others: set[int] = set()
 
     def newest(self) -> tuple[int, Checkpoint | None]:
         """Read the newest intact checkpoint; return its step and the checkpoint, or 0 and None."""
@@ -43,6 +47,14 @@ class Checkpointing:
         self.world.main_first(lambda: set_aside_damaged(self.run))
         return self.steps()
 
+    def _remove(self, step: int) -> None:
+        path = self.run.checkpoint(step)
+        if not (foreign := foreign_names(path, files_of_checkpoint)):
+            self.run.remove_checkpoint(step)
+        elif step not in self._kept_for_others:
+            self._kept_for_others.add(step)
+            warn(f"{path} is kept: it holds what we did not write ({', '.join(foreign[:3])})")
+
     def save(self, progress: Progress) -> None:
         """Write a checkpoint of this step and remove those that are neither among the newest nor the best."""
         settings = self.settings
@@ -55,6 +67,6 @@ class Checkpointing:
             with explained_disk_errors(self.run):
                 for step in steps:
                     if step not in kept:
-                        self.run.remove_checkpoint(step)
+                        self._remove(step)
         self.saved_step = progress.step
         self.world.barrier()

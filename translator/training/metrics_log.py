@@ -13,6 +13,7 @@ from typing import Any
 
 from translator.errors import DataError
 from translator.runtime.console import warn
+from translator.runtime.files import append_text, write_bytes
 from translator.runtime.json_files import parse_json
 from translator.training.tensorboard import EventFiles
 
@@ -69,8 +70,7 @@ class MetricsLog:
             self._events.write(self._step, line)
 
     def _append(self, line: dict[str, Any]) -> None:
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n")
+        append_text(self.path, json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n")
 
     def close(self) -> None:
         """Close the event files; nothing is lost without it, since every line is flushed."""
@@ -128,9 +128,11 @@ def _finite(value: Any) -> Any:
 def _end_last_line(path: Path) -> None:
     """Complete a last line that lacks only its newline, or cut off a half-written one that a killed run left."""
     content = path.read_bytes() if path.is_file() else b""
+    if content and path.stat().st_nlink > 1:
+        # A backup made of hard links must not grow with the run.
+        write_bytes(path, content)
     tail = content[content.rfind(b"\n") + 1 :]
     if tail and _parse(tail.decode("utf-8", errors="replace")) is not None:
-        with path.open("ab") as file:
-            file.write(b"\n")
+        append_text(path, "\n")
     elif tail:
         os.truncate(path, len(content) - len(tail))

@@ -55,6 +55,7 @@ def train(config: Config) -> TrainingResult:
         # All checks before any work, and whatever only the corpora can tell before anything is replaced.
         config = complete_config(config)
         run = RunDirectory(run_directory(config))
+        run.refuse_links()
         if world.is_main:
             require_free(run)
         check_agreement(foresee(config, run), run)

@@ -20,19 +20,28 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from translator.attention import MultiHeadAttention
-from translator.checkpoints import Bundle, model_tensors
+from translator.checkpoints import Bundle, RunDirectory, model_tensors
 from translator.config import ModelSettings
-from translator.errors import CheckpointError, ConfigError, DataError, TokenizerError
+from translator.errors import CheckpointError, ConfigError, DataError, OutputError, TokenizerError
 from translator.model.embedding import Embedding
 from translator.model.layers import DecoderLayer, EncoderLayer, FeedForward
 from translator.runtime.console import say, warn
-from translator.runtime.directories import new_directory, remove_directory, remove_partial
+from translator.runtime.directories import (
+    foreign_names,
+    new_directory,
+    refuse_links,
+    remove_directory,
+    remove_partial,
+    set_aside,
+)
 from translator.runtime.files import locked
 from translator.runtime.json_files import read_json
 from translator.text import hash_file
-from translator.text.tokenizer import Tokenizer, save_tokenizers
+from translator.text.tokenizer import Tokenizer, save_tokenizers, tokenizer_files
 
 _CHECKSUMS = "sha256.json"
+_VOCABULARIES = {f"{side}_vocabulary.json" for side in ("source", "target", "shared")}
+_NAMES = {_CHECKSUMS, "model.bin", "config.json", *_VOCABULARIES, *tokenizer_files(True), *tokenizer_files(False)}
 _LAYOUT = 2
 """To be raised when the same weights are written in another way, so that kept exports are written again."""
 
@@ -75,22 +84,26 @@ def cached_ctranslate2(bundle: Bundle) -> Path:
     (by one process, if several ask at the same time) and replaces earlier exports of the same name. If the run
     directory cannot be written, the export is in a temporary directory until this process ends, and stderr says so.
     """
-    exports = bundle.directory / "exports"
+    exports = RunDirectory(bundle.directory).exports
     path = exports / f"ctranslate2-{bundle.weights}-{_key(bundle)}"
     if _is_whole(path):
         return path
     try:
+        refuse_links(bundle.directory, [exports])
         exports.mkdir(exist_ok=True)
         with locked(exports):
             if not _is_whole(path):
                 if path.is_dir():
                     warn(f"{path} is damaged: its files do not match their checksums; it is made again")
                 remove_partial(exports)
+                if path.is_dir() and foreign_names(path, _files_of_export):
+                    set_aside(path)
                 _write(bundle, path)
                 _remove_others(path)
         return path
-    except OSError as error:
-        say(f"{exports} cannot be written ({error.strerror or error}), so the model for CTranslate2 is not kept there")
+    except (OSError, OutputError) as error:
+        reason = (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
+        say(f"{exports} cannot be written ({reason}), so the model for CTranslate2 is not kept there")
         return _temporary_export(bundle, path.name)
 
 
@@ -111,7 +124,7 @@ def _remove_others(path: Path) -> None:
     """Remove the exports of earlier weights of the same name."""
     same_name = re.compile(re.escape(path.name.rpartition("-")[0]) + r"-[0-9a-f]{16}")
     for other in path.parent.iterdir():
-        if other != path and same_name.fullmatch(other.name):
+        if other != path and same_name.fullmatch(other.name) and not foreign_names(other, _files_of_export):
             remove_directory(other)
 
 
@@ -135,12 +148,22 @@ def _is_whole(path: Path) -> bool:
         return False
 
 
+def _files_of_export(path: Path) -> set[str]:
+    """Return the names of the files of an exported model; none of another directory."""
+    try:
+        listed = set(read_json(path / _CHECKSUMS, {str: str}, DataError, ""))
+    except (OSError, DataError):
+        # Damaged, or from a version that kept no checksums.
+        listed = set()
+    return listed | _NAMES if listed or (path / "model.bin").is_file() else set()
+
+
 def _write(bundle: Bundle, path: Path) -> None:
     spec = _specification(bundle)
     spec.validate()
     # Shared matrices are stored once.
     spec.optimize()
-    with new_directory(path) as partial:
+    with new_directory(path, _files_of_export) as partial:
         spec.save(str(partial))
         save_tokenizers(bundle.tokenizers, partial)
         checksums = {file.name: hash_file(file) for file in sorted(partial.iterdir())}
