@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 from translator.text import decode_lines, open_input
-from translator.translation.resumable_output import note_path
+from translator.translation.unfinished import find_notes
 
 
 def main() -> int:
@@ -87,8 +87,7 @@ def _kill_after(process: subprocess.Popen[bytes], output: Path, goal: int) -> in
     lines = 0
     while lines < goal and process.poll() is None:
         time.sleep(0.05)
-        note = note_path(output)
-        lines = json.loads(note.read_text())["lines"] if note.exists() else 0
+        lines = max((json.loads(note.read_text())["lines"] for note in find_notes(output)), default=0)
     process.kill()
     process.wait()
     return lines

@@ -6,9 +6,19 @@ from pathlib import Path
 import pytest
 
 from translator.errors import DataError
-from translator.translation.resumable_output import note_path, open_output, partial_path
+from translator.translation.resumable_output import open_output
+from translator.translation.unfinished import find_notes
 
 MADE_WITH = {"beam_size": 5, "runs": ["a"]}
+
+
+def note_of(path: Path) -> Path:
+    (note,) = find_notes(path)
+    return note
+
+
+def text_of(path: Path) -> Path:
+    return note_of(path).with_suffix("")
 
 
 class Interrupted(BaseException):
@@ -56,7 +66,7 @@ def test_what_was_written_behind_the_last_note_is_written_again(tmp_path: Path) 
     path = tmp_path / "out"
     with pytest.raises(Interrupted):
         write(path, ["a", "b", "c"], stop=2, note=True)
-    with partial_path(path).open("ab") as file:
+    with text_of(path).open("ab") as file:
         file.write(b"C\nhal")
     assert write(path, ["a", "b", "c"]) == 2
     assert path.read_text() == "A\nB\nC\n"
@@ -66,7 +76,7 @@ def test_a_note_of_more_than_there_is_does_not_count(tmp_path: Path) -> None:
     path = tmp_path / "out"
     with pytest.raises(Interrupted):
         write(path, ["a", "b"], stop=1)
-    partial_path(path).write_bytes(b"A")
+    text_of(path).write_bytes(b"A")
     assert write(path, ["a", "b"]) == 0
     assert path.read_text() == "A\nB\n"
 
@@ -76,7 +86,7 @@ def test_a_damaged_note_does_not_count(tmp_path: Path, damage: str) -> None:
     path = tmp_path / "out"
     with pytest.raises(Interrupted):
         write(path, ["a", "b"], stop=1)
-    note_path(path).write_text(damage)
+    note_of(path).write_text(damage)
     assert write(path, ["a", "b"]) == 0
     assert path.read_text() == "A\nB\n"
 
@@ -85,10 +95,10 @@ def test_other_settings_are_refused_and_named(tmp_path: Path) -> None:
     path = tmp_path / "out"
     with pytest.raises(Interrupted):
         write(path, ["a", "b"], stop=1)
-    kept = partial_path(path).read_bytes(), note_path(path).read_text()
+    kept = text_of(path).read_bytes(), note_of(path).read_text()
     with pytest.raises(DataError, match=r"1 lines that were translated otherwise \(beam_size 5 and now 4\); repeat"):
         write(path, ["a", "b"], beam_size=4)
-    assert (partial_path(path).read_bytes(), note_path(path).read_text()) == kept
+    assert (text_of(path).read_bytes(), note_of(path).read_text()) == kept
 
 
 @pytest.mark.parametrize("lines", [["x", "b"], []])
@@ -96,9 +106,9 @@ def test_another_input_is_refused(tmp_path: Path, lines: list[str]) -> None:
     path = tmp_path / "out"
     with pytest.raises(Interrupted):
         write(path, ["a", "b"], stop=1)
-    with pytest.raises(DataError, match="the first 1 lines of the input are not those that .*partial was made"):
+    with pytest.raises(DataError, match="the first 1 lines of the input are not those that .*unfinished was made"):
         write(path, lines)
-    assert json.loads(note_path(path).read_text())["lines"] == 1
+    assert json.loads(note_of(path).read_text())["lines"] == 1
 
 
 def test_two_cannot_write_one_file(tmp_path: Path) -> None:

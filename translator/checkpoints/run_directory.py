@@ -38,6 +38,7 @@ class RunDirectory:
         self.config = self.root / RUN_CONFIG
         self.metrics = self.root / "metrics.jsonl"
         self.tensorboard = self.root / "tensorboard"
+        self.plot = self.root / "plot.png"
         self.checkpoints = self.root / "checkpoints"
         self.models = self.root / "models"
         self.exports = self.root / "exports"

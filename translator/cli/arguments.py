@@ -75,6 +75,22 @@ def open_inputs(files: Sequence[Path] | None) -> list[tuple[str, BinaryIO]]:
     ]
 
 
+def check_results(
+    output: Path, endings: Sequence[str] = (), *, runs: Sequence[Path] = (), files: Sequence[Path] = (),
+    makes_parents: bool = True,
+) -> None:  # fmt: skip
+    """Check, before anything is loaded, that results can be written to `output`.
+
+    It must be none of the `files` that the command reads (`-` is stdin), and nothing that a run in `runs` consists of;
+    the other arguments are those of `check_output`.
+    """
+    from translator.checkpoints.run_directory import RunDirectory
+    from translator.runtime.outputs import check_output
+
+    own = [path for run in runs for path in RunDirectory(run).own_paths()]
+    check_output(output, endings, inputs=[*files, *own], makes_parents=makes_parents)
+
+
 def read_call(run: Path, words: Sequence[str] | None) -> "Config":
     """Read the settings for one call of a command, and find what contradicts those of the run before it is loaded."""
     from translator.config import read_call_settings, read_run_config, replace_stated

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from translator.cli.arguments import CallSettings, Run, To, Weights
+from translator.cli.arguments import CallSettings, Run, To, Weights, check_results
 
 if TYPE_CHECKING:
     from translator.config import Head
@@ -63,17 +63,16 @@ def attention(
 ) -> None:
     """Translate a sentence, show where every head looks in the pair, and print where the file is."""
     from translator.runtime.console import print_result, say
-    from translator.runtime.figures import PICTURES, check_picture
-    from translator.runtime.outputs import check_output
+    from translator.runtime.figures import PICTURES, require_matplotlib
 
     output = output or (None if shown else Path(f"attention{_PAGE}"))
     in_picture = output is not None and output.suffix.lower() in PICTURES
     if head is not None and not shown and not in_picture:
         raise typer.BadParameter("it chooses what a picture or --print shows; give one of them", param_hint="--head")
-    if output is not None and in_picture:
-        check_picture(output)
-    elif output is not None:
-        check_output(output, (_PAGE, *PICTURES, ".npz", ".json"))
+    if output is not None:
+        check_results(output, (_PAGE, *PICTURES, ".npz", ".json"), runs=[run])
+    if in_picture:
+        require_matplotlib()
 
     from translator.config import read_call_settings, stated_machine
     from translator.inspection import inspect_sentence

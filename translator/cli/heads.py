@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from translator.cli.arguments import CallSettings, Run, To, Weights
+from translator.cli.arguments import CallSettings, Run, To, Weights, check_results
 
 
 def heads(
@@ -35,15 +35,19 @@ def heads(
     """
     from translator.config import read_call_settings, replace_stated, stated_machine
     from translator.inspection.gold import read_links
-    from translator.inspection.head_pictures import check_report, write_report
+    from translator.inspection.head_pictures import write_report
     from translator.inspection.pairs import read_pairs
     from translator.inspection.report import inspect_heads
     from translator.inspection.table import head_table
     from translator.runtime.console import print_result, say
+    from translator.runtime.figures import PICTURES, require_matplotlib
     from translator.translation import Translator
 
+    read = [source, reference, *([alignment] if alignment else [])]
     for path in output or []:
-        check_report(path)
+        check_results(path, (".json", *PICTURES), runs=[run], files=read)
+        if path.suffix.lower() in PICTURES:
+            require_matplotlib()
     call = read_call_settings(settings or [])
     translator = Translator.load(run, engine="native", weights=weights, **stated_machine(call))
     pairs = read_pairs(translator.bundle, source, reference, to)

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from translator.cli.arguments import check_results
+
 
 def plot(
     runs: Annotated[
@@ -21,7 +23,15 @@ def plot(
 
     Losses, scores, learning rate, speed and gradient norm by step. Prints the path of the picture.
     """
+    from translator.checkpoints.run_directory import RunDirectory
     from translator.runtime.console import print_result
+    from translator.runtime.directories import refuse_links
+    from translator.runtime.figures import PICTURES
     from translator.training.plot import plot_runs
 
-    print_result(plot_runs(runs, output or runs[0] / "plot.png"))
+    picture = output or RunDirectory(runs[0]).plot
+    if output is None:
+        # A link that the user did not name may be that of whoever made the run.
+        refuse_links(runs[0], [picture])
+    check_results(picture, PICTURES, runs=runs)
+    print_result(plot_runs(runs, picture))

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from translator.cli.arguments import CallSettings, Run, To, Weights
+from translator.cli.arguments import CallSettings, Run, To, Weights, check_results
 
 
 def prune(
@@ -62,6 +62,7 @@ def prune(
     if (source is None) != (reference is None) or (source is None and not named):
         raise typer.BadParameter("to measure how much heads matter, give --source FILE and --reference FILE")
     machine = stated_machine(read_call_settings(settings or []))
+    check_results(output / "config.yaml", runs=[run], files=[source, reference] if source and reference else [])
     check_output(output)
     bundle = load_bundle(run, weights=weights, **machine)
     pairs = read_pairs(bundle, source, reference, to).ids if source and reference else []

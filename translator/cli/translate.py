@@ -15,6 +15,7 @@ from translator.cli.arguments import (
     To,
     TogetherWith,
     Weights,
+    check_results,
     open_inputs,
     read_call,
 )
@@ -55,6 +56,9 @@ def translate(
     from translator.translation import Translator, translate_inputs
 
     call = read_call(run, settings)
+    if output is not None:
+        runs = [run, *(together_with or [])]
+        check_results(output, runs=runs, files=files or [Path("-")], makes_parents=False)
     if call.devices > 1 and not is_worker():
         raise typer.Exit(launch(call.devices, call.device, [PROGRAM, *sys.argv[1:]]))
 

@@ -8,21 +8,12 @@ import numpy as np
 from translator.config import KINDS
 from translator.inspection.labels import KIND_TITLES, readable
 from translator.inspection.report import ModelReport
-from translator.runtime.figures import PICTURES, check_picture, write_picture
-from translator.runtime.outputs import check_output
+from translator.runtime.figures import write_picture
 
 _SHORT = {
     "previous position": "prev", "same position": "same", "next position": "next", "sentence end": "end",
     "sentence start": "start", "punctuation": "punct", "alignment": "align",
 }  # fmt: skip
-
-
-def check_report(path: Path) -> None:
-    """Raise, before any work, if `write_report` could not write this file; see `check_output`."""
-    if path.suffix.lower() in PICTURES:
-        check_picture(path)
-    else:
-        check_output(path, (".json", *PICTURES))
 
 
 def write_report(report: ModelReport, path: Path) -> Path:

@@ -43,7 +43,7 @@ def check_picture(path: Path) -> None:
     Raises what `check_output` raises, and `TranslatorError` if matplotlib is not installed.
     """
     check_output(path, PICTURES)
-    _import_matplotlib()
+    require_matplotlib()
 
 
 def write_picture(path: Path, draw: Callable[[], Any], style: Mapping[str, Any] | None = None) -> Path:
@@ -53,7 +53,7 @@ def write_picture(path: Path, draw: Callable[[], Any], style: Mapping[str, Any] 
     `check_picture` raises.
     """
     check_picture(path)
-    matplotlib = _import_matplotlib()
+    matplotlib = require_matplotlib()
     form = path.suffix[1:].lower()
     undated = {"png": {}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}[form]
     file = io.BytesIO()
@@ -72,7 +72,8 @@ def font_families() -> list[str]:
     return ["DejaVu Sans", *(name for name in _OTHER_FONTS if name in installed)]
 
 
-def _import_matplotlib() -> Any:
+def require_matplotlib() -> Any:
+    """Import matplotlib; raise `TranslatorError` if it is not installed."""
     try:
         return importlib.import_module("matplotlib")
     except ImportError as error:

@@ -5,8 +5,9 @@ from itertools import chain
 from pathlib import Path
 
 from translator.config import TokenizerSettings, load_config
+from translator.config.corpus_spec import split_pattern
 from translator.errors import ConfigError, DataError, TokenizerError
-from translator.runtime.files import write_bytes
+from translator.runtime.outputs import check_output, write_output
 from translator.text.corpus import Languages
 from translator.text.corpus_lines import read_lines
 from translator.text.open_corpus import is_corpus, open_corpus
@@ -47,19 +48,22 @@ def train_model_file(
 
     `languages` are those of source and target, to find the columns of tables.
 
-    Raises `DataError` for damaged input, `TokenizerError` if there is too little text or `output` cannot
-    be written.
+    Raises `OutputError`, before any work, if `output` cannot be written or is one of the corpora, `DataError` for
+    damaged input, and `TokenizerError` if there is too little text.
     """
-    if output.is_dir():
-        raise TokenizerError(f"{output} is a directory; expected a file name such as {output / 'tokenizer.model'}")
+    check_output(output, inputs=[Path(file) for corpus in corpora for file in _files_of(corpus)])
     sources = [_open_text(spec, languages) for spec in corpora]
     tokenizer = train_tokenizer(lambda: (line for source in sources for line in source()), settings)
-    try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        write_bytes(output, tokenizer.model)
-    except OSError as error:
-        raise TokenizerError(f"cannot write {output}: {error.strerror or error}") from None
+    write_output(output, tokenizer.model)
     return tokenizer
+
+
+def _files_of(spec: str) -> list[str]:
+    """Name the files that the text or corpus `spec` is read from; none of a set on the hub."""
+    if spec.startswith("hub:"):
+        return []
+    parts = split_pattern(spec)
+    return [spec] if parts is None else [f"{parts[0]}{language}{parts[3]}" for language in parts[1:3]]
 
 
 def find_tokenizer(path: Path, side: str | None = None) -> Tokenizer:

@@ -1,191 +1,205 @@
-"""Where translated lines go: a stream, or a file that is complete if it exists and resumes after an interruption."""
+"""Where translated lines go: a stream, or a file that is complete if it exists and resumes where it was interrupted."""
 
 import contextlib
 import hashlib
 import json
 import os
+import stat
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, NamedTuple
 
 from translator.errors import DataError
-from translator.runtime.console import ResultStream, say, warn
+from translator.runtime.console import ResultStream, say
 from translator.runtime.files import locked, sync_file, write_text
-from translator.runtime.json_files import read_json
-from translator.runtime.lock_holder import describe_holder
+from translator.runtime.outputs import OutputStream, real_path
 from translator.runtime.termination import exit_on_termination
+from translator.translation.unfinished import Note, Unfinished, claim
 
 _SYNC_SECONDS = 1.0
-_NOTE = {"lines": int, "bytes": int, "digest": str, "made_with": {str: object}}
+_BUFFER_BYTES = 1 << 13
 
 
 class Output:
-    """Writes to a stream what belongs to each line, and counts the lines."""
+    """Writes to a stream what belongs to each line, and counts."""
 
-    def __init__(self, stream: BinaryIO | ResultStream) -> None:
-        self.lines = 0
-        """Lines whose translation has been written."""
+    def __init__(self, stream: ResultStream | OutputStream) -> None:
         self._stream = stream
+        self._lines = 0
+
+    @property
+    def lines(self) -> int:
+        """Lines whose translation is written."""
+        return self._lines
 
     def write(self, source: str, text: str) -> None:
-        """Write the `text` that belongs to the next line, `source`, and a line feed."""
-        self._stream.write(text.encode("utf-8", "replace") + b"\n")
-        self.lines += 1
+        """Write what belongs to the next line, `source`; `text` lacks its last line feed."""
+        self._stream.write(_encode(text))
+        self._lines += 1
 
     def flush(self) -> None:
-        """Pass on what was written to whoever reads it."""
+        """Let readers have what was written."""
         self._stream.flush()
 
 
-class ResumableOutput(Output):
-    """Writes to a file next to `path` and renames it at the end; after an interruption it resumes after what it kept.
+class _Done(NamedTuple):
+    """What is written, replaced as a whole after each line, so that an interruption finds it consistent."""
 
-    `.NAME.partial` contains the text; `.NAME.partial.json` notes how much of it belongs to how many lines, a digest of
-    those lines, and what the translations were made with. Use `open_output`.
+    lines: int
+    size: int
+    sources: Any
+    """Hash object of the lines that were read."""
+    text: Any
+    """Hash object of the text that was written."""
+
+    def after(self, source: str, text: bytes) -> "_Done":
+        sources, texts = self.sources.copy(), self.text.copy()
+        sources.update(_encode_source(source))
+        texts.update(text)
+        return _Done(self.lines + 1, self.size + len(text), sources, texts)
+
+
+class ResumableOutput:
+    """Writes an unfinished file next to `path` and renames it at the end. Use `open_output`.
+
+    It begins to write after `resume` only; until then, nothing on the disk changes.
     """
 
-    def __init__(self, path: Path, stream: BinaryIO, made_with: dict[str, Any]) -> None:
-        super().__init__(stream)
-        self._stream: BinaryIO = stream
-        self._path, self._made_with = path, made_with
-        self._digest = hashlib.blake2b(digest_size=16)
+    def __init__(self, path: Path, unfinished: Unfinished, made_with: dict[str, Any]) -> None:
+        self._path, self._unfinished, self._made_with = path, unfinished, made_with
+        self._done: _Done | None = None
+        self._pending = (0, b"")
+        """Where the text that is not written yet begins in the file, and the text; replaced as a whole, too."""
         self._noted = time.monotonic()
-        self.is_ready = False
-        """Whether the stream is at the byte where writing continues, so that a note of it is true."""
+        self._noted_lines = unfinished.note.lines if unfinished.note is not None else 0
+
+    @property
+    def lines(self) -> int:
+        """Lines whose translation is written; 0 before `resume`."""
+        return self._done.lines if self._done is not None else 0
 
     def resume(self, sources: Iterator[str]) -> None:
         """Take the lines that are done from `sources`; raise `DataError` if they are not the same lines."""
-        note = self._read_note()
-        if note is None:
-            self._stream.truncate(0)
-            self.is_ready = True
-            return
-        for source in sources:
-            self._digest.update(source.encode("utf-8", "surrogatepass") + b"\n")
-            self.lines += 1
-            if self.lines == note["lines"]:
-                break
-        if note["lines"] and (self.lines, self._digest.hexdigest()) != (note["lines"], note["digest"]):
-            raise DataError(
-                f"the first {note['lines']:,} lines of the input are not those that {partial_path(self._path)} was "
-                "made from; give the same input again, or remove that file to start again"
-            )
+        done = _Done(0, 0, hashlib.blake2b(digest_size=16), hashlib.blake2b(digest_size=16))
+        note = self._unfinished.note
+        if note is not None:
+            done = self._match(sources, note, done.sources)
         # What was written after the last note is written again.
-        self._stream.truncate(note["bytes"])
-        self._stream.seek(note["bytes"])
-        self.is_ready = True
+        os.ftruncate(self._unfinished.descriptor, done.size)
+        self._pending = (done.size, b"")
+        self._done = done
+
+    def _match(self, sources: Iterator[str], note: Note, digest: Any) -> _Done:
+        lines = 0
+        while lines < note.lines and (source := next(sources, None)) is not None:
+            digest.update(_encode_source(source))
+            lines += 1
+        if (lines, digest.hexdigest()) != (note.lines, note.sources):
+            raise DataError(
+                f"the first {note.lines:,} lines of the input are not those that {self._unfinished.path} was made "
+                "from; give the same input again, or remove that file to start again"
+            )
+        return _Done(lines, note.size, digest, self._unfinished.text_digest)
 
     def write(self, source: str, text: str) -> None:
         """See `Output`."""
-        super().write(source, text)
-        self._digest.update(source.encode("utf-8", "surrogatepass") + b"\n")
+        assert self._done is not None
+        data = _encode(text)
+        start, rest = self._pending
+        self._pending = (start, rest + data)
+        self._done = self._done.after(source, data)
+        if len(rest) >= _BUFFER_BYTES:
+            self._drain()
 
     def flush(self) -> None:
         """See `Output`; about once a second, note how far the file has come."""
-        super().flush()
+        self._drain()
         if time.monotonic() - self._noted >= _SYNC_SECONDS:
             self.note()
 
     def note(self) -> None:
         """Make sure that what was written is on the disk, then note how far the file has come."""
-        self._stream.flush()
-        os.fsync(self._stream.fileno())
-        note = {
-            "lines": self.lines,
-            "bytes": self._stream.tell(),
-            "digest": self._digest.hexdigest(),
-            "made_with": self._made_with,
-        }
-        write_text(note_path(self._path), json.dumps(note, ensure_ascii=False, indent=1) + "\n")
-        self._noted = time.monotonic()
+        done = self._done
+        assert done is not None
+        self._drain()
+        os.fsync(self._unfinished.descriptor)
+        note = Note(done.lines, done.size, done.sources.hexdigest(), done.text.hexdigest(), self._made_with)
+        write_text(self._unfinished.note_path, json.dumps(note._asdict(), ensure_ascii=False, indent=1) + "\n")
+        self._noted, self._noted_lines = time.monotonic(), done.lines
+
+    def keep(self) -> int:
+        """After an interruption, note how far the file has come; return how many lines are kept."""
+        if self._done is not None and self._done.lines:
+            with contextlib.suppress(OSError):  # A full disk: the note before still holds.
+                self.note()
+        return self._noted_lines
 
     def finish(self) -> None:
         """Give the file its name."""
-        self._stream.flush()
-        os.fsync(self._stream.fileno())
-        partial_path(self._path).replace(self._path)
+        self._drain()
+        os.fsync(self._unfinished.descriptor)
+        with contextlib.suppress(OSError):
+            os.fchmod(self._unfinished.descriptor, stat.S_IMODE(self._path.stat().st_mode) & 0o777)
+        self._unfinished.path.replace(self._path)
         sync_file(self._path.parent)
-        note_path(self._path).unlink(missing_ok=True)
+        self._unfinished.remove_notes(self._path)
 
-    def _read_note(self) -> dict[str, Any] | None:
-        """Return the note of the interrupted call that this one resumes; None if there is nothing to resume."""
-        file = note_path(self._path)
-        try:
-            note: dict[str, Any] = read_json(file, _NOTE, DataError, "beginning again")
-        except FileNotFoundError:
-            return None
-        except DataError as error:
-            warn(str(error))
-            return None
-        size, lines, made_with = note["bytes"], note["lines"], note["made_with"]
-        if min(size, lines) < 0 or size > os.fstat(self._stream.fileno()).st_size:
-            return None
-        # In the form that values have after writing and reading JSON.
-        ours = json.loads(json.dumps(self._made_with))
-        changed = [name for name in {**made_with, **ours} if made_with.get(name) != ours.get(name)]
-        if changed:
-            differences = ", ".join(
-                f"{name} {made_with.get(name)} and now {ours.get(name)}" for name in sorted(changed)
-            )
-            raise DataError(
-                f"{partial_path(self._path)} holds {lines:,} lines that were translated otherwise ({differences}); "
-                "repeat that command to resume it, or remove the file to start again"
-            )
-        return note
+    def _drain(self) -> None:
+        start, rest = self._pending
+        while rest:
+            written = os.pwrite(self._unfinished.descriptor, rest, start)
+            start, rest = start + written, rest[written:]
+            # After an interruption before this line, the same bytes are written to the same place again.
+            self._pending = (start, rest)
 
 
 @contextlib.contextmanager
 def open_output(path: Path, made_with: dict[str, Any]) -> Iterator[ResumableOutput]:
-    """Open a file of translations; it gets its name when the block ends well.
+    """Open a file of translations; it gets its name when the block ends well. A link is followed.
 
     `made_with` is everything that must be the same to resume an interrupted file. Raises `DataError` if the file cannot
-    be written, or another process is writing it.
+    be written, another process is writing it, or it was begun in another way; then nothing is changed.
     """
-    partial = partial_path(path)
-    try:
-        descriptor = os.open(partial, os.O_RDWR | os.O_CREAT, 0o666)
-    except OSError as error:
-        raise DataError(f"cannot write {path}: {error.strerror or error}") from None
-    try:
-        with os.fdopen(descriptor, "r+b") as stream, contextlib.ExitStack() as lock, exit_on_termination():
-            try:
-                lock.enter_context(locked(partial, wait=False))
-            except BlockingIOError:
-                holder = describe_holder(partial)
-                raise DataError(f"{holder} is writing {path}; wait for it, or choose another name") from None
-            output = ResumableOutput(path, stream, made_with)
+    with contextlib.ExitStack() as stack:
+        try:
+            target = real_path(path)
+            with _turn(target.parent):
+                unfinished = stack.enter_context(contextlib.closing(claim(target, made_with)))
+        except (OSError, RuntimeError) as error:
+            raise DataError(f"cannot write {path}: {getattr(error, 'strerror', None) or error}") from None
+        output = ResumableOutput(target, unfinished, made_with)
+        try:
+            stack.enter_context(exit_on_termination())
             try:
                 yield output
             except BaseException:
                 # Does not run after a kill; then the last note counts.
-                if output.lines and output.is_ready and _is_noted(output):
-                    say(f"{output.lines:,} lines of {path} are kept; the same command resumes after them")
-                elif os.fstat(descriptor).st_size == 0:
-                    partial.unlink()
+                if kept := output.keep():
+                    say(f"{kept:,} lines of {path} are kept; the same command resumes after them")
+                else:
+                    unfinished.remove()
                 raise
             output.finish()
-    except OSError as error:
-        raise DataError(
-            f"cannot write {path}: {error.strerror or error}; what is complete of it is kept in {partial}, and the "
-            "same command continues from there"
-        ) from None
+        except OSError as error:
+            raise DataError(
+                f"cannot write {path}: {error.strerror or error}; what is complete of it is kept in "
+                f"{unfinished.path}, and the same command continues from there"
+            ) from None
 
 
-def _is_noted(output: ResumableOutput) -> bool:
-    """Note how far the output has come, and return whether that worked; if not, the previous note still holds."""
-    try:
-        output.note()
-    except OSError:
-        return False
-    return True
+@contextlib.contextmanager
+def _turn(directory: Path) -> Iterator[None]:
+    """Let one process at a time look for interrupted files; not if the directory is locked for something longer."""
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError):
+            stack.enter_context(locked(directory, wait=False))
+        yield
 
 
-def partial_path(path: Path) -> Path:
-    """Return where a file of translations is kept while it is being written."""
-    return path.with_name(f".{path.name}.partial")
+def _encode(text: str) -> bytes:
+    return text.encode("utf-8", "replace") + b"\n"
 
 
-def note_path(path: Path) -> Path:
-    """Return where it is noted how far a file of translations has come."""
-    return path.with_name(f".{path.name}.partial.json")
+def _encode_source(source: str) -> bytes:
+    return source.encode("utf-8", "surrogatepass") + b"\n"

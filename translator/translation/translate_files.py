@@ -1,20 +1,23 @@
 """Files of lines in, a stream or a file of translations out: what `translator translate` does."""
 
 import contextlib
+import hashlib
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from translator.checkpoints import Bundle, model_tensors
 from translator.config import DecodingSettings
 from translator.decoding.distributed import SharedEngine
 from translator.distributed.world import World
 from translator.errors import ConfigError, TranslatorError
 from translator.runtime.console import ResultStream, progress, say
+from translator.runtime.outputs import OutputStream, is_stream
 from translator.text import InputLines, count_lines
 from translator.text.input_lines import blocks_of
 from translator.translation.result import format_translations
-from translator.translation.resumable_output import Output, open_output
+from translator.translation.resumable_output import Output, ResumableOutput, open_output
 from translator.translation.translator import Translator
 
 
@@ -49,7 +52,7 @@ def translate_inputs(
         return
     source = InputLines(inputs, refuse=settings.invalid_utf8 == "refuse")
     lines = iter(source)
-    with _opened(output, lines, _made_with(translator, settings, form, to)) as destination:
+    with _opened(output, lines, lambda: _made_with(translator, settings, form, to)) as destination:
         if destination.lines:
             say(f"resuming {output} after line {destination.lines:,}")
         with _bar(inputs, output, destination.lines) as on_progress:
@@ -71,13 +74,19 @@ def translate_inputs(
 
 
 @contextlib.contextmanager
-def _opened(output: Path | None, lines: Iterator[str], made_with: dict[str, Any]) -> Iterator[Output]:
+def _opened(
+    output: Path | None, lines: Iterator[str], made_with: Callable[[], dict[str, Any]]
+) -> Iterator[Output | ResumableOutput]:
     if output is None:
         stream = ResultStream()
         yield Output(stream)
         stream.flush()
         return
-    with open_output(output, made_with) as file:
+    if is_stream(output):
+        with contextlib.closing(OutputStream(output)) as pipe:
+            yield Output(pipe)
+        return
+    with open_output(output, made_with()) as file:
         file.resume(lines)
         yield file
 
@@ -99,5 +108,23 @@ def _bar(
 def _made_with(translator: Translator, settings: DecodingSettings, form: str, to: str | None) -> dict[str, Any]:
     """Return everything that the translation of a line depends on."""
     runs = [f"{bundle.directory.resolve()} ({bundle.weights}, step {bundle.step})" for bundle in translator.bundles]
+    hashes = [_digest(bundle) for bundle in translator.bundles]
     machine = {"engine": translator.engine_for(settings).name, "machine": translator.bundle.machine.precision}
-    return {"runs": runs, **machine, "format": form, "to": to, **settings.model_dump(mode="json")}
+    return {
+        "runs": runs,
+        "weights_and_vocabulary": hashes,
+        **machine,
+        "format": form,
+        "to": to,
+        **settings.model_dump(mode="json"),
+    }
+
+
+def _digest(bundle: Bundle) -> str:
+    """Return a digest of the weights and the vocabulary as they were loaded: a run can change under its name."""
+    digest = hashlib.blake2b(digest_size=16)
+    for tokenizer in (bundle.tokenizers.source, bundle.tokenizers.target):
+        digest.update(tokenizer.model)
+    for weight in model_tensors(bundle.model).values():
+        digest.update(weight.cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
