@@ -152,7 +152,7 @@ def environment_of(policy: str) -> dict[str, str]:
 
 
 def prepare(data: Path) -> None:
-    """Prepare the sample corpus, and train the first steps, so that no job has to."""
+    """Prepare the sample corpus, so that no job has to."""
     command = [sys.executable, "-m", "translator", "data", "prepare", "configs/sample-en-de.yaml"]
     subprocess.run([*command, f"data.prepared={data}"], cwd=ROOT, check=True, capture_output=True)
 
