@@ -3,6 +3,7 @@
 A link is followed: what it leads to is replaced. Pipes and devices are written to as a stream.
 """
 
+import contextlib
 import io
 import os
 import re
@@ -40,13 +41,13 @@ def check_output(
         if found is not None and not stat.S_ISREG(found.st_mode):
             raise _cannot_write(path, "it is neither a file nor a pipe")
         _check_parents(path, makes_parents)
+        if found is not None and not os.access(path, os.W_OK):
+            raise _cannot_write(path, "it is write-protected")
+        for source in inputs:
+            _refuse_input(path, found, source)
     except (OSError, RuntimeError) as error:
         # The working directory may have been deleted, a name be too long, or links lead in a circle.
         raise _cannot_write(path, getattr(error, "strerror", None) or str(error)) from None
-    if found is not None and not os.access(path, os.W_OK):
-        raise _cannot_write(path, "it is write-protected")
-    for source in inputs:
-        _refuse_input(path, found, source)
 
 
 def write_output(path: Path, data: bytes) -> Path:
@@ -136,16 +137,18 @@ def _check_parents(path: Path, may_be_made: bool) -> None:
 
 
 def _refuse_input(path: Path, found: os.stat_result | None, source: Path) -> None:
-    """Raise `OutputError` if an output is the input `source`, or a file inside it."""
-    try:
-        given = os.fstat(sys.stdin.fileno()) if str(source) == "-" else source.stat()
-        inside = stat.S_ISDIR(given.st_mode) and path.resolve().is_relative_to(source.resolve())
-    except (OSError, ValueError, AttributeError):  # Missing, which its reader explains, or closed.
+    """Raise `OutputError` if an output is the input `source` under any name, or inside it."""
+    if str(source) == "-":
+        with contextlib.suppress(OSError, ValueError, AttributeError):  # Closed, or no file at all.
+            if found is not None and os.path.samestat(found, os.fstat(sys.stdin.fileno())):
+                raise _cannot_write(path, "it is read as input")
         return
-    if inside:
+    target, read = path.resolve(), source.resolve()
+    given = _find(source)
+    if target == read or (found is not None and given is not None and os.path.samestat(found, given)):
+        raise _cannot_write(path, f"it is the input {source}")
+    if target.is_relative_to(read):
         raise _cannot_write(path, f"{source} is read, and nothing is written there")
-    if found is not None and os.path.samestat(found, given):
-        raise _cannot_write(path, "it is read as input" if str(source) == "-" else f"it is the input {source}")
 
 
 def _descriptor(path: Path) -> int | None:
