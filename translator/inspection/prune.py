@@ -21,6 +21,7 @@ from translator.config import KINDS, Config, Head, ModelSettings, prepared_direc
 from translator.errors import CheckpointError, ConfigError
 from translator.inspection.importance import loss_of, measure_importance, model_heads
 from translator.runtime.directories import new_directory
+from translator.runtime.outputs import real_path
 from translator.text import copy_tokenizers
 from translator.translation.alignment_head import ALIGNMENT, stored_alignment
 from translator.translation.word_alignment import Pair
@@ -104,7 +105,7 @@ def prune_run(run: str | Path, heads: Sequence[Head], output: str | Path, weight
     training. Raises `ConfigError` if a head is unknown, repeated or the last of its layer, and `CheckpointError` if the
     output exists or cannot be written, or if weights are missing or damaged.
     """
-    directory, output = RunDirectory(run), Path(output)
+    directory, output = RunDirectory(run), real_path(Path(output))
     check_output(output)
     config = read_run_config(run)
     model_directory = directory.weights(weights)
@@ -147,6 +148,7 @@ def prune_run(run: str | Path, heads: Sequence[Head], output: str | Path, weight
 
 def check_output(output: Path) -> None:
     """Raise `CheckpointError` if no run can be written to `output`; called before heads are measured."""
+    output = real_path(output)
     if output.exists() and not (output.is_dir() and not any(output.iterdir())):
         raise CheckpointError(f"{output} exists and is not an empty directory; choose another directory with --output")
     parent = next(parent for parent in output.absolute().parents if parent.exists())
