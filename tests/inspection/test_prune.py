@@ -11,7 +11,15 @@ import pytest
 import torch
 
 from translator.attention import pack
-from translator.checkpoints import Bundle, Checkpoint, RunDirectory, load_bundle, model_tensors, read_checkpoint
+from translator.checkpoints import (
+    Bundle,
+    Checkpoint,
+    RunDirectory,
+    load_bundle,
+    model_tensors,
+    read_checkpoint,
+    run_identity,
+)
 from translator.checkpoints import write_checkpoint as write
 from translator.config import KINDS, Head, ModelSettings, parse_head, read_run_config, write_config
 from translator.errors import CheckpointError, ConfigError
@@ -74,9 +82,8 @@ def test_a_pruned_run_computes_what_masking_computes(run: Path, bundle: Bundle, 
     assert not torch.allclose(logits(pruned), whole, atol=1e-2)
     assert (pruned.weights, pruned.step) == ("final", 12)
     state = read_checkpoint(tmp_path / "pruned" / "models" / "final").state
-    assert state == {
-        "step": 12, "pruned": {"run": str(run.resolve()), "weights": "final", "heads": list(map(str, HEADS))},
-    }  # fmt: skip
+    note = {"run": str(run.resolve()), "weights": "final", "heads": list(map(str, HEADS))}
+    assert state == {"step": 12, "pruned": note, **run_identity(tmp_path / "pruned").as_state()}
 
 
 def test_the_optimizer_loses_the_same_numbers_as_the_weights(run: Path, bundle: Bundle, tmp_path: Path) -> None:

@@ -9,22 +9,28 @@ from translator.checkpoints.checkpoint import (
     load_weights,
     model_tensors,
     read_checkpoint,
+    read_state,
     saved_shapes,
+    verify_checkpoint,
     write_checkpoint,
 )
 from translator.checkpoints.disk import explained_disk_errors
+from translator.checkpoints.identity import Base, Identity, check_identity, run_identity, vocabulary_of
 from translator.checkpoints.merit import LEAST_BLEU, best_first
 from translator.checkpoints.recovery import read_final, read_newest, set_aside_damaged
 from translator.checkpoints.run_directory import RunDirectory
 
 __all__ = [
     "LEAST_BLEU",
+    "Base",
     "Bundle",
     "Checkpoint",
+    "Identity",
     "RunDirectory",
     "average_checkpoints",
     "best_first",
     "best_steps",
+    "check_identity",
     "check_shapes",
     "explained_disk_errors",
     "files_of_checkpoint",
@@ -34,8 +40,12 @@ __all__ = [
     "read_checkpoint",
     "read_final",
     "read_newest",
+    "read_state",
+    "run_identity",
     "saved_shapes",
     "set_aside_damaged",
     "steps_by_merit",
+    "verify_checkpoint",
+    "vocabulary_of",
     "write_checkpoint",
 ]

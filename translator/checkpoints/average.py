@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from translator.checkpoints.checkpoint import Checkpoint, read_checkpoint
+from translator.checkpoints.identity import IDENTITY
 from translator.checkpoints.merit import best_first
 from translator.checkpoints.run_directory import RunDirectory
 from translator.errors import CheckpointError
@@ -28,14 +29,25 @@ def steps_by_merit(history: Sequence[Mapping[str, Any]], metric: str) -> list[in
 
 
 def average_checkpoints(paths: Sequence[Path]) -> Checkpoint:
-    """Average the weights of checkpoints of one run, in double precision; raise `CheckpointError`."""
+    """Average the weights of checkpoints of one run, in double precision.
+
+    Raises `CheckpointError` if one is missing or damaged, or does not have the shapes and the identity of the others.
+    """
     if not paths:
         raise CheckpointError("there are no checkpoints to average; train first")
     sums: dict[str, Tensor] = {}
-    state = {}
+    state: dict[str, Any] = {}
+    identity: dict[str, Any] = {}
     for path in paths:
         checkpoint = read_checkpoint(path, with_optimizer=False)
         state = checkpoint.state
+        own = {name: value for name, value in state.items() if name == IDENTITY}
+        if own and identity and own != identity:
+            raise CheckpointError(
+                f"{path} was trained with another vocabulary, or with other settings of the model, than {paths[0]}; "
+                "average checkpoints of one run"
+            )
+        identity = own or identity
         if sums and {name: total.shape for name, total in sums.items()} != {
             name: weight.shape for name, weight in checkpoint.weights.items()
         }:
@@ -43,4 +55,5 @@ def average_checkpoints(paths: Sequence[Path]) -> Checkpoint:
         for name, weight in checkpoint.weights.items():
             sums[name] = sums.get(name, torch.zeros((), dtype=torch.float64)) + weight.double()
     means = {name: (total / len(paths)).float() for name, total in sums.items()}
-    return Checkpoint(means, {}, {"step": state["step"], "average_of": [path.name for path in paths]})
+    average_of = [path.name for path in paths]
+    return Checkpoint(means, {}, {"step": state["step"], "average_of": average_of, **identity})

@@ -3,7 +3,14 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from translator.checkpoints.checkpoint import check_shapes, load_weights, read_checkpoint, saved_shapes
+from translator.checkpoints.checkpoint import (
+    check_shapes,
+    load_weights,
+    read_checkpoint,
+    read_state,
+    saved_shapes,
+)
+from translator.checkpoints.identity import Identity, check_identity
 from translator.checkpoints.run_directory import RunDirectory
 from translator.config import Config, read_run_config
 from translator.errors import CheckpointError, DamagedCheckpointError
@@ -26,6 +33,8 @@ class Bundle:
     tokenizers: TokenizerPair
     model: Transformer
     machine: Machine
+    digest: str
+    """Identifies the model by content: weights, vocabulary and the settings that shape it."""
 
 
 def load_bundle(
@@ -38,7 +47,8 @@ def load_bundle(
 ) -> Bundle:
     """Load a run directory; `weights` are its final ones, or the newest while it trains (`RunDirectory.weights`).
 
-    Raises `CheckpointError` for a directory that is not a run, or whose weights are missing or damaged.
+    Raises `CheckpointError` for a directory that is not a run, whose weights are missing or damaged, or whose
+    vocabulary or settings are not those that the weights were trained with.
     """
     directory = RunDirectory(run)
     config = read_run_config(run)
@@ -46,7 +56,10 @@ def load_bundle(
     path = directory.weights(weights)
     tokenizers = load_tokenizers(run)
     vocabularies = tokenizers.source.vocab_size, tokenizers.target.vocab_size
+    identity = Identity.of(config, tokenizers)
     try:
+        state, checksums = read_state(path)
+        check_identity(path, state, identity, directory.root)
         # Before anything is allocated: a received run may state any size.
         check_shapes(saved_shapes(path), parameter_shapes(config.model, *vocabularies), str(path))
         checkpoint = read_checkpoint(path, with_optimizer=False)
@@ -59,4 +72,6 @@ def load_bundle(
     model = build_model(config.model, *vocabularies, config.seed)
     load_weights(model, checkpoint.weights, str(path))
     model.to(machine.device).eval()
-    return Bundle(directory.root, path.name, checkpoint.state["step"], config, tokenizers, model, machine)
+    return Bundle(
+        directory.root, path.name, state["step"], config, tokenizers, model, machine, identity.digest(checksums)
+    )

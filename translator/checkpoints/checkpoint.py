@@ -35,6 +35,12 @@ _STATE_SHAPE = {
     "from?": [str],
     "signature?": str,
     "scaler?": (None, {str: float}),
+    "identity?": {"vocabulary": [str], "settings": {str: object}},
+    "began_with?": {
+        "corpora": {str: str},
+        "pairs": str,
+        "start_from?": (None, {"weights": str, "vocabulary": [str]}),
+    },
 }
 
 
@@ -113,7 +119,7 @@ def files_of_checkpoint(path: Path) -> set[str]:
 
 def read_checkpoint(path: Path, with_optimizer: bool = True) -> Checkpoint:
     """Read a checkpoint directory; raise `DamagedCheckpointError` naming a file that is missing or damaged."""
-    state, checksums = _read_state(path)
+    state, checksums = read_state(path)
     weights = _read(path / WEIGHTS, checksums)
     optimizer = _read(path / OPTIMIZER, checksums) if with_optimizer and OPTIMIZER in checksums else {}
     return Checkpoint(weights, optimizer, state)
@@ -121,13 +127,16 @@ def read_checkpoint(path: Path, with_optimizer: bool = True) -> Checkpoint:
 
 def verify_checkpoint(path: Path) -> None:
     """Raise `DamagedCheckpointError` if `read_checkpoint` would, without loading the tensors."""
-    _, checksums = _read_state(path)
+    _, checksums = read_state(path)
     for name in checksums:
         _verify(path / name, checksums)
 
 
-def _read_state(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
-    """Read the state, which has no tensors, and the checksums of the files by name."""
+def read_state(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
+    """Read the state of a checkpoint directory, which has no tensors, and the checksums of its files by name.
+
+    Raises `DamagedCheckpointError` if the state is missing or damaged.
+    """
     file = path / STATE
     with _damage_named(file):
         try:

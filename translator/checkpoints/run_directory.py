@@ -97,6 +97,10 @@ class RunDirectory:
         models = sorted(path.name for path in self.models.glob("[!.]*")) if self.models.is_dir() else []
         return [*(name for name in models if not name.startswith(DAMAGED)), *map(str, self.steps())]
 
+    def has_weights(self) -> bool:
+        """Whether something was trained here, so that the vocabulary must stay what it is."""
+        return bool(self.names())
+
     def weights(self, name: str | None = None) -> Path:
         """The directory of the weights called `name`: `last`, a step, or a directory in `models`.
 

@@ -25,7 +25,9 @@ def average(
         RunDirectory,
         average_checkpoints,
         best_steps,
+        check_identity,
         files_of_checkpoint,
+        run_identity,
         write_checkpoint,
     )
     from translator.config import read_run_config
@@ -41,6 +43,10 @@ def average(
         steps = best_steps(directory, config.training.best_metric)[:best]
     else:
         steps = step or directory.steps()[-last:]
-    result = average_checkpoints([directory.weights(str(number)) for number in steps])
+    paths = [directory.weights(str(number)) for number in steps]
+    result = average_checkpoints(paths)
+    identity = run_identity(run)
+    check_identity(paths[-1], result.state, identity, directory.root)
+    result.state.update(identity.as_state())
     write_checkpoint(path, result)
     print_result(f"{path}: average of {', '.join(result.state['average_of'])}")

@@ -24,8 +24,10 @@ def prepare(
 
     from translator.data import prepare as prepare_data
     from translator.runtime.console import print_result
+    from translator.training.continuation import require_agreement
 
-    print_result(prepare_data(config, prepared_directory(config)).directory)
+    begun = require_agreement(config)
+    print_result(prepare_data(config, prepared_directory(config), begun=begun).directory)
 
 
 @app.command()

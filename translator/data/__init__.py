@@ -2,10 +2,11 @@
 
 from translator.data.dataset import Gathered, ParallelDataset
 from translator.data.mixture import Mixture
-from translator.data.prepare import PreparedData, load_prepared, prepare
+from translator.data.prepare import Begun, PreparedData, load_prepared, prepare
 from translator.data.report import describe_report, find_prepared, report
 
 __all__ = [
+    "Begun",
     "Gathered",
     "Mixture",
     "ParallelDataset",

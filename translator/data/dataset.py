@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from functools import cached_property
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,6 +10,8 @@ import numpy as np
 import pyarrow as pa
 
 from translator.errors import DataError
+
+_DIGEST_PAIRS = 1 << 16
 
 
 class Gathered(NamedTuple):
@@ -74,6 +77,15 @@ class ParallelDataset:
     def has_text(self) -> bool:
         """Whether the file keeps the text, for `text` and `texts`."""
         return "source_text" in self._table.column_names
+
+    def digest(self) -> str:
+        """Hash the pieces of all pairs in order (hex SHA-256), whatever the layout of the file and with what text."""
+        digest = sha256()
+        for start in range(0, len(self), _DIGEST_PAIRS):
+            pairs = self.gather(np.arange(start, min(start + _DIGEST_PAIRS, len(self))))
+            for values in pairs:
+                digest.update(values.tobytes())
+        return digest.hexdigest()
 
     def source(self, index: int) -> np.ndarray:
         """Return the pieces of a source sentence, a read-only int32 view of the file."""

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from translator.config import DataSettings, TokenizerSettings
-from translator.data.corpora import Corpora
+from translator.data.corpora import Corpora, open_corpora
 from translator.errors import DataError
 from translator.runtime.json_files import read_json
-from translator.text import TokenizerPair, hash_file
-from translator.text.tokenizer import tokenizer_files
+from translator.text import TokenizerPair, hash_file, tokenizer_files
 
 MANIFEST = "manifest.json"
+TOKENIZER = "tokenizer"
+"""The name, among the inputs, of tokenizers that were given and not trained."""
 _NAMES = {MANIFEST, "train.arrow", "valid.arrow", "test.arrow", *tokenizer_files(True), *tokenizer_files(False)}
 _FORMAT = 1
 _SHAPE = {
@@ -32,6 +33,7 @@ _SHAPE = {
         "dropped?": {str: int},
     },
     "train_text?": bool,
+    "train_pairs?": str,
     "vocab_size?": [int],
     "files": {str: {"bytes": int, "sha256": str}},
 }
@@ -52,8 +54,18 @@ def describe_inputs(
     if given is not None:
         hashes = [sha256(side.model).hexdigest() for side in (given.source, given.target)]
         fingerprint = hashes[0] if given.joint else " ".join(hashes)
-        inputs["tokenizer"] = {"name": given_name, "fingerprint": fingerprint}
+        inputs[TOKENIZER] = {"name": given_name, "fingerprint": fingerprint}
     return inputs
+
+
+def corpora_inputs(data: DataSettings) -> dict[str, Any]:
+    """Open the corpora and return `describe_inputs` of them, without tokenizers; raise `DataError` as that does."""
+    return describe_inputs(open_corpora(data), data.language_tags, None, None)
+
+
+def fingerprints(inputs: dict[str, Any]) -> dict[str, str]:
+    """Return the fingerprints of the corpora for training and validation, by their names in the inputs."""
+    return {name: entry["fingerprint"] for name, entry in inputs.items() if name.split()[0] in ("train", "valid")}
 
 
 def settings_that_matter(data: DataSettings, tokenizer: TokenizerSettings | None) -> dict[str, Any]:
@@ -77,6 +89,13 @@ def has_other_inputs(manifest: dict[str, Any], inputs: dict[str, Any]) -> bool:
         {name: entry["fingerprint"] for name, entry in described.items()} for described in (manifest["inputs"], inputs)
     )
     return found != wanted
+
+
+def has_vocabulary(manifest: dict[str, Any], vocabulary: TokenizerPair) -> bool:
+    """Whether prepared data are pieces of this vocabulary."""
+    files = {name: entry["sha256"] for name, entry in manifest["files"].items() if name.endswith(".model")}
+    sides = zip(tokenizer_files(vocabulary.joint), (vocabulary.source, vocabulary.target), strict=False)
+    return files == {name: sha256(side.model).hexdigest() for name, side in sides}
 
 
 def write_manifest(directory: Path, manifest: dict[str, Any]) -> None:

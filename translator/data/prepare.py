@@ -19,10 +19,12 @@ from translator.data.corpora import Corpora, describe_corpora, open_corpora, tar
 from translator.data.dataset import ParallelDataset
 from translator.data.manifest import (
     MANIFEST,
+    TOKENIZER,
     describe_files,
     describe_inputs,
     files_of_prepared,
     has_other_inputs,
+    has_vocabulary,
     library_versions,
     read_manifest,
     settings_that_matter,
@@ -56,14 +58,36 @@ class PreparedData:
     mixture: Mixture | None = None
     """How several training corpora share an epoch; None for one corpus."""
 
+    def train_digest(self) -> str:
+        """Identify the training pairs by their pieces and their order."""
+        return str(self.manifest.get("train_pairs") or self.train.digest())
 
-def prepare(config: Config, directory: str | Path, check: Callable[[Config], object] | None = None) -> PreparedData:
+
+@dataclass(frozen=True)
+class Begun:
+    """What data that are prepared for a run with weights must agree with."""
+
+    run: Path
+    """The run directory."""
+    vocabulary: TokenizerPair
+    """Its tokenizers, which are used instead of training some."""
+    train_digest: str | None = None
+    """The training pairs that it was begun with (`PreparedData.train_digest`); None if that is not known."""
+
+
+def prepare(
+    config: Config,
+    directory: str | Path,
+    check: Callable[[Config], object] | None = None,
+    begun: Begun | None = None,
+) -> PreparedData:
     """Prepare the corpora of `config.data` in `directory`, unless that has been done already.
 
     Everything is read through once before any work, so that damaged input is an error (`DataError`) at once.
     The directory appears complete or not at all; what another preparation left there is replaced, anything else is
     refused (`DataError`, `OutputError`). `check` is called with the completed settings before that is done, and may
-    raise. Host memory does not grow with the text, except for 17 bytes a pair.
+    raise. Data for a run that has `begun` get its vocabulary, and are refused if the training pairs would be others.
+    Host memory does not grow with the text, except for 17 bytes a pair.
     """
     path = Path(directory)
     config = complete_config(config)
@@ -72,19 +96,23 @@ def prepare(config: Config, directory: str | Path, check: Callable[[Config], obj
     target = path.resolve() if path.is_symlink() and config.data.prepared is not None else path
     _refuse_foreign_directory(target)
     corpora = open_corpora(config.data)
-    given, given_name = _given_tokenizers(config.start_from, config.tokenizer.model)
+    given, given_name = _given_tokenizers(config.start_from, config.tokenizer.model, begun)
     if given is not None and config.data.language_tags:
         _require_tags(given, target_languages(corpora), config.start_from, config.tokenizer.model)
     inputs = describe_inputs(corpora, config.data.language_tags, given, given_name)
     target.parent.mkdir(parents=True, exist_ok=True)
     with locked(target.parent):
-        if _is_current(path, config, inputs):
+        if _is_current(path, config, inputs, begun):
             say(f"prepared data in {path} are up to date")
         else:
             with new_directory(target, files_of_prepared) as partial:
-                _build(config, corpora, given, inputs, partial, check)
+                digest = _build(config, corpora, given, inputs, partial, check)
+                if begun is not None:
+                    _require_same_pairs(digest, begun)
             say(f"prepared data written to {path}")
     prepared = load_prepared(path, config)
+    if begun is not None:
+        _require_same_pairs(prepared.train_digest(), begun)
     if prepared.mixture is not None:
         for line in describe_corpora(prepared.manifest["counts"], prepared.mixture.counts):
             say(line)
@@ -113,8 +141,8 @@ def load_prepared(directory: str | Path, config: Config | None = None) -> Prepar
 def _build(
     config: Config, corpora: Corpora, given: TokenizerPair | None, inputs: dict[str, Any], directory: Path,
     check: Callable[[Config], object] | None,
-) -> None:  # fmt: skip
-    """Build the data and write the manifest last."""
+) -> str:  # fmt: skip
+    """Build the data and write the manifest last; return the digest of the training pairs."""
     scanned = ScannedCorpora.scan(corpora, config.data)
     pairs, languages = sum(scanned.read), corpora["train"][0].languages
     resolved = _resolve(config, pairs, languages)
@@ -126,20 +154,33 @@ def _build(
     tokenizers, counts = DataBuilder(
         scanned, resolved.data, resolved.tokenizer, given, directory, with_text
     ).build()  # fmt: skip
+    digest = ParallelDataset.open(directory / "train.arrow").digest()
     manifest = {
         "inputs": inputs,
         "settings": settings_that_matter(resolved.data, resolved.tokenizer if given is None else None),
         "languages": list(languages),
         "counts": counts,
         "train_text": with_text,
+        "train_pairs": digest,
         "vocab_size": [tokenizers.source.vocab_size, tokenizers.target.vocab_size],
         "files": describe_files(directory),
         "libraries": library_versions(),
     }
     write_manifest(directory, manifest)
+    return digest
 
 
-def _is_current(path: Path, config: Config, inputs: dict[str, Any]) -> bool:
+def _require_same_pairs(found: str, begun: Begun) -> None:
+    """Raise `DataError` if training pairs are not those that the run was begun with."""
+    if begun.train_digest not in (None, found):
+        raise DataError(
+            f"{begun.run} was begun with other training pairs than these corpora and settings make (a test corpus "
+            "also counts, because its sentences are left out of the training); put them back as they were, or begin "
+            "another run with run=DIRECTORY"
+        )
+
+
+def _is_current(path: Path, config: Config, inputs: dict[str, Any], begun: Begun | None) -> bool:
     """Whether the directory holds what these settings would make of these inputs; say why if it does not."""
     if not (path / MANIFEST).exists():
         return False
@@ -149,11 +190,18 @@ def _is_current(path: Path, config: Config, inputs: dict[str, Any]) -> bool:
     except DataError as error:
         say(f"{error}; preparing again")
         return False
+    if begun is not None:
+        if not has_vocabulary(manifest, begun.vocabulary):
+            say(f"{path} has another vocabulary than {begun.run}; preparing again")
+            return False
+        # The vocabulary is the right one, whether it was trained here or given.
+        own = {name: entry for name, entry in manifest["inputs"].items() if name == TOKENIZER}
+        inputs = {name: entry for name, entry in inputs.items() if name != TOKENIZER} | own
     if has_other_inputs(manifest, inputs):
         say(f"the inputs of {path} have changed; preparing again")
         return False
     resolved = _resolve(config, manifest["counts"]["pairs"], manifest["languages"])
-    trained = resolved.tokenizer if "tokenizer" not in inputs else None
+    trained = resolved.tokenizer if TOKENIZER not in inputs else None
     if manifest["settings"] != settings_that_matter(resolved.data, trained):
         say(f"the settings of {path} have changed; preparing again")
         return False
@@ -186,8 +234,12 @@ def _mixture(data: DataSettings, corpora: list[dict[str, Any]]) -> Mixture | Non
     return Mixture.of([entry["train"] for entry in corpora], stated, data.temperature)
 
 
-def _given_tokenizers(start_from: str | None, model: str | None) -> tuple[TokenizerPair | None, str | None]:
+def _given_tokenizers(
+    start_from: str | None, model: str | None, begun: Begun | None
+) -> tuple[TokenizerPair | None, str | None]:
     """Load the tokenizers that are not trained here, those of a run or a model file; return them and their name."""
+    if begun is not None:
+        return begun.vocabulary, start_from or model or str(begun.run)
     if start_from is not None:
         return load_tokenizers(parse_start(start_from).run), start_from
     if model is not None:

@@ -15,14 +15,24 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from translator.checkpoints import Bundle, Checkpoint, RunDirectory, read_checkpoint, write_checkpoint
+from translator.checkpoints import (
+    Bundle,
+    Checkpoint,
+    Identity,
+    RunDirectory,
+    check_identity,
+    read_checkpoint,
+    read_state,
+    write_checkpoint,
+)
+from translator.checkpoints.identity import BEGAN
 from translator.checkpoints.run_directory import FINAL
 from translator.config import KINDS, Config, Head, ModelSettings, prepared_directory, read_run_config, write_config
 from translator.errors import CheckpointError, ConfigError
 from translator.inspection.importance import loss_of, measure_importance, model_heads
 from translator.runtime.directories import new_directory
 from translator.runtime.outputs import real_path
-from translator.text import copy_tokenizers
+from translator.text import copy_tokenizers, load_tokenizers
 from translator.translation.alignment_head import ALIGNMENT, stored_alignment
 from translator.translation.word_alignment import Pair
 
@@ -117,6 +127,11 @@ def prune_run(run: str | Path, heads: Sequence[Head], output: str | Path, weight
     if model_directory.parent == directory.checkpoints:
         step = int(model_directory.name.removeprefix("step-"))
     checkpoint = read_checkpoint(directory.checkpoint(step)) if step is not None else None
+    tokenizers = load_tokenizers(directory.root)
+    before, after = Identity.of(config, tokenizers), Identity.of(pruned, tokenizers)
+    for path, found in ((model_directory, model), (directory.checkpoint(step or 0), checkpoint)):
+        if found is not None:
+            check_identity(path, found.state, before, directory.root)
     note = {
         "run": str(directory.root.resolve()),
         "weights": model_directory.name,
@@ -128,15 +143,19 @@ def prune_run(run: str | Path, heads: Sequence[Head], output: str | Path, weight
             for folder in (made.models, made.checkpoints):
                 folder.mkdir()
             # The validation history belongs to the whole model.
-            state = {"step": model.state["step"], "pruned": note}
+            state = {"step": model.state["step"], "pruned": note, **after.as_state()}
             write_checkpoint(made.models / FINAL, _pruned(replace(model, state=state), kept, width))
             if checkpoint is not None and step is not None:
-                state = {**checkpoint.state, "history": [], "pruned": note}
+                state = {**checkpoint.state, "history": [], "pruned": note, **after.as_state()}
+                if BEGAN in state:
+                    # Its vocabulary comes with it, so that the run that it started from no longer matters.
+                    state[BEGAN] = {**state[BEGAN], "start_from": None}
                 write_checkpoint(made.checkpoint(step), _pruned(replace(checkpoint, state=state), kept, width))
             if directory.metrics.is_file():
                 made.metrics.write_bytes(directory.metrics.read_bytes())
             copy_tokenizers(directory.root, partial)
-            _keep_alignment(directory, partial, kept, model_directory.name)
+            digests = before.digest(read_state(model_directory)[1]), after.digest(read_state(made.models / FINAL)[1])
+            _keep_alignment(directory, partial, kept, model_directory.name, digests)
             write_config(pruned, made.config)
     except OSError as error:
         raise CheckpointError(
@@ -219,14 +238,19 @@ def _prune_tensor(name: str, tensor: Tensor, kept: dict[tuple[str, int], list[in
     return tensor
 
 
-def _keep_alignment(run: RunDirectory, output: Path, kept: dict[tuple[str, int], list[int]], weights: str) -> None:
-    """Copy the alignment head with its new index; if it is pruned, another has to be learned."""
+def _keep_alignment(
+    run: RunDirectory, output: Path, kept: dict[tuple[str, int], list[int]], weights: str, digests: tuple[str, str]
+) -> None:
+    """Copy the alignment head with its new index; if it is pruned, another has to be learned.
+
+    `digests` identify the model before and after.
+    """
     stored = stored_alignment(run.root)
-    if stored is None or stored["weights"] != weights:
+    if stored is None or stored["weights"] != weights or stored.get("digest", digests[0]) != digests[0]:
         return
     layer, head = stored["layer"], stored["head"] - 1
     own = kept.get(("cross", layer))
     if own is None or head in own:
         index = head if own is None else own.index(head)
-        text = json.dumps({**stored, "head": index + 1, "weights": FINAL})
+        text = json.dumps({**stored, "head": index + 1, "weights": FINAL, "digest": digests[1]})
         (output / ALIGNMENT).write_text(text + "\n")

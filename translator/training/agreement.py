@@ -77,5 +77,5 @@ def require_free(run: RunDirectory, held: contextlib.ExitStack | None = None) ->
 
 
 def _begun(run: RunDirectory) -> Config | None:
-    """The settings that the run began with; None if it has no steps yet."""
-    return read_run_config(run.root) if run.config.is_file() and run.steps() else None
+    """The settings that the run began with; None if it has no weights yet."""
+    return read_run_config(run.root) if run.config.is_file() and run.has_weights() else None

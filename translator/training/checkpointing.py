@@ -1,8 +1,13 @@
 """The checkpoints of a running training: which one it continues from, when one is written, which are kept."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from translator.checkpoints import (
     Checkpoint,
+    Identity,
     RunDirectory,
+    check_identity,
     explained_disk_errors,
     files_of_checkpoint,
     read_checkpoint,
@@ -24,7 +29,11 @@ class Checkpointing:
     The main process looks at the directory, for all: those of a shared disk may differ for a while.
     """
 
-    def __init__(self, run: RunDirectory, state: TrainingState, settings: TrainingSettings, world: World) -> None:
+    def __init__(
+        self, run: RunDirectory, state: TrainingState, settings: TrainingSettings, world: World, identity: Identity,
+        began_with: Mapping[str, Any],
+    ) -> None:  # fmt: skip
+        self.identity, self.began_with = identity, began_with
         self.run, self.state, self.settings, self.world = run, state, settings, world
         self.saved_step = 0
         """The step of the checkpoint that this process wrote last."""
@@ -33,6 +42,8 @@ class Checkpointing:
     def newest(self) -> tuple[int, Checkpoint | None]:
         """Read the newest intact checkpoint; return its step and the checkpoint, or 0 and None."""
         found = read_newest(self.run) if self.world.is_main else None
+        if found is not None:
+            check_identity(self.run.checkpoint(found[0]), found[1].state, self.identity, self.run.root)
         step = self.world.gather(found[0] if found is not None else 0)[0]
         if found is not None or not step:
             return step, found[1] if found is not None else None
@@ -59,6 +70,7 @@ class Checkpointing:
         """Write a checkpoint of this step and remove those that are neither among the newest nor the best."""
         settings = self.settings
         checkpoint = self.state.capture(progress)
+        checkpoint.state.update(self.identity.as_state() | dict(self.began_with))
         if self.world.is_main:
             write_checkpoint(self.run.checkpoint(progress.step), checkpoint)
             steps = self.run.steps()

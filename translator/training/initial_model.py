@@ -6,8 +6,8 @@ from fnmatch import fnmatchcase
 
 from torch import nn
 
-from translator.checkpoints import RunDirectory, check_shapes, load_weights, read_checkpoint, saved_shapes
-from translator.config import ModelSettings, parse_start
+from translator.checkpoints import Base, check_shapes, load_weights, read_checkpoint, saved_shapes
+from translator.config import ModelSettings
 from translator.errors import ConfigError
 from translator.model import Transformer, build_model, parameter_shapes
 from translator.runtime.console import say
@@ -24,8 +24,7 @@ def initial_model(
     """
     vocabularies = tokenizers.source.vocab_size, tokenizers.target.vocab_size
     if start_from is not None:
-        start = parse_start(start_from)
-        path = RunDirectory(start.run).weights(start.weights)
+        path = Base.read(start_from).path
         # Before anything is allocated: a received run may state any size.
         check_shapes(saved_shapes(path), parameter_shapes(settings, *vocabularies), str(path))
     model = build_model(settings, *vocabularies, seed)

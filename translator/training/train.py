@@ -4,14 +4,16 @@ import contextlib
 import dataclasses
 import functools
 import math
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from translator.checkpoints import RunDirectory, explained_disk_errors
+from translator.checkpoints import Base, Identity, RunDirectory, explained_disk_errors
 from translator.checkpoints.disk import checkpoints_bytes, report_space
+from translator.checkpoints.identity import BEGAN
 from translator.config import (
     Config,
     complete_config,
-    parse_start,
     prepared_directory,
     run_directory,
     write_config,
@@ -27,6 +29,7 @@ from translator.text import copy_tokenizers
 from translator.training.agreement import check_agreement, foresee, require_free, with_batch_tokens
 from translator.training.batch_loader import BatchLoader, should_compile
 from translator.training.batch_size import find_batch_tokens, try_largest_batch
+from translator.training.continuation import BegunRun, began_with
 from translator.training.initial_model import initial_model, require_training_memory
 from translator.training.state import TrainingState
 from translator.training.tensorboard import require_tensorboard
@@ -58,11 +61,14 @@ def train(config: Config) -> TrainingResult:
         run.refuse_links()
         if world.is_main:
             require_free(run)
-        check_agreement(foresee(config, run), run)
-        if config.start_from is not None:
-            # A name that does not exist must be reported before anything is prepared.
-            start = parse_start(config.start_from)
-            RunDirectory(start.run).weights(start.weights)
+        planned = foresee(config, run)
+        check_agreement(planned, run)
+        # The main process looks, for all; the others hear of an end.
+        planned = planned.model_copy(update={"data": config.data})
+        ended = world.gather(_check_begun(planned, run) if world.is_main else None)[0]
+        if ended is not None:
+            return _result(run, ended)
+        begun = BegunRun.find(run)
         machine = choose_machine(config.device, config.precision, config.threads)
         if machine.device.type == "cpu":
             keep_freed_memory()
@@ -71,17 +77,37 @@ def train(config: Config) -> TrainingResult:
         if config.training.tensorboard:
             require_tensorboard()
         with explained_disk_errors(run):
-            data = world.main_first(lambda: prepare(config, prepared_directory(config), functools.partial(_check, run)))
+            check = functools.partial(_check, run)
+            required = begun.as_requirement() if begun is not None else None
+            data = world.main_first(lambda: prepare(config, prepared_directory(config), check, required))
             config = check_agreement(data.config, run)
             if world.is_main:
                 _reserve(run, held)
-        trainer = _build_trainer(config, data, run, machine, world)
-        final = trainer.train()
-        # The weights of a run that was pruned have not been validated since.
-        return TrainingResult(run.root, final.state["step"], final.state.get("bleu", math.nan))
+        trainer = _build_trainer(config, data, run, machine, world, begun)
+        return _result(run, trainer.train().state)
 
 
-def _build_trainer(config: Config, data: PreparedData, run: RunDirectory, machine: Machine, world: World) -> Trainer:
+def _check_begun(config: Config, run: RunDirectory) -> Mapping[str, Any] | None:
+    """Check that the run, if it has weights, can be continued; return the state of its final model if it has ended."""
+    begun = BegunRun.find(run)
+    if begun is not None:
+        if (ended := begun.ended(config)) is not None:
+            return ended
+        begun.check(config)
+    elif config.start_from is not None:
+        # What is wrong with the base must be reported before anything is prepared.
+        Base.read(config.start_from)
+    return None
+
+
+def _result(run: RunDirectory, final: Mapping[str, Any]) -> TrainingResult:
+    # The weights of a run that was pruned have not been validated since.
+    return TrainingResult(run.root, final["step"], final.get("bleu", math.nan))
+
+
+def _build_trainer(
+    config: Config, data: PreparedData, run: RunDirectory, machine: Machine, world: World, begun: BegunRun | None
+) -> Trainer:
     """Build what training needs, and write the settings into the run."""
     settings, model_settings = config.training, config.model
     make_model = functools.partial(initial_model, model_settings, data.tokenizers, config.seed, config.start_from)
@@ -107,7 +133,7 @@ def _build_trainer(config: Config, data: PreparedData, run: RunDirectory, machin
     try_largest_batch(update, batches, batch_tokens)
     if world.is_main:
         with explained_disk_errors(run):
-            _write_settings(config, data.directory, run)
+            _write_settings(config, data.directory, run, begun)
         needed = checkpoints_bytes(parameters, settings.keep_last, settings.keep_best, bool(settings.ema_decay))
         report_space(run.checkpoints, needed)
     world.barrier()
@@ -115,9 +141,16 @@ def _build_trainer(config: Config, data: PreparedData, run: RunDirectory, machin
     # With language tags the references tell: there are several target languages.
     language = None if config.data.language_tags else config.data.target_language
     validate = Validator(data.valid, data.tokenizers, settings, config.decoding, positions, machine, world, language)
+    if begun is not None and BEGAN in begun.state:
+        began = {BEGAN: begun.state[BEGAN]}
+    else:
+        began = began_with(data, config.start_from)
+        if begun is not None:
+            say(f"{run.root} was begun by an older version; what it saves from now on is bound to its vocabulary")
     return Trainer(
-        run, settings, update, batches, validate, make_model, seed=config.seed, d_model=model_settings.d_model
-    )
+        run, settings, update, batches, validate, make_model, seed=config.seed, d_model=model_settings.d_model,
+        identity=Identity.of(config, data.tokenizers), began_with=began,
+    )  # fmt: skip
 
 
 def _check(run: RunDirectory, config: Config) -> None:
@@ -131,10 +164,11 @@ def _reserve(run: RunDirectory, held: contextlib.ExitStack) -> None:
     require_free(run, held)
 
 
-def _write_settings(config: Config, prepared: Path, run: RunDirectory) -> None:
+def _write_settings(config: Config, prepared: Path, run: RunDirectory, begun: BegunRun | None) -> None:
     """Write settings and tokenizer into the run, and remove what an interrupted process left half-written."""
     for directory in (run.checkpoints, run.models):
         directory.mkdir(parents=True, exist_ok=True)
         remove_partial(directory)
     write_config(config, run.config)
-    copy_tokenizers(prepared, run.root)
+    if begun is None:
+        copy_tokenizers(prepared, run.root)

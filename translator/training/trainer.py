@@ -1,13 +1,13 @@
 """The training of a run: the loop over updates, log points and validations, going back, and how a run ends."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import torch
 
-from translator.checkpoints import Checkpoint, RunDirectory, explained_disk_errors, read_final
+from translator.checkpoints import Checkpoint, Identity, RunDirectory, explained_disk_errors, read_final
 from translator.config import TrainingSettings
 from translator.data.batches import Batch
 from translator.errors import TrainingError
@@ -38,13 +38,18 @@ class Trainer:
 
     def __init__(
         self, run: RunDirectory, settings: TrainingSettings, update: Updater, batches: BatchLoader,
-        validate: Validator, make_model: Callable[[], Transformer], *, seed: int, d_model: int,
+        validate: Validator, make_model: Callable[[], Transformer], *, seed: int, d_model: int, identity: Identity,
+        began_with: Mapping[str, Any],
     ) -> None:  # fmt: skip
-        """`make_model` makes the initial model, on the CPU; `d_model` is its width, which the noam schedule uses."""
+        """`make_model` makes the initial model, on the CPU; `d_model` is its width, which the noam schedule uses.
+
+        `identity` and `began_with` are written into what is saved.
+        """
         self.run, self.settings, self.seed, self.d_model = run, settings, seed, d_model
         self.update, self.batches, self.validate, self.make_model = update, batches, validate, make_model
         self.state, self.machine, self.world = update.state, update.machine, update.world
-        self.checkpoints = Checkpointing(run, self.state, settings, self.world)
+        self.identity = identity
+        self.checkpoints = Checkpointing(run, self.state, settings, self.world, identity, began_with)
         tensorboard = run.tensorboard if settings.tensorboard and self.world.is_main else None
         self.metrics = MetricsLog(run.metrics, tensorboard)
         self._continue_from(Progress())
@@ -56,11 +61,7 @@ class Trainer:
         the gradient stays not finite.
         """
         self._resume()
-        final = self.world.main_first(lambda: read_final(self.run))
-        if final is not None and self.progress.has_ended(self.settings):
-            step = self.progress.step
-            say(f"{self.run.root} has already ended, after step {step:,}; raise training.max_steps to continue")
-            return final
+        self.world.main_first(lambda: read_final(self.run))
         self._loop()
         return self._finish()
 
@@ -267,4 +268,4 @@ class Trainer:
             result.report(title)
             self._write("valid_average", checkpoints=checkpoint.state["average_of"], **result.as_values())
         state = {"step": checkpoint.state["step"], "signature": result.scores[0].signature}
-        return Checkpoint(checkpoint.weights, {}, state | result.figures())
+        return Checkpoint(checkpoint.weights, {}, state | result.figures() | self.identity.as_state())

@@ -19,7 +19,15 @@ from translator.runtime.json_files import read_json
 from translator.translation.word_alignment import AlignmentHead, Pair, most_attended
 
 ALIGNMENT = "alignment.json"
-_SHAPE = {"layer": int, "head": int, "score?": (None, float), "pairs?": int, "weights": str, "step": int}
+_SHAPE = {
+    "layer": int,
+    "head": int,
+    "score?": (None, float),
+    "pairs?": int,
+    "weights": str,
+    "step": int,
+    "digest?": str,
+}
 ENOUGH_PAIRS = 100
 """A head that was learned from fewer pairs than this is not kept."""
 _SHUFFLES = 4
@@ -99,7 +107,8 @@ def keep_alignment_head(bundle: Bundle, head: AlignmentHead) -> Path | None:
     """Write a learned head into the run directory, with the weights that it belongs to; None if that fails."""
     path = bundle.directory / ALIGNMENT
     try:
-        write_text(path, json.dumps({**asdict(head), "weights": bundle.weights, "step": bundle.step}) + "\n")
+        model = {"weights": bundle.weights, "step": bundle.step, "digest": bundle.digest}
+        write_text(path, json.dumps({**asdict(head), **model}) + "\n")
     except OSError:
         return None
     return path
@@ -111,7 +120,9 @@ def read_alignment_head(bundle: Bundle) -> AlignmentHead | None:
     if stored is None:
         return None
     head = AlignmentHead(**{name: stored[name] for name in ("layer", "head", "score", "pairs") if name in stored})
-    known = (stored["weights"], stored["step"]) == (bundle.weights, bundle.step) and not _missing(bundle, head)
+    # Older versions noted no digest.
+    of_model = stored["weights"], stored["step"], stored.get("digest", bundle.digest)
+    known = of_model == (bundle.weights, bundle.step, bundle.digest) and not _missing(bundle, head)
     return head if known else None
 
 

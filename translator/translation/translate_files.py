@@ -1,13 +1,11 @@
 """Files of lines in, a stream or a file of translations out: what `translator translate` does."""
 
 import contextlib
-import hashlib
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from translator.checkpoints import Bundle, model_tensors
 from translator.config import DecodingSettings
 from translator.decoding.distributed import SharedEngine
 from translator.distributed.world import World
@@ -108,23 +106,13 @@ def _bar(
 def _made_with(translator: Translator, settings: DecodingSettings, form: str, to: str | None) -> dict[str, Any]:
     """Return everything that the translation of a line depends on."""
     runs = [f"{bundle.directory.resolve()} ({bundle.weights}, step {bundle.step})" for bundle in translator.bundles]
-    hashes = [_digest(bundle) for bundle in translator.bundles]
+    digests = [bundle.digest for bundle in translator.bundles]
     machine = {"engine": translator.engine_for(settings).name, "machine": translator.bundle.machine.precision}
     return {
         "runs": runs,
-        "weights_and_vocabulary": hashes,
+        "weights_and_vocabulary": digests,
         **machine,
         "format": form,
         "to": to,
         **settings.model_dump(mode="json"),
     }
-
-
-def _digest(bundle: Bundle) -> str:
-    """Return a digest of the weights and the vocabulary as they were loaded: a run can change under its name."""
-    digest = hashlib.blake2b(digest_size=16)
-    for tokenizer in (bundle.tokenizers.source, bundle.tokenizers.target):
-        digest.update(tokenizer.model)
-    for weight in model_tensors(bundle.model).values():
-        digest.update(weight.cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
