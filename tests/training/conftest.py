@@ -1,6 +1,7 @@
 """A corpus and settings so small that a whole training takes a second or two."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -9,6 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from translator.config import load_config
+from translator.training import train
 
 SETTINGS = """
 preset: tiny
@@ -42,6 +46,29 @@ training:
 @pytest.fixture
 def settings_file(tmp_path: Path) -> Path:
     """A settings file with its corpus next to it; the run goes to `run` in the same directory."""
+    return write_settings(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same settings file with the run that it makes in four steps; copied by `begun`."""
+    file = write_settings(tmp_path_factory.mktemp("trained"))
+    train(load_config(file, ["training.max_steps=4"]))
+    return file
+
+
+@pytest.fixture
+def begun(trained: Path, tmp_path: Path) -> Path:
+    """A copy of `trained` that may be changed: the settings file, with corpus and run next to it."""
+    shutil.copytree(trained.parent, tmp_path, dirs_exist_ok=True)
+    for name in ("small.yaml", "run/config.yaml"):
+        file = tmp_path / name
+        file.write_text(file.read_text().replace(str(trained.parent), str(tmp_path)))
+    return tmp_path / trained.name
+
+
+def write_settings(tmp_path: Path) -> Path:
+    """Write the corpus and the settings file into a directory."""
     subjects = ["the dog", "a cat", "my friend", "the old man", "this child"]
     german = ["der Hund", "eine Katze", "mein Freund", "der alte Mann", "dieses Kind"]
     verbs = {"sleeps": "schläft", "reads": "liest", "runs": "rennt", "sings": "singt"}

@@ -161,7 +161,12 @@ def save_tokenizers(tokenizers: TokenizerPair, directory: Path) -> None:
 
 
 def copy_tokenizers(from_directory: str | Path, to_directory: str | Path) -> None:
-    """Copy the model files of a directory into another, byte for byte; each appears complete or not at all."""
+    """Copy the model files of a directory into another, byte for byte; each appears complete or not at all.
+
+    Those of the other kind, joint or one for each side, are removed there: they would be another vocabulary.
+    """
     joint = load_tokenizers(from_directory).joint
     for name in tokenizer_files(joint):
         write_bytes(Path(to_directory) / name, (Path(from_directory) / name).read_bytes())
+    for name in tokenizer_files(not joint):
+        (Path(to_directory) / name).unlink(missing_ok=True)

@@ -20,7 +20,14 @@ from translator.checkpoints import (
 )
 from translator.checkpoints.identity import BEGAN, IDENTITY
 from translator.checkpoints.run_directory import FINAL
-from translator.config import Config, TrainingSettings, prepared_directory, read_run_config, run_directory
+from translator.config import (
+    Config,
+    TrainingSettings,
+    complete_config,
+    prepared_directory,
+    read_run_config,
+    run_directory,
+)
 from translator.data import Begun, PreparedData
 from translator.data.manifest import corpora_inputs, fingerprints, has_vocabulary, read_manifest
 from translator.errors import CheckpointError, DamagedCheckpointError, DataError, TranslatorError
@@ -221,8 +228,12 @@ def began_with(data: PreparedData, start_from: str | None) -> dict[str, Any]:
 def require_agreement(config: Config) -> Begun | None:
     """Return what data prepared by the settings of a run must agree with; None if it has no weights, or other data.
 
-    Raises `ConfigError` or `CheckpointError` if the run was begun with other settings or corpora.
+    Raises `ConfigError` or `CheckpointError` if the run was begun with other settings or corpora, and
+    `CheckpointError` if the base that it starts from is not what it was.
     """
+    config = complete_config(config)
+    if config.start_from is not None:
+        Base.read(config.start_from)
     run = RunDirectory(run_directory(config))
     begun = BegunRun.find(run)
     if begun is None or not _is_same(prepared_directory(config), prepared_directory(begun.config, run.root)):
