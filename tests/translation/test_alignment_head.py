@@ -113,12 +113,13 @@ def test_what_was_learned_is_kept_and_said_once(
     message = f"alignments come from head 1.1, learned from 300 translations (kept in {place})\n"
     assert capsys.readouterr().err == message
     stored = json.loads(place.read_text())
-    assert stored == {"layer": 1, "head": 1, "score": learned.score, "pairs": 300, "weights": "final", "step": 12}
+    model = {"weights": "final", "step": 12, "digest": bundle.digest}
+    assert stored == {"layer": 1, "head": 1, "score": learned.score, "pairs": 300, **model}
     assert alignment_head(bundle, "auto") == learned
     assert capsys.readouterr().err == ""
 
 
-@pytest.mark.parametrize("change", [{"weights": "step-00000012"}, {"step": 13}])
+@pytest.mark.parametrize("change", [{"weights": "step-00000012"}, {"step": 13}, {"digest": "0"}])
 def test_other_weights_learn_anew(bundle: Bundle, pairs: list[Pair], change: dict[str, Any]) -> None:
     keep_alignment_head(bundle, AlignmentHead(3, 2, 0.5, 200))
     assert alignment_head(bundle, "auto", pairs) == AlignmentHead(3, 2, 0.5, 200)
