@@ -289,4 +289,5 @@ def test_an_output_is_not_continued_with_other_weights(begun: Path, call_program
         code, _, errors = call_program(*words, input=broken)
         notes.append((code, errors))
     assert notes[0][0] == 1 and "lines of" in notes[0][1]
-    assert notes[1][0] == 1 and "translated otherwise" in notes[1][1] and "model " in notes[1][1], notes
+    assert notes[1][0] == 1 and "weights_and_vocabulary" in notes[1][1], notes
+    assert "repeat that command to resume it, or remove the file to start again" in notes[1][1]
