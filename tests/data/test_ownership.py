@@ -34,9 +34,7 @@ def test_files_that_others_put_among_prepared_data_are_not_deleted(
     assert content(tmp_path) == before and file.exists()
 
 
-@pytest.mark.parametrize(
-    "manifest", ["{}", "[]", '{"name": "an app", "files": {}}', '{"files": ["a"]}', "x"]
-)
+@pytest.mark.parametrize("manifest", ["{}", "[]", '{"name": "an app", "files": {}}', '{"files": ["a"]}', "x"])
 def test_the_manifest_of_another_program_makes_nothing_ours(
     tmp_path: Path, corpus: Callable[[str, Pairs], str], settings: Callable[..., Config],
     pairs: Callable[[int, int], Pairs], manifest: str,

@@ -255,6 +255,8 @@ def test_a_pruned_run_of_a_fine_tuned_one_keeps_its_vocabulary(begun: Path, call
     assert code == 0, errors
     code, _, errors = call_program("prune", tuned, "--output", pruned, "--heads", "cross.1.2")
     assert code == 0, errors
+    began = [read_checkpoint(RunDirectory(run).checkpoint(4)).state["began_with"] for run in (tuned, pruned)]
+    assert began[0]["start_from"] is not None and began[1] == {**began[0], "start_from": None}
     shutil.rmtree(folder / "run")
     kept = contents(tuned)
     code, _, errors = call_program("train", pruned / "config.yaml", "training.max_steps=6")
