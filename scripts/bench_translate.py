@@ -52,6 +52,8 @@ class Figures:
     """Seconds of each setting that was tried."""
     seconds: dict[str, list[float]] = field(default_factory=dict)
     """Seconds of every round; for the latency, the median over the sentences."""
+    processor_seconds: dict[str, list[float]] = field(default_factory=dict)
+    """Of every round."""
     translations: dict[str, list[str]] = field(default_factory=dict)
     tokens: dict[str, int] = field(default_factory=dict)
     """Pieces of the translations, without special tokens."""
@@ -118,6 +120,7 @@ def measure(task: Task, names: Sequence[str], modes: dict[str, Mode], options: a
                     figures = found[worker.name]
                     answer = worker.run(mode.turn(figures.settings[title]))
                     figures.seconds.setdefault(title, []).append(statistics.median(answer.seconds))
+                    figures.processor_seconds.setdefault(title, []).append(answer.processor_seconds)
                     figures.translations[title], figures.peak_mib = answer.translations, answer.peak_mib
                 say(f"{title}: round {number + 1} of {options.rounds}")
     return found
@@ -162,6 +165,12 @@ def ratio(found: Found, name: str, other: str, mode: str) -> float | None:
     return statistics.median(own / theirs for own, theirs in pairs)
 
 
+def processor_ratio(found: Found, name: str, other: str, mode: str) -> float:
+    """Return the processor time of a contender as a share of another's: the median of the rounds' ratios."""
+    own, theirs = (found[each].processor_seconds[mode] for each in (name, other))
+    return statistics.median(mine / its for mine, its in zip(own, theirs, strict=True))
+
+
 def aims(found: Found) -> list[str]:
     """Say which aims are met."""
     floors: list[tuple[str, str, str, str, float]] = [
@@ -176,7 +185,12 @@ def aims(found: Found) -> list[str]:
     for title, name, other, mode, floor in floors:
         value = ratio(found, name, other, mode)
         if value is not None:
-            lines.append(f"{'PASS' if value >= floor else 'FAIL'}: {title}: {value:.2f} times (aim: at least {floor})")
+            verdict = "PASS" if value >= floor else "FAIL"
+            less = processor_ratio(found, name, other, mode)
+            lines.append(
+                f"{verdict}: {title}: {value:.2f} times as fast, with {less:.2f} of the processor time (aim: at least "
+                f"{floor})"
+            )
     for mode in (GREEDY, BEAM):
         scores = [figures.bleu[mode] for figures in found.values()]
         difference = max(scores) - min(scores)

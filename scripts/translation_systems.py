@@ -206,6 +206,8 @@ class Answer(NamedTuple):
     translations: list[str]
     seconds: list[float]
     """Of all lines together, or of each of them."""
+    processor_seconds: float
+    """Processor time of all threads, for all lines: other work on the machine hardly changes it."""
     peak_mib: float
     """Most memory that the process has held so far, resident."""
 
@@ -222,12 +224,13 @@ def serve(connection: Connection, name: str, task: Task) -> None:
             system.translate(turn.lines[:1], turn.beam_size)
         parts = [[line] for line in turn.lines] if turn.one_by_one else [turn.lines]
         translations, seconds = [], []
+        processor = time.process_time()
         for part in parts:
             began = time.perf_counter()
             found = system.translate(part, turn.beam_size)
             seconds.append(time.perf_counter() - began)
             translations += found
-        connection.send(Answer(translations, seconds, _peak_mib()))
+        connection.send(Answer(translations, seconds, time.process_time() - processor, _peak_mib()))
 
 
 def _peak_mib() -> float:
