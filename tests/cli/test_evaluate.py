@@ -137,3 +137,93 @@ def test_mistakes_are_explained(
     assert (found, output) == (code, "")
     # Usage errors are wrapped in the width of a terminal.
     assert message in " ".join(errors.split())
+
+
+def test_any_file_is_scored_without_a_run(files: tuple[Path, Path], call_program: Program) -> None:
+    source, reference = files
+    hypothesis = source.with_name("output.de")
+    hypothesis.write_text(REFERENCE.replace("schläft", "ruht"))
+    arguments = ["evaluate", "--hypothesis", hypothesis, "--reference", reference]
+    code, output, errors = call_program(*arguments)
+    assert code == 0, errors
+    command = [sys.executable, "-m", "sacrebleu", reference, "-i", hypothesis, "-m", "bleu", "chrf", "-b", "-w", "2"]
+    expected = subprocess.run(command, capture_output=True, text=True, check=True)
+    found = [line.split(" = ")[1].split("  ")[0] for line in output.splitlines()]
+    assert found[:2] == [str(value) for value in json.loads(expected.stdout)]
+    assert [line.split(" = ")[0] for line in output.splitlines()] == ["BLEU", "chrF2", "chrF2++", "TER"]
+
+    code, output, errors = call_program(*arguments, "--source", source, "--reference", reference, "--format", "json")
+    assert code == 0, errors
+    (entry,) = json.loads(output)["test_sets"]
+    assert (entry["test_set"], entry["sentences"]) == ("output.de", 3)
+    assert [score["name"] for score in entry["scores"]] == ["BLEU", "chrF2", "chrF2++", "TER"]
+    assert "nrefs:2" in entry["scores"][0]["signature"]
+
+
+def test_a_blank_second_reference_changes_nothing(files: tuple[Path, Path], call_program: Program) -> None:
+    source, reference = files
+    hypothesis, blank = source.with_name("output.de"), source.with_name("blank.de")
+    hypothesis.write_text("Ein Hund läuft.\nDer Mann.\nDie Katze schläft auf.\n")
+    blank.write_text("\n \n\n")
+    arguments = ["evaluate", "--hypothesis", hypothesis, "--reference", reference]
+    _, alone, _ = call_program(*arguments)
+    _, both, errors = call_program(*arguments, "--reference", blank)
+    figures = [[line.split("  ")[0] for line in text.splitlines()] for text in (alone, both)]
+    assert figures[0] == figures[1]
+    assert "warning: reference 2 is blank in 3 of 3 lines, which are taken as missing references" in errors
+    _, _, errors = call_program("evaluate", "--hypothesis", hypothesis, "--reference", blank)
+    assert "warning: the reference is blank in 3 of 3 lines" in errors
+
+
+def test_several_test_sets_are_a_table(run: Path, files: tuple[Path, Path], call_program: Program) -> None:
+    source, reference = files
+    other = source.with_name("japanese"), source.with_name("japanese.ja")
+    other[0].write_text("A dog runs.\nThe man reads.\n")
+    other[1].write_text("犬が走る。\n男の人が読む。\n")
+    arguments = ["evaluate", run, "--source", source, "--source", other[0], "--set", "beam_size=1"]
+    arguments += ["--reference", reference, "--reference", other[1]]
+    code, output, errors = call_program(*arguments)
+    assert code == 0, errors
+    lines = output.splitlines()
+    assert lines[0].split() == ["test", "set", "sentences", "BLEU", "chrF2", "chrF2++", "TER"]
+    assert [line.split()[:2] for line in lines[1:3]] == [["test.en", "3"], ["japanese", "2"]]
+    entries = json.loads((run / "scores.json").read_text())
+    assert [entry["test_set"] for entry in entries] == ["test.en", "japanese"]
+    for entry, line in zip(entries, lines[1:3], strict=True):
+        assert line.split()[2:] == [f"{score['value']:.2f}" for score in entry["scores"]]
+    # The second has another tokenizer, which is said.
+    signatures = [line for line in lines[3:] if line.startswith("BLEU")]
+    assert len(signatures) == 2 and "tok:13a" in signatures[0] and "tok:13a" not in signatures[1]
+    assert signatures[1].endswith("(japanese)") and "ja-mecab" in errors
+
+    code, output, _ = call_program(*arguments, "--format", "json")
+    found = json.loads(output)
+    assert found["run"] == str(run) and found["weights"] == "final"
+    assert [entry["test_set"] for entry in found["test_sets"]] == ["test.en", "japanese"]
+    assert Path(found["test_sets"][1]["hypotheses"]).is_file()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "expected RUN, or --hypothesis FILE and --reference FILE"),
+        (["RUN", "--hypothesis", "SOURCE", "--reference", "SOURCE"], "--hypothesis is scored without a run"),
+        (["--hypothesis", "SOURCE"], "found 1 --hypothesis and 0 --reference"),
+        (
+            ["--hypothesis", "SOURCE", "--hypothesis", "SOURCE", *["--reference", "SOURCE"] * 3],
+            "found 2 --hypothesis and 3 --reference; expected references, as many for each",
+        ),
+        (
+            ["--hypothesis", "SOURCE", "--reference", "SOURCE", "--source", "SOURCE", "--source", "SOURCE"],
+            "expected one source for each, or none",
+        ),
+        (["RUN", *["--source", "SOURCE"] * 2, "--reference", "SOURCE"], "found 2 --source and 1 --reference"),
+    ],
+)
+def test_mistakes_without_a_run_are_explained(
+    run: Path, files: tuple[Path, Path], call_program: Program, arguments: list[str], message: str
+) -> None:
+    places = {"SOURCE": files[0], "RUN": run}
+    code, output, errors = call_program("evaluate", *(places.get(word, word) for word in arguments))
+    assert (code, output) == (2, "")
+    assert message in " ".join(errors.replace("│", " ").split())

@@ -1,84 +1,203 @@
-"""`translator evaluate`: BLEU, chrF2 and TER with their signatures."""
+"""`translator evaluate`: BLEU, chrF2, chrF2++ and TER with their signatures, of a run or of any file."""
 
+from collections.abc import Iterator, Sequence
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from translator.cli.arguments import CallSettings, EngineChoice, EngineName, Run, To, TogetherWith, Weights, read_call
+from translator.cli.arguments import CallSettings, EngineChoice, EngineName, To, TogetherWith, Weights, read_call
+
+if TYPE_CHECKING:
+    from translator.config import Config
+    from translator.evaluation import Evaluation, TestSet
+
+
+class Output(StrEnum):
+    """How scores are printed."""
+
+    text = "text"
+    json = "json"
+
+
+Tokenize = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME",
+        help="BLEU's tokenizer: 13a, none, zh, ja-mecab, ko-mecab, char, intl, flores200, flores101 or spm; "
+        "auto suits the target language and its text.",
+    ),
+]
+Lowercase = Annotated[bool, typer.Option("--lowercase", help="Ignore case in all scores.")]
 
 
 def evaluate(
-    run: Run,
-    source: Annotated[Path | None, typer.Option(metavar="FILE", help="Text to translate.")] = None,
-    reference: Annotated[list[Path] | None, typer.Option(metavar="FILE", help="Its translation; repeatable.")] = None,
+    run: Annotated[
+        Path | None, typer.Argument(metavar="[RUN]", help="Run directory; not with --hypothesis.", show_default=False)
+    ] = None,
+    source: Annotated[
+        list[Path] | None, typer.Option(metavar="FILE", help="Text to translate; repeat it for several test sets.")
+    ] = None,
+    reference: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE",
+            help="Its translation; repeatable. Several sources share the references out in order, equally.",
+        ),
+    ] = None,
+    hypothesis: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE", help="Translations to score as they are, without a run; repeatable like --source."
+        ),
+    ] = None,
     test_set: Annotated[
-        str | None, typer.Option(metavar="NAME", help="One of sacreBLEU's test sets instead, such as wmt14.")
+        list[str] | None,
+        typer.Option(metavar="NAME", help="One of sacreBLEU's test sets instead, such as wmt14; repeatable."),
     ] = None,
     language_pair: Annotated[
         str | None,
         typer.Option(metavar="PAIR", help="Language pair of the test set, such as en-de; by default that of the run."),
     ] = None,
-    tokenize: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME",
-            help="BLEU's tokenizer: 13a, none, zh, ja-mecab, ko-mecab, char, intl, flores200, flores101 or spm; "
-            "auto suits the target language and its text.",
-        ),
-    ] = "auto",
-    lowercase: Annotated[bool, typer.Option("--lowercase", help="Ignore case in all scores.")] = False,
+    tokenize: Tokenize = "auto",
+    lowercase: Lowercase = False,
+    output_format: Annotated[
+        Output, typer.Option("--format", help="text: a line for each score, or a table of test sets; json: one object.")
+    ] = Output.text,
     together_with: TogetherWith = None,
     engine: EngineName = EngineChoice.auto,
     to: To = None,
     settings: CallSettings = None,
     weights: Weights = None,
 ) -> None:
-    """Translate a test set and print BLEU, chrF2 and TER with their signatures."""
+    """Translate test sets, or take given translations, and print BLEU, chrF2, chrF2++ and TER with their signatures."""
+    from translator.config import read_run_config
+
+    options = {"tokenize": tokenize, "lowercase": lowercase}
+    if hypothesis:
+        if run is not None or test_set or together_with or settings or weights:
+            raise typer.BadParameter(
+                "--hypothesis is scored without a run; expected --hypothesis FILE, --reference FILE and perhaps "
+                "--source FILE, and no RUN, --test-set, --with, --set or --weights"
+            )
+        _print(_score_files(hypothesis, reference or [], source or [], to, options), output_format, {})
+        return
+    if run is None:
+        raise typer.BadParameter("expected RUN, or --hypothesis FILE and --reference FILE")
+    call, data = read_call(run, settings), read_run_config(run).data
+    if bool(source and reference) == bool(test_set) or bool(source) != bool(reference):
+        raise typer.BadParameter("expected --source FILE and --reference FILE, or --test-set NAME")
+    if test_set and language_pair is None and data.language_tags:
+        raise typer.BadParameter(f"{run} has several language pairs; name one with --language-pair")
+    pair = language_pair or f"{data.source_language}-{data.target_language}"
+    tested = _open_test_sets(source or [], reference or [], test_set or [], pair)
+    model = {"together_with": together_with or [], "engine": engine.value, "weights": weights}
+    entries = _translate_and_score(run, tested, call, model, {**options, "to": to})
+    _print(entries, output_format, {"run": str(run), "weights": weights or "final"})
+
+
+def _share_out(references: Sequence[Path], count: int, option: str) -> list[Sequence[Path]]:
+    """Divide the references among `count` texts, in order."""
+    if not references or len(references) % count:
+        raise typer.BadParameter(
+            f"found {count} {option} and {len(references)} --reference; expected references, as many for each"
+        )
+    size = len(references) // count
+    return [references[start : start + size] for start in range(0, len(references), size)]
+
+
+def _open_test_sets(
+    sources: Sequence[Path], references: Sequence[Path], names: Sequence[str], pair: str
+) -> "list[TestSet]":
+    from translator.evaluation import named_test_set, open_test_set
+
+    if names:
+        return [named_test_set(name, pair) for name in names]
+    groups = _share_out(references, len(sources), "--source")
+    return [open_test_set(source, group) for source, group in zip(sources, groups, strict=True)]
+
+
+Entry = tuple[str, "Evaluation", dict[str, Any]]
+"""Name of a text, its scores, and what else JSON has about it."""
+
+
+def _score_files(
+    hypotheses: Sequence[Path], references: Sequence[Path], sources: Sequence[Path], language: str | None,
+    options: dict[str, Any],
+) -> Iterator[Entry]:  # fmt: skip
+    from translator.evaluation import evaluate_hypotheses, open_translations
+
+    groups = _share_out(references, len(hypotheses), "--hypothesis")
+    if sources and len(sources) != len(hypotheses):
+        raise typer.BadParameter(
+            f"found {len(hypotheses)} --hypothesis and {len(sources)} --source; expected one source for each, or none"
+        )
+    known: Sequence[Path | None] = sources or [None] * len(hypotheses)
+    texts = [open_translations(*files) for files in zip(hypotheses, groups, known, strict=True)]
+    for text in texts:
+        evaluation = evaluate_hypotheses(text.hypotheses, text.references, text.sources, language=language, **options)
+        yield text.name, evaluation, {}
+
+
+def _translate_and_score(
+    run: Path, tested: "Sequence[TestSet]", call: "Config", model: dict[str, Any], options: dict[str, Any]
+) -> Iterator[Entry]:
     from translator.checkpoints import RunDirectory
-    from translator.config import read_run_config, replace_stated, stated_machine
-    from translator.evaluation import NotKeptError, named_test_set, open_test_set, read_scores, record_evaluation
+    from translator.config import replace_stated, stated_machine
+    from translator.evaluation import NotKeptError, read_scores, record_evaluation
     from translator.evaluation import evaluate as evaluate_translator
-    from translator.runtime.console import print_result, progress, say, warn
+    from translator.runtime.console import progress, say, warn
     from translator.translation import Translator
 
-    call = read_call(run, settings)
-    data = read_run_config(run).data
-    if source and reference and not test_set:
-        tested = open_test_set(source, reference)
-    elif test_set and not source and not reference:
-        if language_pair is None and data.language_tags:
-            raise typer.BadParameter(f"{run} has several language pairs; name one with --language-pair")
-        tested = named_test_set(test_set, language_pair or f"{data.source_language}-{data.target_language}")
-    else:
-        raise typer.BadParameter("expected --source FILE and --reference FILE, or --test-set NAME")
     # What could not be kept is said before the work.
     RunDirectory(run).refuse_links()
     read_scores(run)
-    translator = Translator.load(
-        run, together_with=together_with or [], engine=engine.value, weights=weights, **stated_machine(call)
-    )
-    with progress(description="translating", unit="lines", total=len(tested.sources)) as bar:
-        evaluation = evaluate_translator(
-            translator,
-            tested.sources,
-            tested.references,
-            replace_stated(translator.settings, call),
-            tokenize=tokenize,
-            lowercase=lowercase,
-            to=to,
-            on_progress=bar.update,
-        )
-    for note in evaluation.notes:
-        say(note)
-    for message in evaluation.warnings:
-        warn(message)
-    for score in evaluation.scores:
-        print_result(score)
-    try:
-        hypotheses = record_evaluation(translator, tested, evaluation)
-    except NotKeptError as error:
-        # What was asked for is printed; a run on a read-only disk is no mistake.
-        warn(str(error))
-        return
-    say(f"wrote the scores to {run / 'scores.json'} and the translations to {hypotheses}")
+    translator = Translator.load(run, **model, **stated_machine(call))
+    settings = replace_stated(translator.settings, call)
+    for test_set in tested:
+        with progress(description="translating", unit="lines", total=len(test_set.sources)) as bar:
+            evaluation = evaluate_translator(
+                translator, test_set.sources, test_set.references, settings, on_progress=bar.update, **options
+            )
+        kept = {}
+        try:
+            hypotheses = record_evaluation(translator, test_set, evaluation)
+        except NotKeptError as error:
+            # What was asked for is printed; a run on a read-only disk is no mistake.
+            warn(str(error))
+        else:
+            kept = {"hypotheses": str(hypotheses)}
+            say(f"wrote the scores to {run / 'scores.json'} and the translations to {hypotheses}")
+        yield test_set.name, evaluation, kept
+
+
+def _print(entries: Iterator[Entry], form: Output, heading: dict[str, Any]) -> None:
+    import json
+    from dataclasses import asdict
+
+    from translator.evaluation import score_table
+    from translator.runtime.console import print_result, say, warn
+
+    found = []
+    for name, evaluation, more in entries:
+        for note in evaluation.notes:
+            say(note)
+        for message in evaluation.warnings:
+            warn(message)
+        found.append((name, evaluation, more))
+    if form is Output.json:
+        sets = [
+            {"test_set": name, "sentences": len(evaluation.hypotheses)}
+            | {"scores": [asdict(score) for score in evaluation.scores]}
+            | {"notes": evaluation.notes, "warnings": evaluation.warnings, **more}
+            for name, evaluation, more in found
+        ]
+        print_result(json.dumps({**heading, "test_sets": sets}, indent=2, ensure_ascii=False))
+    elif len(found) == 1:
+        for score in found[0][1].scores:
+            print_result(score)
+    else:
+        names, evaluations, _ = zip(*found, strict=True)
+        sizes = [len(evaluation.hypotheses) for evaluation in evaluations]
+        print_result(score_table("test set", names, sizes, [evaluation.scores for evaluation in evaluations]))

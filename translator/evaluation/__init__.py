@@ -11,7 +11,8 @@ from translator.evaluation.evaluate import (
     record_evaluation,
 )
 from translator.evaluation.metrics import METRICS, Score, score
-from translator.evaluation.sets import TestSet, named_test_set, open_test_set
+from translator.evaluation.sets import TestSet, Translations, named_test_set, open_test_set, open_translations
+from translator.evaluation.table import align, score_table
 
 __all__ = [
     "AUTO",
@@ -21,6 +22,8 @@ __all__ = [
     "NotKeptError",
     "Score",
     "TestSet",
+    "Translations",
+    "align",
     "choose_tokenizer",
     "default_tokenizer",
     "evaluate",
@@ -29,7 +32,9 @@ __all__ = [
     "mismatches",
     "named_test_set",
     "open_test_set",
+    "open_translations",
     "read_scores",
     "record_evaluation",
     "score",
+    "score_table",
 ]

@@ -1,4 +1,4 @@
-"""Test sets: a source file with its references, or one of sacreBLEU's named test sets."""
+"""Test sets: a source file with its references, one of sacreBLEU's named test sets, or given translations."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,6 +20,26 @@ class TestSet:
     """One list for each set of references."""
     files: dict[str, str | None]
     """The SHA-256 of every file, by name; None for a pipe."""
+
+
+@dataclass(frozen=True)
+class Translations:
+    """Translations of any origin, with one or more references for each."""
+
+    name: str
+    hypotheses: list[str]
+    references: list[list[str]]
+    sources: list[str] | None
+
+
+def open_translations(hypothesis: Path, references: Sequence[Path], source: Path | None = None) -> Translations:
+    """Read a file of translations, its references and, if it is known, its source.
+
+    Raises `DataError` if text is damaged, and `EvaluationError` if the numbers of lines differ.
+    """
+    both = _read(hypothesis.name, hypothesis, [*references, *([source] if source is not None else [])])
+    sources = both.references.pop() if source is not None else None
+    return Translations(both.name, both.sources, both.references, sources)
 
 
 def open_test_set(source: Path, references: Sequence[Path]) -> TestSet:
@@ -65,7 +85,7 @@ def _read(name: str, source: Path, references: Sequence[Path]) -> TestSet:
                 f"{source} has {len(sources):,} lines but {reference} has {len(stream):,}; expected the same number"
             )
     if not sources:
-        raise EvaluationError(f"{source} is empty; expected at least one line to translate and score")
+        raise EvaluationError(f"{source} is empty; expected at least one line to score")
     # A pipe has already been read, so it cannot be hashed.
     files = {str(file): hash_file(file) if file.is_file() else None for file in (source, *references)}
     return TestSet(name, sources, streams, files)
