@@ -33,6 +33,7 @@ def make_app() -> typer.Typer:
     from translator.cli import (
         attention,
         average,
+        compare,
         config,
         data,
         doctor,
@@ -58,6 +59,7 @@ def make_app() -> typer.Typer:
     app.command()(translate.translate)
     app.command()(score.score)
     app.command()(evaluate.evaluate)
+    app.command()(compare.compare)
     app.command()(attention.attention)
     app.command()(heads.heads)
     app.command()(prune.prune)

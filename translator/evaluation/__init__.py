@@ -2,6 +2,8 @@
 
 from translator.evaluation.appearance import faults, mismatches
 from translator.evaluation.bleu_tokenizer import AUTO, TOKENIZERS, choose_tokenizer, default_tokenizer
+from translator.evaluation.breakdown import by_frequency, by_length, sentence_chrf
+from translator.evaluation.compare import Comparison, System, compare
 from translator.evaluation.evaluate import (
     Evaluation,
     NotKeptError,
@@ -12,19 +14,26 @@ from translator.evaluation.evaluate import (
 )
 from translator.evaluation.metrics import METRICS, Score, score
 from translator.evaluation.sets import TestSet, Translations, named_test_set, open_test_set, open_translations
-from translator.evaluation.table import align, score_table
+from translator.evaluation.table import align, comparison_table, comparison_values, score_table
 
 __all__ = [
     "AUTO",
     "METRICS",
     "TOKENIZERS",
+    "Comparison",
     "Evaluation",
     "NotKeptError",
     "Score",
+    "System",
     "TestSet",
     "Translations",
     "align",
+    "by_frequency",
+    "by_length",
     "choose_tokenizer",
+    "compare",
+    "comparison_table",
+    "comparison_values",
     "default_tokenizer",
     "evaluate",
     "evaluate_hypotheses",
@@ -37,4 +46,5 @@ __all__ = [
     "record_evaluation",
     "score",
     "score_table",
+    "sentence_chrf",
 ]

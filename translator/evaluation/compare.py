@@ -91,9 +91,8 @@ def compare(
     randomisation = _run_test("ar", trials, named, without_missing(streams), chosen, lowercase)
     figures = [
         [
-            Figure(metric, result.score, result.mean, result.ci, result.p_value, trial.p_value)
+            _figure(metric, bootstrap.results[metric][index], randomisation.results[metric][index])
             for metric in bootstrap.signatures
-            for result, trial in [(bootstrap.results[metric][index], randomisation.results[metric][index])]
         ]
         for index in range(len(systems))
     ]
@@ -106,6 +105,12 @@ def compare(
         list(systems), streams, list(sources) if sources is not None else None, figures, bootstrap.signatures,
         randomisation.signatures, chosen, lowercase, warnings, [note] if note else [],
     )  # fmt: skip
+
+
+def _figure(metric: str, resampled: Any, shuffled: Any) -> Figure:
+    # sacreBLEU's are numbers of numpy, which are none of JSON.
+    values = float(resampled.score), float(resampled.mean), float(resampled.ci)
+    return Figure(metric, *values, bootstrap=resampled.p_value, randomisation=shuffled.p_value)
 
 
 @dataclass(frozen=True)
