@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from translator.cli.arguments import CallSettings, To
+from translator.cli.arguments import CallSettings, To, check_results, read_call
 from translator.cli.evaluate import Lowercase, Output, Tokenize
 
 if TYPE_CHECKING:
@@ -51,18 +51,19 @@ def compare(
     from translator.evaluation import compare as compare_systems
     from translator.evaluation.page import comparison_page
     from translator.runtime.console import print_result, say, warn
-    from translator.runtime.files import check_output, write_output
+    from translator.runtime.outputs import write_output
     from translator.text import read_lines
 
     if len(systems) < 2:
         raise typer.BadParameter("expected at least two runs or files to compare")
-    if source is None and any(system.is_dir() for system in systems):
+    runs = [system for system in systems if system.is_dir()]
+    if source is None and runs:
         raise typer.BadParameter("runs translate; expected --source FILE")
     if output is not None:
-        check_output(output, [".html"])
+        texts = [*reference, *([source] if source is not None else []), *(one for one in systems if not one.is_dir())]
+        check_results(output, [".html"], runs=runs, files=texts)
     references = [list(read_lines(file)) for file in reference]
     sources = list(read_lines(source)) if source is not None else None
-    runs = [system for system in systems if system.is_dir()]
     language = to or (read_run_config(runs[0]).data.target_language if runs else None)
     named = _translate_or_read(systems, len(references[0]), sources, settings or [], to)
     comparison = compare_systems(named, references, sources, tokenize=tokenize, language=language, lowercase=lowercase)
@@ -86,7 +87,6 @@ def compare(
 def _translate_or_read(
     systems: Sequence[Path], lines: int, sources: Sequence[str] | None, settings: Sequence[str], to: str | None
 ) -> "list[System]":
-    from translator.cli.arguments import read_call
     from translator.config import replace_stated, stated_machine
     from translator.errors import EvaluationError
     from translator.evaluation import System
