@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from translator.config import TokenizerSettings
 from translator.text import train_tokenizer
 
 Call = Callable[..., tuple[int, str, str]]
+Start = Callable[..., list[subprocess.Popen[str]]]
 
 
 def contents(directory: Path) -> dict[str, bytes]:
@@ -98,6 +100,19 @@ def test_a_run_does_not_continue_on_a_corpus_that_changed(
     # Elsewhere it may be prepared, and other runs trained.
     assert call_program("data", "prepare", begun, f"data.prepared={begun.parent / 'other'}")[0] == 0
     assert contents(run) == {name.removeprefix("run/"): data for name, data in before.items() if name[:4] == "run/"}
+
+
+@pytest.mark.slow
+def test_all_processes_of_a_job_hear_what_one_finds(begun: Path, start_ranks: Start) -> None:
+    add_lines(begun)
+    before = contents(begun.parent)
+    for steps, expected, sentence in ((4, 0, "has already ended"), (6, 1, "was begun with other content")):
+        command = ["train", begun, f"training.max_steps={steps}", "threads=1"]
+        job = start_ranks(2, "-m", "translator", *command)
+        errors = "".join(process.communicate(timeout=100)[1] for process in job)
+        assert [process.returncode for process in job] == [expected] * 2, errors
+        assert errors.count(sentence) == 1
+    assert contents(begun.parent) == before
 
 
 def test_a_test_set_that_takes_training_pairs_away_is_refused(begun: Path, call_program: Call) -> None:
