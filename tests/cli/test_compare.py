@@ -70,7 +70,7 @@ def test_runs_translate_the_source(
         (["first"], 2, "expected at least two runs or files to compare"),
         (["first", "RUN"], 2, "runs translate; expected --source FILE"),
         (["first", "short"], 1, "short has 4 lines but the reference has 12; expected the same number"),
-        (["first", "first"], 1, "two systems have the same name"),
+        (["first", "first"], 1, "expected different runs or files"),
         (["first", "second", "--output", "page.txt"], 1, "expected a file name that ends in .html"),
         (["first", "second", "--tokenize", "14a"], 1, "no BLEU tokenizer '14a'"),
     ],

@@ -47,7 +47,14 @@ def compare(
     import json
 
     from translator.config import read_run_config
-    from translator.evaluation import by_frequency, by_length, comparison_table, comparison_values, sentence_chrf
+    from translator.evaluation import (
+        by_frequency,
+        by_length,
+        choose_tokenizer,
+        comparison_table,
+        comparison_values,
+        sentence_chrf,
+    )
     from translator.evaluation import compare as compare_systems
     from translator.evaluation.page import comparison_page
     from translator.runtime.console import print_result, say, warn
@@ -64,7 +71,10 @@ def compare(
         check_results(output, [".html"], runs=runs, files=texts)
     references = [list(read_lines(file)) for file in reference]
     sources = list(read_lines(source)) if source is not None else None
+    if count_words_in is not None:
+        next(iter(read_lines(count_words_in)), None)  # What is wrong with it is found before the work.
     language = to or (read_run_config(runs[0]).data.target_language if runs else None)
+    choose_tokenizer(tokenize, language, references[0])
     named = _translate_or_read(systems, len(references[0]), sources, settings or [], to)
     comparison = compare_systems(named, references, sources, tokenize=tokenize, language=language, lowercase=lowercase)
     lengths = by_length(comparison)
@@ -95,6 +105,8 @@ def _translate_or_read(
     from translator.text.input_lines import blocks_of
     from translator.translation import Translator
 
+    if len({system.resolve() for system in systems}) < len(systems):
+        raise EvaluationError(f"{', '.join(map(str, systems))}: expected different runs or files")
     # Files first: whatever is wrong with them is found before anything is translated.
     texts = {system: list(read_lines(system)) for system in systems if not system.is_dir()}
     if sources is not None:
