@@ -151,6 +151,24 @@ def test_a_foreign_tokenizer_is_refused_by_every_command(begun: Path, call_progr
     assert contents(begun.parent) == before
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "name"),
+    [("norm: post", "norm: pre", "model.norm"), ("activation: relu", "activation: gelu", "model.activation"),
+     ("language_tags: false", "language_tags: true", "data.language_tags"), ("attention_dropout: 0.0", "attention_dropout: 0.3", None)],
+)  # fmt: skip
+def test_settings_that_shape_the_model_belong_to_the_weights(
+    begun: Path, call_program: Call, before: str, after: str, name: str | None
+) -> None:
+    run = begun.parent / "run"
+    file = run / "config.yaml"
+    assert before in file.read_text()
+    file.write_text(file.read_text().replace(before, after))
+    for arguments in (["translate", run], ["average", run], ["translate", run, "--with", run]):
+        code, _, errors = call_program(*arguments, input=b"a dog\n")
+        assert code == (1 if name else 0), errors
+        assert name is None or f"was trained with other settings than those in {file}: {name} is " in errors
+
+
 def test_a_tokenizer_file_whose_content_changed_is_refused(settings_file: Path, call_program: Call) -> None:
     folder = settings_file.parent
     file = folder / "vocabulary.model"
