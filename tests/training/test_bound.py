@@ -154,7 +154,8 @@ def test_a_foreign_tokenizer_is_refused_by_every_command(begun: Path, call_progr
 @pytest.mark.parametrize(
     ("before", "after", "name"),
     [("norm: post", "norm: pre", "model.norm"), ("activation: relu", "activation: gelu", "model.activation"),
-     ("language_tags: false", "language_tags: true", "data.language_tags"), ("attention_dropout: 0.0", "attention_dropout: 0.3", None)],
+     ("language_tags: false", "language_tags: true", "data.language_tags"),
+     ("attention_dropout: 0.0", "attention_dropout: 0.3", None)],
 )  # fmt: skip
 def test_settings_that_shape_the_model_belong_to_the_weights(
     begun: Path, call_program: Call, before: str, after: str, name: str | None
