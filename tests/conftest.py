@@ -4,6 +4,7 @@ import contextlib
 import io
 import os
 import random
+import signal
 import socket
 import subprocess
 import sys
@@ -24,6 +25,10 @@ from torch import Tensor
 # No deadline: while other tests run at the same time, an example can take any time.
 hypothesis.settings.register_profile("suite", deadline=None)
 hypothesis.settings.load_profile("suite")
+
+# The processes that tests start inherit an ignored SIGHUP, as under `nohup`, and some tests wait for what it does.
+if hasattr(signal, "SIGHUP"):
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # Fixtures that start a browser, or the program in processes of its own.
 SLOW_FIXTURES = {"browser", "launcher", "run_command", "start_ranks", "terminate_in_training"}
