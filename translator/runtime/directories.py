@@ -1,9 +1,12 @@
 """Directories that are complete if they exist, and that replace only what we wrote ourselves."""
 
 import contextlib
+import ctypes
+import errno
 import os
 import re
 import shutil
+import sys
 from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
@@ -185,6 +188,10 @@ def _create(path: Path) -> tuple[Path, int]:
 
 def _replace(path: Path, partial: Path) -> None:
     """Give `partial` the name of a directory that exists, and delete that."""
+    if exchange(path, partial):
+        sync_file(path.parent)
+        shutil.rmtree(partial, ignore_errors=True)
+        return
     # A rename cannot replace a directory that has files; the old one must be renamed first.
     replaced, doomed = hidden_name(path, _REPLACED), hidden_name(path, PARTIAL)
     with _in_use(path):
@@ -198,6 +205,20 @@ def _replace(path: Path, partial: Path) -> None:
     # Under this name, nobody restores it when a part of it is gone.
     replaced.rename(doomed)
     shutil.rmtree(doomed, ignore_errors=True)
+
+
+def exchange(first: Path, second: Path) -> bool:
+    """Let two directories change names in one step; return False if the system or file system cannot do that."""
+    rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None) if sys.platform == "linux" else None
+    if rename is None:
+        return False
+    working_directory, flag = -100, 2  # AT_FDCWD and RENAME_EXCHANGE of <fcntl.h> and <linux/fs.h>
+    if rename(working_directory, os.fsencode(first), working_directory, os.fsencode(second), flag) == 0:
+        return True
+    number = ctypes.get_errno()
+    if number in (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP):
+        return False
+    raise OSError(number, os.strerror(number), str(first))
 
 
 @contextlib.contextmanager
