@@ -7,9 +7,11 @@ folder, next to it. For every command a list of what its processes left goes to 
 the hash of every file that is not hidden, by its path. Hidden files of dead processes are left for those after them.
 """
 
+import builtins
 import contextlib
 import hashlib
 import importlib
+import io
 import itertools
 import json
 import os
@@ -22,17 +24,19 @@ from pathlib import Path
 from typing import Any
 
 from translator.cli.app import main as program
+from translator.cli.app import make_app
 from translator.runtime import directories
 
 # What the commands import when they come to it, which is done once for all processes here.
 for module in (
     "ctranslate2", "matplotlib.figure", "matplotlib.backends.backend_agg", "pandas", "pyarrow.compute", "sacrebleu",
-    "sentencepiece", "translator.data", "translator.evaluation", "translator.inspection", "translator.inspection.prune",
-    "translator.inspection.head_pictures", "translator.inspection.page", "translator.training.plot",
-    "translator.translation",
+    "sentencepiece", "torch._dynamo", "translator.data", "translator.evaluation", "translator.inspection",
+    "translator.inspection.prune", "translator.inspection.head_pictures", "translator.inspection.page",
+    "translator.training.plot", "translator.translation",
 ):  # fmt: skip
     with contextlib.suppress(ImportError):
         importlib.import_module(module)
+make_app()
 
 CALLS = ("fsync", "ftruncate", "mkdir", "open", "pwrite", "rename", "replace", "rmdir", "unlink")
 
@@ -54,6 +58,16 @@ def die_before(last: int) -> None:
         # What a process wrote outlives it without being synced, which takes time.
         setattr(os, name, watched(name, getattr(os, name) if name != "fsync" else lambda descriptor: None))
     directories.exchange = watched("exchange", directories.exchange)
+    real_open = io.open
+
+    def open_file(file: Any, mode: str = "r", *arguments: Any, **options: Any) -> Any:
+        opened = real_open(file, mode, *arguments, **options)
+        # Now a file that is written in its place is empty.
+        if set(mode) & set("wax+") and next(calls) == last:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return opened
+
+    io.open = builtins.open = open_file
 
 
 def live(arguments: list[str], folder: Path, last: int) -> int:
