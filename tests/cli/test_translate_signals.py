@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from translator.translation.resumable_output import note_path, partial_path
+from translator.translation.unfinished import find_notes, find_texts
 
 pytestmark = pytest.mark.slow  # Every test starts the program in a process of its own.
 
@@ -32,13 +32,13 @@ def test_a_signal_leaves_a_note_of_all_that_was_translated(
         first.stdin.flush()
         written = 2 if count == 2 else 3
         deadline = time.monotonic() + 100
-        while not (partial_path(output).exists() and partial_path(output).read_bytes().count(b"\n") == written):
+        while [text.read_bytes().count(b"\n") for text in find_texts(output)] != [written]:
             assert time.monotonic() < deadline and first.poll() is None
             time.sleep(0.02)
     first.send_signal(number)
     _, errors = first.communicate(timeout=100)
     assert first.returncode == code and b"3 lines of" in errors and b"Traceback" not in errors
-    assert json.loads(note_path(output).read_text())["lines"] == 3
+    assert [json.loads(note.read_text())["lines"] for note in find_notes(output)] == [3]
     result = subprocess.run(command, input=b"".join(LINES), env=environment, capture_output=True, timeout=100)
     assert result.returncode == 0, result.stderr
     whole = subprocess.run(command[:-2], input=b"".join(LINES), env=environment, capture_output=True, timeout=100)

@@ -1,6 +1,9 @@
 """Files of translations: complete if they exist, and going on where they were interrupted."""
 
+import errno
+import itertools
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -125,3 +128,21 @@ def test_two_cannot_write_one_file(tmp_path: Path) -> None:
 def test_a_place_that_cannot_be_written_to(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="cannot write .*No such file"), open_output(tmp_path / "no" / "out", {}):
         pass
+
+
+def test_a_disk_that_fills_up_keeps_what_is_noted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, lines = tmp_path / "out", [f"line {number} " + "x" * 5000 for number in range(8)]
+    calls, real = itertools.count(), os.pwrite
+
+    def fill_up(descriptor: int, data: bytes, offset: int) -> int:
+        if next(calls) >= 2:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return real(descriptor, data[:3000], offset)  # As a disk that is nearly full does.
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pwrite", fill_up)
+        with pytest.raises(DataError, match="cannot write .*out: No space left on device; what is complete"):
+            write(path, lines, note=True)
+    assert write(path, lines) in (0, 1)
+    assert path.read_text() == "".join(f"{line.upper()}\n" for line in lines)
+    assert [file.name for file in tmp_path.iterdir()] == ["out"]

@@ -11,7 +11,7 @@ from translator.decoding.distributed import SharedEngine
 from translator.distributed.world import World
 from translator.errors import ConfigError, TranslatorError
 from translator.runtime.console import ResultStream, progress, say
-from translator.runtime.outputs import OutputStream, is_stream
+from translator.runtime.outputs import OutputStream, check_output, is_stream
 from translator.text import InputLines, count_lines
 from translator.text.input_lines import blocks_of
 from translator.translation.result import format_translations
@@ -84,6 +84,7 @@ def _opened(
         with contextlib.closing(OutputStream(output)) as pipe:
             yield Output(pipe)
         return
+    check_output(output, makes_parents=False)
     with open_output(output, made_with()) as file:
         file.resume(lines)
         yield file

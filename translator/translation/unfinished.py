@@ -21,6 +21,11 @@ _SHAPE = {"lines": int, "size": int, "sources": str, "text": str, "made_with": {
 _BLOCK_BYTES = 1 << 20
 
 
+def find_texts(target: Path) -> list[Path]:
+    """Return what interrupted outputs, or those that are being written, have of `target`."""
+    return hidden_files(target, _TEXT)
+
+
 def find_notes(target: Path) -> list[Path]:
     """Return the notes of interrupted outputs that were to become `target`."""
     return hidden_files(target, _NOTE)
@@ -63,7 +68,7 @@ class Unfinished:
     def remove_notes(self, target: Path) -> None:
         """Delete the note of an output that is finished, and what crashes left that nobody can resume."""
         self.note_path.unlink(missing_ok=True)
-        for path in hidden_files(target, _TEXT):
+        for path in find_texts(target):
             with contextlib.suppress(OSError), unless_in_use(path):
                 path.unlink()
         for note in find_notes(target):
@@ -78,7 +83,7 @@ def claim(target: Path, made_with: dict[str, Any]) -> Unfinished:
     """
     found: list[Unfinished] = []
     try:
-        for path in hidden_files(target, _TEXT):
+        for path in find_texts(target):
             if (unfinished := _open(path, target)) is not None:
                 found.append(unfinished)
         # In the form that values have after writing and reading JSON.
