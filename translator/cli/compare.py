@@ -68,6 +68,7 @@ def compare(
         raise typer.BadParameter("runs translate; expected --source FILE")
     if output is not None:
         texts = [*reference, *([source] if source is not None else []), *(one for one in systems if not one.is_dir())]
+        texts += [count_words_in] if count_words_in is not None else []
         check_results(output, [".html"], runs=runs, files=texts)
     references = [list(read_lines(file)) for file in reference]
     sources = list(read_lines(source)) if source is not None else None
