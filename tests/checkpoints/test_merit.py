@@ -56,6 +56,16 @@ def test_bleu_of_two_tokenizers_is_not_compared() -> None:
     assert steps_by_merit(mixed, "bleu") == [100, 50]
 
 
+def test_chance_matches_of_characters_are_no_bleu() -> None:
+    """Validations of a training from English to Japanese, before it has learned to look at the source."""
+    rows = history((0.42, 4.02, 5.983), (2.74, 4.89, 5.798), (0.72, 2.43, 5.689), (1.63, 3.88, 5.390))
+    assert steps_by_merit(rows, "bleu") == [100, 200, 150, 50]
+    characters = [entry | {"tokenizer": "char"} for entry in rows]
+    assert steps_by_merit(characters, "bleu") == [200, 150, 100, 50]
+    assert Progress(step=200, history=characters).stale_validations("bleu") == 0
+    assert steps_by_merit([*characters, characters[0] | {"step": 250, "bleu": 5.1}], "bleu")[0] == 250
+
+
 def test_of_two_states_the_first_of_equals_is_first() -> None:
     states = [{"bleu": 0.0, "chrf": 1.0, "loss": 2.0, "from": name} for name in ("average", "one")]
     assert best_first(states, "bleu")[0]["from"] == "average"

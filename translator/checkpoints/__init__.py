@@ -16,12 +16,11 @@ from translator.checkpoints.checkpoint import (
 )
 from translator.checkpoints.disk import explained_disk_errors
 from translator.checkpoints.identity import Base, Identity, check_identity, run_identity, vocabulary_of
-from translator.checkpoints.merit import LEAST_BLEU, best_first
+from translator.checkpoints.merit import best_first, says_nothing
 from translator.checkpoints.recovery import read_final, read_newest, set_aside_damaged
 from translator.checkpoints.run_directory import RunDirectory
 
 __all__ = [
-    "LEAST_BLEU",
     "Base",
     "Bundle",
     "Checkpoint",
@@ -43,6 +42,7 @@ __all__ = [
     "read_state",
     "run_identity",
     "saved_shapes",
+    "says_nothing",
     "set_aside_damaged",
     "steps_by_merit",
     "verify_checkpoint",

@@ -251,8 +251,8 @@ class TrainingSettings(Settings):
     validation_samples: Annotated[int, Field(ge=0, le=1000), WRITTEN] = 3
     """Translations printed at a validation."""
     best_metric: Literal["bleu", "chrf", "loss"] = "bleu"
-    """What makes a checkpoint the best, and what early stopping watches. Of equals in BLEU (all below 1 are equal) the
-    better chrF decides (all below 20 are equal), then the lower loss."""
+    """What makes a checkpoint the best, and what early stopping watches. Of equals in BLEU (all chance matches, such as
+    those below 1, are equal) the better chrF decides (all below 20 are equal), then the lower loss."""
     patience: PositiveCount | None = None
     """Validations without a new best after which training stops."""
     keep_last: FewCount = 5

@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from translator.checkpoints import LEAST_BLEU, steps_by_merit
+from translator.checkpoints import says_nothing, steps_by_merit
 from translator.config import Duration, TrainingSettings
 
 SPACING = 50
@@ -78,6 +78,6 @@ class Progress:
         if not best:
             return 0
         last = best[0]
-        if metric == "bleu" and all(entry.get("bleu", 0.0) < LEAST_BLEU for entry in self.history):
+        if metric == "bleu" and says_nothing(self.history):
             last = max(last, self.best_steps("loss")[0])
         return sum(entry["step"] > last for entry in self.history)
