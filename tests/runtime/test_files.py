@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
+from translator.errors import OutputError
 from translator.runtime import directories
 from translator.runtime.directories import new_directory, remove_directory, remove_partial
-from translator.runtime.files import write_text
+from translator.runtime.files import PARTIAL, create_file, write_text
 
 # All that changes a disk.
 CALLS = ("open", "fsync", "mkdir", "rename", "replace", "rmdir", "unlink")
@@ -223,3 +224,34 @@ def test_an_error_of_the_system_names_what_was_written(tmp_path: Path, monkeypat
         full()
     assert caught.value.filename == str(tmp_path / "a")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", [".", "..", "/", "", "x" * 201])
+def test_a_directory_without_a_name_of_its_own_is_not_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    (tmp_path / "inside").mkdir()
+    monkeypatch.chdir(tmp_path / "inside")
+    for path in (Path(name), *([Path.cwd()] if name == "." else [])):
+        with pytest.raises(OutputError, match="working directory or has no name|longer than 200 bytes"):
+            fill(path, "new")
+    assert [path.name for path in tmp_path.rglob("*")] == ["inside"]
+
+
+def test_work_of_a_living_process_is_no_leftover(tmp_path: Path) -> None:
+    with new_directory(tmp_path / "made", everything) as partial:
+        (partial / "file").touch()
+        assert remove_partial(tmp_path) == []
+    partial, descriptor = create_file(tmp_path / "file", PARTIAL)
+    write_text(tmp_path / "file", "another")
+    assert partial.exists()
+    os.close(descriptor)
+    write_text(tmp_path / "file", "another")
+    assert not partial.exists()
+
+
+def test_a_name_as_long_as_a_file_system_takes_it(tmp_path: Path) -> None:
+    file = tmp_path / ("ü" * 127)
+    for text in ("old", "new"):
+        write_text(file, text)
+    assert file.read_text() == "new" and [path.name for path in tmp_path.iterdir()] == [file.name]

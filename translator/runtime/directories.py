@@ -48,7 +48,8 @@ def new_directory(path: Path, contents: Contents = nothing) -> Iterator[Path]:
     """
     if len(os.fsencode(path.name)) > LONGEST_NAME:
         raise OutputError(f"{path}: the name is longer than {LONGEST_NAME} bytes; choose a shorter one")
-    remove_partial(path.parent, path.name)
+    if path.name:
+        remove_partial(path.parent, path.name)
     refuse_foreign(path, contents)
     partial, descriptor = _create(path)
     try:
@@ -72,6 +73,8 @@ def new_directory(path: Path, contents: Contents = nothing) -> Iterator[Path]:
 
 def refuse_foreign(path: Path, contents: Contents = nothing) -> None:
     """Raise `OutputError` unless `path` is free, an empty directory, or a directory of ours and nothing else."""
+    if path.name in ("", "..") or (path.is_dir() and path.samefile(os.curdir)):
+        raise OutputError(f"{path} is the working directory or has no name of its own; name a new directory")
     if not os.path.lexists(path):
         return
     if path.is_symlink() or not path.is_dir():
