@@ -27,6 +27,11 @@ class Interrupting(io.BytesIO):
                 raise KeyboardInterrupt
         return super().readline(size)
 
+    def __next__(self) -> bytes:
+        if line := self.readline():
+            return line
+        raise StopIteration
+
 
 Translate = Callable[..., tuple[int, str]]
 
@@ -74,8 +79,8 @@ def test_interrupted_again_while_it_reads_what_is_done(
     for _ in range(2):
         assert translate(after=again)[0] == 130
     code, errors = translate()
-    assert code == 0 and "resuming" in errors
-    assert (tmp_path / "out").read_bytes() == expected
+    assert code == 0 and (tmp_path / "out").read_bytes() == expected
+    assert "after line 192" in errors
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "run"]
 
 
@@ -88,8 +93,8 @@ def test_the_wrong_input_once_changes_nothing(
     assert code == 1 and "of the input are not those that" in errors
     assert translate(after=5)[0] == 130
     code, errors = translate()
-    assert code == 0 and "resuming" in errors
-    assert (tmp_path / "out").read_bytes() == expected
+    assert code == 0 and (tmp_path / "out").read_bytes() == expected
+    assert "after line 192" in errors
 
 
 def test_other_weights_under_the_same_name_are_refused(
@@ -115,8 +120,8 @@ def test_a_damaged_text_is_not_resumed(translate: Translate, expected: bytes, tm
     data[10] ^= 1
     file.write_bytes({"zero": bytes(len(data)), "truncate": data[:-9]}.get(damage, data))
     code, errors = translate()
-    assert code == 0 and "is damaged" in errors
-    assert (tmp_path / "out").read_bytes() == expected
+    assert code == 0 and (tmp_path / "out").read_bytes() == expected
+    assert "is damaged" in errors
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "run"]
 
 
