@@ -49,7 +49,9 @@ def test_a_batch_that_can_never_fit_is_said_before_training(
     assert code == 1
     assert "out of memory in a step with the largest batch, 200 target tokens" in errors
     assert "training.batch_tokens" in errors and "training.accumulate" in errors
-    assert not (settings_file.parent / "run" / "checkpoints").exists()
+    # The directory is locked while the batch is tried.
+    assert {path.name for path in (settings_file.parent / "run").iterdir()} == {"prepared", "checkpoints"}
+    assert not list((settings_file.parent / "run" / "checkpoints").iterdir())
 
 
 def test_an_out_of_memory_batch_is_done_again_in_halves(settings_file: Path, call_program: Call, limit: Any) -> None:
