@@ -7,6 +7,7 @@ and the score is close to 0 however good the translations are.
 import re
 from collections.abc import Iterable, Sequence
 from itertools import islice
+from typing import Any
 
 from translator.errors import EvaluationError
 
@@ -82,9 +83,28 @@ def choose_tokenizer(wanted: str, language: str | None, references: Sequence[str
 
 def require_tokenizer(name: str) -> None:
     """Raise `EvaluationError` if BLEU does not know a tokenizer or its library is not installed."""
-    from translator.evaluation.metrics import make_metrics
+    make_bleu(name, lowercase=False)
 
-    make_metrics(["bleu"], tokenize=name)
+
+def make_bleu(tokenize: str, lowercase: bool) -> Any:
+    """Return sacreBLEU's BLEU; raise `EvaluationError` if the tokenizer is unknown or its library is not installed."""
+    from sacrebleu.metrics.bleu import BLEU
+
+    if tokenize not in TOKENIZERS:
+        raise EvaluationError(f"there is no BLEU tokenizer {tokenize!r}; expected {', '.join(TOKENIZERS)}")
+    try:
+        # `force` only silences sacreBLEU's warning about tokenised output; `appearance.py` warns more precisely.
+        return BLEU(tokenize=tokenize, lowercase=lowercase, force=True)
+    except SystemExit:
+        # How sacreBLEU ends if a download fails.
+        raise EvaluationError(
+            f"BLEU with the tokenizer {tokenize} needs a SentencePiece model, which cannot be downloaded; connect to "
+            "the network once, or choose another tokenizer"
+        ) from None
+    except (ImportError, RuntimeError, OSError) as error:
+        raise EvaluationError(
+            f"BLEU with the tokenizer {tokenize} is not available here: {' '.join(str(error).split())}"
+        ) from None
 
 
 def default_tokenizer(language: str | None, references: Iterable[str] = ()) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from translator.errors import EvaluationError
-from translator.evaluation.bleu_tokenizer import TOKENIZERS
+from translator.evaluation.bleu_tokenizer import make_bleu
 
 METRICS = ("bleu", "chrf", "chrf++", "ter")
 
@@ -87,7 +87,6 @@ def check_counts(count: int, references: Sequence[str] | Sequence[Sequence[str]]
 
 
 def _metric(name: str, tokenize: str, lowercase: bool) -> Any:
-    from sacrebleu.metrics.bleu import BLEU
     from sacrebleu.metrics.chrf import CHRF
     from sacrebleu.metrics.ter import TER
 
@@ -97,18 +96,4 @@ def _metric(name: str, tokenize: str, lowercase: bool) -> Any:
         return TER(case_sensitive=not lowercase)
     if name != "bleu":
         raise EvaluationError(f"there is no metric {name!r}; expected {', '.join(METRICS)}")
-    if tokenize not in TOKENIZERS:
-        raise EvaluationError(f"there is no BLEU tokenizer {tokenize!r}; expected {', '.join(TOKENIZERS)}")
-    try:
-        # `force` only silences sacreBLEU's warning about tokenised output; `appearance.py` warns more precisely.
-        return BLEU(tokenize=tokenize, lowercase=lowercase, force=True)
-    except SystemExit:
-        # How sacreBLEU ends if a download fails.
-        raise EvaluationError(
-            f"BLEU with the tokenizer {tokenize} needs a SentencePiece model, which cannot be downloaded; connect to "
-            "the network once, or choose another tokenizer"
-        ) from None
-    except (ImportError, RuntimeError, OSError) as error:
-        raise EvaluationError(
-            f"BLEU with the tokenizer {tokenize} is not available here: {' '.join(str(error).split())}"
-        ) from None
+    return make_bleu(tokenize, lowercase)
