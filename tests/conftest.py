@@ -26,7 +26,9 @@ from torch import Tensor
 hypothesis.settings.register_profile("suite", deadline=None)
 hypothesis.settings.load_profile("suite")
 
-# The processes that tests start inherit an ignored SIGHUP, as under `nohup`, and some tests wait for what it does.
+# What ignores a signal passes that on to the processes that tests start, and some tests wait for what a signal does:
+# `nohup` ignores SIGHUP, a shell SIGINT for what it runs in the background.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 if hasattr(signal, "SIGHUP"):
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
