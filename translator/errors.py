@@ -13,12 +13,15 @@ _SHOWN = 60
 
 
 class ConfigError(TranslatorError):
-    """Settings that are unknown, ill-typed or impossible together; `problems` holds all of them."""
+    """Settings that are unknown, ill-typed or impossible together; `problems` holds all of them.
 
-    def __init__(self, problems: list[str]) -> None:
+    `where` is the file that they are in, where only one file can be meant.
+    """
+
+    def __init__(self, problems: list[str], where: object = None) -> None:
         self.problems = problems
         count = len(problems)
-        title = "1 mistake in the settings:" if count == 1 else f"{count} mistakes in the settings:"
+        title = f"{count} mistake{'' if count == 1 else 's'} in {where or 'the settings'}:"
         shown = [*problems[:_SHOWN], *([f"and {count - _SHOWN:,} more"] if count > _SHOWN else [])]
         super().__init__("\n".join([title, *(f"  {problem}" for problem in shown)]))
 

@@ -1,6 +1,7 @@
 """A run that somebody else made: what its files claim is checked before it is believed or allocated."""
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -178,3 +179,17 @@ def test_a_name_of_weights_may_be_anything(run: Path, call_program: Program) -> 
     for name in ("²", "9" * 5000, "x" * 300, "\x1b[2J"):
         code, _, errors = call_program("translate", run, "--weights", name, input=b"a dog\n")
         assert code == 1 and errors.startswith("error: ") and "bug" not in errors
+
+
+@pytest.mark.parametrize("name", ["scores.json", "models/final/model.safetensors", "prepared", "config.yaml"])
+@pytest.mark.parametrize("is_link", [False, True])
+def test_pipes_and_devices_are_not_opened(run: Path, call_program: Program, name: str, is_link: bool) -> None:
+    path = run / name
+    path.unlink(missing_ok=True)
+    if is_link:
+        path.symlink_to("/dev/zero")
+    else:
+        os.mkfifo(path)
+    for command in ("translate", run), ("average", run), ("train", run / "config.yaml"):
+        code, _, errors = call_program(*command)
+        assert code == 1 and (name in errors or command[0] == "train"), errors

@@ -15,6 +15,7 @@ from translator.checkpoints import (
     read_final,
     read_newest,
     set_aside_damaged,
+    warn_of_missing,
     write_checkpoint,
 )
 from translator.checkpoints.checkpoint import OPTIMIZER, STATE, WEIGHTS
@@ -130,3 +131,54 @@ def test_later_commands_name_what_is_damaged_and_what_to_use_instead(tiny_run: P
         load_bundle(run.root)
     assert final.is_dir()
     assert load_bundle(run.root, weights="12").step == read_checkpoint(run.checkpoint(12)).state["step"]
+
+
+def test_what_is_no_checkpoint_is_set_aside_before_training(
+    run: RunDirectory, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.rmtree(run.checkpoint(10))
+    run.checkpoint(10).write_text("mine")
+    shutil.rmtree(run.models / "final")
+    (run.models / "final").symlink_to("nowhere")
+    found = read_newest(run)
+    assert found is not None and found[0] == 30
+    assert run.steps() == [20, 30]
+    assert read_final(run) is None and (run.models / "damaged-final").is_symlink()
+    assert run.checkpoint(10).with_name("damaged-step-00000010").read_text() == "mine"
+    errors = capsys.readouterr().err
+    assert str(run.checkpoint(10)) in errors and str(run.models / "final") in errors
+
+
+def test_a_missing_newest_checkpoint_is_noticed_by_the_final_model(
+    run: RunDirectory, capsys: pytest.CaptureFixture[str]
+) -> None:
+    warn_of_missing(run)
+    assert capsys.readouterr().err == ""
+    shutil.rmtree(run.checkpoint(30))
+    warn_of_missing(run)
+    errors = capsys.readouterr().err
+    assert f"{run.checkpoint(30)}, is missing; the newest is {run.checkpoint(20)}" in errors
+    shutil.rmtree(run.checkpoints)
+    warn_of_missing(run)
+    assert "is missing; there is none at all" in capsys.readouterr().err
+
+
+def test_other_weights_than_the_final_ones_are_not_taken_silently(
+    tiny_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(tiny_run, tmp_path / "run")
+    run = RunDirectory(tmp_path / "run")
+    shutil.copytree(run.models / "final", run.checkpoint(12))
+    load_bundle(run.root)
+    assert capsys.readouterr().err == ""
+    shutil.rmtree(run.models / "final")
+    assert load_bundle(run.root).weights == "step-00000012"
+    assert f"no final weights in {run.models}; using its newest checkpoint, step-00000012" in capsys.readouterr().err
+    (run.models / "final").symlink_to("nowhere")
+    with pytest.raises(CheckpointError, match="final is a link to nothing; put the directory back"):
+        load_bundle(run.root)
+    assert load_bundle(run.root, weights="12").weights == "step-00000012"
+    shutil.rmtree(run.models)
+    run.models.write_text("")
+    with pytest.raises(CheckpointError, match="models is not a directory"):
+        load_bundle(run.root)

@@ -89,6 +89,7 @@ def test_an_ascii_locale_is_no_obstacle(tiny_run: Path, tmp_path: Path, options:
 @pytest.mark.parametrize(
     ("error", "expected"),
     [
+        (RuntimeError("Symlink loop from 'run/a'"), "'run/a': links that lead in a circle"),
         (OSError(errno.ENOSPC, "No space left on device", "a\x1b[0m.txt"), "a\\x1b[0m.txt: No space left on device"),
         (OSError(errno.EIO, "Input/output error"), "reading or writing failed: Input/output error"),
         (IsADirectoryError(errno.EISDIR, "Is a directory", b"d\xff"), "d\\xff: Is a directory"),

@@ -101,6 +101,16 @@ def test_named_test_set_is_read_from_the_cache(
     assert (entry["test_set"], entry["sentences"]) == ("wmt14 en-de", 3)
 
 
+def test_missing_scores_of_earlier_evaluations_are_noticed(
+    run: Path, files: tuple[Path, Path], call_program: Program
+) -> None:
+    command = ("evaluate", run, "--source", files[0], "--reference", files[1])
+    assert "warning: " not in call_program(*command)[2]
+    (run / "scores.json").unlink()
+    code, _, errors = call_program(*command)
+    assert code == 0 and f"warning: {run / 'scores.json'} is missing" in errors
+
+
 def test_damaged_scores_are_named_and_left_alone(run: Path, files: tuple[Path, Path], call_program: Program) -> None:
     (run / "scores.json").write_text("[{")
     code, _, errors = call_program("evaluate", run, "--source", files[0], "--reference", files[1])

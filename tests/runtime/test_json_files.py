@@ -61,3 +61,9 @@ def test_a_directory_in_its_place_and_a_name_too_long(tmp_path: Path) -> None:
 
 def test_anything_is_an_object() -> None:
     assert all(mismatch(value, object) is None for value in (None, 1, [], {}, "a"))
+
+
+def test_a_link_to_nothing_is_damage(tmp_path: Path) -> None:
+    (tmp_path / "file").symlink_to("nowhere")
+    with pytest.raises(DataError, match="file is a link to a file that does not exist; delete it"):
+        read_json(tmp_path / "file", SHAPE, DataError, "delete it")

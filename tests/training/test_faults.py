@@ -157,6 +157,15 @@ def test_a_run_directory_that_cannot_be_written(
     assert "Read-only file system" in errors and "Traceback" not in errors
 
 
+def test_metrics_that_cannot_be_appended_to_are_noticed_before_anything_is_written(
+    run: RunDirectory, arguments: Any, call_program: Call
+) -> None:
+    run.metrics.mkdir(parents=True)
+    code, _, errors = call_program(*arguments)
+    assert code == 1 and f"error: {run.metrics} is no file" in errors
+    assert [path.name for path in run.root.iterdir()] == ["metrics.jsonl"]
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_signal_in_a_save_lets_it_end(
     run: RunDirectory, whole: RunDirectory, arguments: Any, call_program: Call, monkeypatch: pytest.MonkeyPatch,

@@ -17,7 +17,7 @@ from translator.checkpoints.checkpoint import (
 from translator.checkpoints.disk import explained_disk_errors
 from translator.checkpoints.identity import Base, Identity, check_identity, run_identity, vocabulary_of
 from translator.checkpoints.merit import best_first, says_nothing
-from translator.checkpoints.recovery import read_final, read_newest, set_aside_damaged
+from translator.checkpoints.recovery import read_final, read_newest, set_aside_damaged, warn_of_missing
 from translator.checkpoints.run_directory import RunDirectory
 
 __all__ = [
@@ -47,5 +47,6 @@ __all__ = [
     "steps_by_merit",
     "verify_checkpoint",
     "vocabulary_of",
+    "warn_of_missing",
     "write_checkpoint",
 ]

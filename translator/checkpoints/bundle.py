@@ -15,6 +15,7 @@ from translator.checkpoints.run_directory import RunDirectory
 from translator.config import Config, read_run_config
 from translator.errors import CheckpointError, DamagedCheckpointError
 from translator.model import Transformer, build_model, parameter_shapes
+from translator.runtime.console import say
 from translator.runtime.device import Machine, choose_machine
 from translator.text import TokenizerPair, load_tokenizers
 
@@ -54,6 +55,8 @@ def load_bundle(
     config = read_run_config(run)
     machine = choose_machine(device, precision, threads)
     path = directory.weights(weights)
+    if weights is None and path.parent == directory.checkpoints:
+        say(f"{directory.root} has no final weights in {directory.models}; using its newest checkpoint, {path.name}")
     tokenizers = load_tokenizers(run)
     vocabularies = tokenizers.source.vocab_size, tokenizers.target.vocab_size
     identity = Identity.of(config, tokenizers)

@@ -205,7 +205,7 @@ def _damage_named(file: Path) -> Iterator[None]:
         yield
     except OSError as error:
         reason = error.strerror or str(error)
-        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EIO):
+        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.EIO):
             raise DamagedCheckpointError(f"{file} is missing or damaged ({reason})") from None
         raise CheckpointError(f"{file} cannot be read: {reason}; fix that first; nothing is lost") from None
 

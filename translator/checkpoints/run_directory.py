@@ -16,6 +16,7 @@ A checkpoint or model called `damaged-...` was found damaged and set aside (`rec
 it.
 """
 
+import os
 import re
 from pathlib import Path
 
@@ -59,6 +60,11 @@ class RunDirectory:
         """Raise `OutputError` if a directory or growing file of the run is a link that leads out of the run."""
         refuse_links(self.root, self.folders())
 
+    def refuse_odd_metrics(self) -> None:
+        """Raise `CheckpointError` if something else has taken the place of the file that metrics are appended to."""
+        if os.path.lexists(self.metrics) and not self.metrics.is_file():
+            raise CheckpointError(f"{self.metrics} is no file, so no metrics can be written to it; move it away")
+
     def model(self, name: str) -> Path:
         """The directory of averaged weights to be called `name`; raise `CheckpointError` if that is no name for them.
 
@@ -101,6 +107,17 @@ class RunDirectory:
         """Whether something was trained here, so that the vocabulary must stay what it is."""
         return bool(self.names())
 
+    def has_final(self) -> bool:
+        """Whether the run has ended with weights; raise `CheckpointError` if something else has taken their place."""
+        for path in (self.models, self.models / FINAL):
+            if os.path.lexists(path) and not path.is_dir():
+                what = "not a directory" if path.exists() else "a link to nothing"
+                raise CheckpointError(
+                    f"{path} is {what}; put the directory back from a copy of the run, choose other weights "
+                    "with --weights, or repeat the `translator train` command, which makes up for what is damaged"
+                )
+        return (self.models / FINAL).is_dir()
+
     def weights(self, name: str | None = None) -> Path:
         """The directory of the weights called `name`: `last`, a step, or a directory in `models`.
 
@@ -108,7 +125,7 @@ class RunDirectory:
         """
         steps = self.steps()
         if name is None:
-            name = FINAL if (self.models / FINAL).is_dir() else "last"
+            name = FINAL if self.has_final() else "last"
         if name == "last" and steps:
             return self.checkpoint(steps[-1])
         if name.isdecimal() and len(name) < 20 and int(name) in steps:

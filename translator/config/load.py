@@ -23,6 +23,7 @@ from translator.config.schema import Config, CorpusEntry, DecodingSettings
 from translator.config.yaml_file import MAX_DEPTH, parse_yaml, read_yaml
 from translator.errors import CheckpointError, ConfigError
 from translator.runtime.console import say
+from translator.runtime.directories import find_special
 from translator.runtime.files import write_text
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
@@ -30,6 +31,7 @@ _NULLS = {"", "null", "~", "none", "None"}
 _ODD = re.compile("[\0\ud800-\udfff]")
 RUN_CONFIG = "config.yaml"
 _SECTIONS = ("data", "tokenizer", "model", "training", "decoding")
+_FOLDERS = ("checkpoints", "models", "prepared", "exports", "hypotheses", "tensorboard")
 _IN_RUNS = ("checkpoints", "models", "metrics.jsonl", "tokenizer.model", "tokenizer.source.model")
 
 
@@ -94,17 +96,25 @@ def write_config(config: Config, path: Path) -> None:
 
 
 def read_run_config(run: str | Path) -> Config:
-    """Read the resolved settings of a run directory; raise `CheckpointError` if it is not one."""
+    """Read the resolved settings of a run directory.
+
+    Raises `CheckpointError` if it is not one, and `ConfigError` with the file's name if the settings are damaged.
+    """
     file = Path(run) / RUN_CONFIG
     if not file.is_file():
         raise CheckpointError(
             f"{run} is not a run directory: it has no {RUN_CONFIG}. Expected the directory that "
             "`translator train` printed (the setting `run`)"
         )
+    if (special := find_special(Path(run), _FOLDERS)) is not None:
+        raise CheckpointError(f"{special} is neither a file nor a directory, so it belongs to no run; remove it")
     # Without looking at `start_from`: the run that this one was started from need not exist any more.
     problems: list[str] = []
-    config = _named(_validate(_read_values(file, (), problems, of_run=True), problems), file)
-    return config if config.preset == "auto" else resolve_preset(config)
+    try:
+        config = _named(_validate(_read_values(file, (), problems, of_run=True), problems), file)
+        return config if config.preset == "auto" else resolve_preset(config)
+    except ConfigError as error:
+        raise ConfigError(error.problems, file) from None
 
 
 def _mean_own_directory(values: dict[str, Any], path: Path) -> None:
@@ -163,7 +173,7 @@ def _own_directory(path: Path) -> Path | None:
     return next(
         (
             file.parent
-            for file in (path, path.resolve())
+            for file in (path, Path(os.path.realpath(path)))
             if file.name == RUN_CONFIG and any((file.parent / name).exists() for name in _IN_RUNS)
         ),
         None,
@@ -183,12 +193,16 @@ def _read_values(
 def _read_file(path: Path, problems: list[str], of_run: bool) -> dict[str, Any]:
     if path.is_dir():
         path, of_run = path / RUN_CONFIG, True
+    of_run = of_run or is_run_config(path)
+    if of_run and path.exists() and not path.is_file():
+        # Outside a run, `train <(command)` may name a pipe.
+        raise ConfigError([f"{path} is no file; put the settings of the run back"])
     values = read_yaml(path, problems)
     if values in (None, ""):
         return {}
     if not isinstance(values, dict):
         raise ConfigError([f"{path}: expected settings as `name: value`, found {_kind(values)}"])
-    expanded: dict[str, Any] = values if of_run or is_run_config(path) else _expand(values, problems)
+    expanded: dict[str, Any] = values if of_run else _expand(values, problems)
     return expanded
 
 

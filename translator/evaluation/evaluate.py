@@ -16,6 +16,7 @@ from translator.evaluation.appearance import blank_references, faults, mismatche
 from translator.evaluation.bleu_tokenizer import AUTO, choose_tokenizer
 from translator.evaluation.metrics import METRICS, Score, check_counts, make_metrics, score
 from translator.evaluation.sets import TestSet
+from translator.runtime.console import warn
 from translator.runtime.files import locked, write_text
 from translator.runtime.json_files import read_json
 from translator.text.input_lines import blocks_of
@@ -134,7 +135,10 @@ def _append(directory: RunDirectory, translator: Translator, test_set: TestSet, 
     run, folder, bundle = directory.root, directory.hypotheses, translator.bundle
     now, entries = datetime.now(UTC), read_scores(run)
     label = "".join(letter if letter.isalnum() or letter in "-._" else "-" for letter in test_set.name)
-    hypotheses = folder / f"{_next_number(entries, folder):04d}-{bundle.weights}-{label}.txt"
+    number = _next_number(entries, folder)
+    if not entries and number > 1:
+        warn(f"{run / SCORES} is missing; only the translations of earlier evaluations are left, in {folder}")
+    hypotheses = folder / f"{number:04d}-{bundle.weights}-{label}.txt"
     write_text(hypotheses, "".join(f"{line}\n" for line in evaluation.hypotheses))
     assert evaluation.settings is not None, "scores of given translations belong to no run"
     entry = {

@@ -23,6 +23,7 @@ from translator.checkpoints import (
     check_identity,
     read_checkpoint,
     read_state,
+    warn_of_missing,
     write_checkpoint,
 )
 from translator.checkpoints.identity import BEGAN
@@ -124,6 +125,7 @@ def prune_run(run: str | Path, heads: Sequence[Head], output: str | Path, weight
     model = read_checkpoint(model_directory, with_optimizer=False)
     steps = directory.steps()
     step = max(steps, default=None)
+    warn_of_missing(directory)
     if model_directory.parent == directory.checkpoints:
         step = int(model_directory.name.removeprefix("step-"))
     checkpoint = read_checkpoint(directory.checkpoint(step)) if step is not None else None

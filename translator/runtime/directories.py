@@ -166,6 +166,26 @@ def refuse_links(root: Path, paths: Iterable[Path]) -> None:
             )
 
 
+def find_special(root: Path, folders: Iterable[str]) -> Path | None:
+    """Return a named pipe, socket or device in `root`, in these `folders` of it, or in their directories.
+
+    Opening a pipe may never end, nor reading a device; a link to one is no better. Links to nothing do not count.
+    """
+    own = [root / name for name in folders]
+    for folder in (root, *own, *(path for each in own for path in _entries(each) if path.is_dir())):
+        for path in _entries(folder):
+            if path.exists() and not path.is_file() and not path.is_dir():
+                return path
+    return None
+
+
+def _entries(folder: Path) -> list[Path]:
+    """What is in a directory; nothing if it cannot be read, which is left to those who need it."""
+    with contextlib.suppress(OSError):
+        return sorted(folder.iterdir())
+    return []
+
+
 def _leftovers(parent: Path, ending: str, name: str | None) -> list[Path]:
     """Return what crashes may have left; without a `name`, also what has no random digits, from earlier versions."""
     if not parent.is_dir():

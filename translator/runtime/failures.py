@@ -11,6 +11,8 @@ def describe_error(error: BaseException) -> str | None:
         what = error.strerror or str(error) or type(error).__name__
         where = " and ".join(_name(file) for file in (error.filename, error.filename2) if file is not None)
         return f"{where}: {what}" if where else f"reading or writing failed: {what}"
+    if isinstance(error, RuntimeError) and str(error).startswith("Symlink loop from "):  # of `Path.resolve`
+        return f"{str(error).removeprefix('Symlink loop from ')}: links that lead in a circle"
     if is_out_of_memory(error):
         return (
             "there is not enough memory for this; lower the size of batches, of the beam or of the model. What is "

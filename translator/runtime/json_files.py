@@ -30,6 +30,8 @@ def read_json(path: Path, shape: Shape, error: type[TranslatorError], remedy: st
             raise ValueError(f"larger than {MAX_BYTES >> 20} MiB")
         return parse_json(data, shape)
     except FileNotFoundError:
+        if path.is_symlink():
+            raise error(f"{path} is a link to a file that does not exist; {remedy}") from None
         raise
     except OSError as failure:
         raise error(f"{path} cannot be read ({failure.strerror or failure}); {remedy}") from None

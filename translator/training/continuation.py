@@ -144,8 +144,8 @@ class BegunRun:
                 "model; put them back from a copy of the run, or choose another run directory with run=DIRECTORY"
             )
         return (
-            f"{root} has ended, after step {final['step']:,}, and has no intact checkpoint to continue from; train "
-            f"another run that begins with its weights: run=DIRECTORY start_from={root}"
+            f"{root} has ended, after step {final['step']:,}, and {self.run.checkpoints} has no intact checkpoint to "
+            f"continue from; train another run that begins with its weights: run=DIRECTORY start_from={root}"
         )
 
     def _check_vocabulary(self) -> None:

@@ -59,6 +59,7 @@ def train(config: Config) -> TrainingResult:
         config = complete_config(config)
         run = RunDirectory(run_directory(config))
         run.refuse_links()
+        run.refuse_odd_metrics()
         if world.is_main:
             require_free(run)
         planned = foresee(config, run)

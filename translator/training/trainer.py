@@ -7,7 +7,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from translator.checkpoints import Checkpoint, Identity, RunDirectory, explained_disk_errors, read_final
+from translator.checkpoints import (
+    Checkpoint,
+    Identity,
+    RunDirectory,
+    explained_disk_errors,
+    read_final,
+    warn_of_missing,
+)
 from translator.config import TrainingSettings
 from translator.data.batches import Batch
 from translator.errors import TrainingError
@@ -144,6 +151,8 @@ class Trainer:
 
     def _resume(self) -> None:
         """Continue from the newest intact checkpoint, if there is one."""
+        if self.world.is_main:
+            warn_of_missing(self.run)
         step, checkpoint = self.checkpoints.newest()
         if self.world.is_main:
             # What an earlier process logged after its last checkpoint is void.
