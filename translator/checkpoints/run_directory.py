@@ -20,7 +20,7 @@ import os
 import re
 from pathlib import Path
 
-from translator.config.load import RUN_CONFIG
+from translator.config.load import RUN_CONFIG, RUN_FOLDERS
 from translator.errors import CheckpointError
 from translator.runtime.directories import DAMAGED, refuse_links, remove_directory
 
@@ -48,8 +48,7 @@ class RunDirectory:
 
     def folders(self) -> list[Path]:
         """The directories and growing files that belong to the run, whether they exist or not."""
-        folders = [self.checkpoints, self.models, self.exports, self.hypotheses, self.prepared, self.tensorboard]
-        return [*folders, self.metrics]
+        return [*(self.root / name for name in RUN_FOLDERS), self.metrics]
 
     def own_paths(self) -> list[Path]:
         """All files and directories that a run consists of, whether they exist or not: no output may replace them."""

@@ -40,6 +40,13 @@ class Form(StrEnum):
     jsonl = "jsonl"
 
 
+class TextOrJson(StrEnum):
+    """How figures are printed."""
+
+    text = "text"
+    json = "json"
+
+
 class EngineChoice(StrEnum):
     """What translates."""
 

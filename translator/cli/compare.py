@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from translator.cli.arguments import CallSettings, To, check_results, read_call
-from translator.cli.evaluate import Lowercase, Output, Tokenize
+from translator.cli.arguments import CallSettings, TextOrJson, To, check_results, read_call
+from translator.cli.evaluate import Lowercase, Tokenize
 
 if TYPE_CHECKING:
     from translator.evaluation import System
@@ -26,7 +26,7 @@ def compare(
         Path | None,
         typer.Option("--output", "-o", metavar="FILE", help="Write a page (.html) with the sentences that differ."),
     ] = None,
-    output_format: Annotated[Output, typer.Option("--format", help="What is printed.")] = Output.text,
+    output_format: Annotated[TextOrJson, typer.Option("--format", help="What is printed.")] = TextOrJson.text,
     count_words_in: Annotated[
         Path | None,
         typer.Option(
@@ -84,7 +84,7 @@ def compare(
         say(note)
     for message in comparison.warnings:
         warn(message)
-    if output_format is Output.json:
+    if output_format is TextOrJson.json:
         values = comparison_values(comparison, lengths, words)
         print_result(json.dumps(values, indent=2, ensure_ascii=False))
     else:

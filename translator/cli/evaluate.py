@@ -1,24 +1,25 @@
 """`translator evaluate`: BLEU, chrF2, chrF2++ and TER with their signatures, of a run or of any file."""
 
 from collections.abc import Iterator, Sequence
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from translator.cli.arguments import CallSettings, EngineChoice, EngineName, To, TogetherWith, Weights, read_call
+from translator.cli.arguments import (
+    CallSettings,
+    EngineChoice,
+    EngineName,
+    TextOrJson,
+    To,
+    TogetherWith,
+    Weights,
+    read_call,
+)
 
 if TYPE_CHECKING:
     from translator.config import Config
     from translator.evaluation import Evaluation, TestSet
-
-
-class Output(StrEnum):
-    """How scores are printed."""
-
-    text = "text"
-    json = "json"
 
 
 Tokenize = Annotated[
@@ -63,8 +64,9 @@ def evaluate(
     tokenize: Tokenize = "auto",
     lowercase: Lowercase = False,
     output_format: Annotated[
-        Output, typer.Option("--format", help="text: a line for each score, or a table of test sets; json: one object.")
-    ] = Output.text,
+        TextOrJson,
+        typer.Option("--format", help="text: a line for each score, or a table of test sets; json: one object."),
+    ] = TextOrJson.text,
     together_with: TogetherWith = None,
     engine: EngineName = EngineChoice.auto,
     to: To = None,
@@ -172,7 +174,7 @@ def _translate_and_score(
         yield test_set.name, evaluation, kept
 
 
-def _print(entries: Iterator[Entry], form: Output, heading: dict[str, Any]) -> None:
+def _print(entries: Iterator[Entry], form: TextOrJson, heading: dict[str, Any]) -> None:
     import json
     from dataclasses import asdict
 
@@ -186,7 +188,7 @@ def _print(entries: Iterator[Entry], form: Output, heading: dict[str, Any]) -> N
         for message in evaluation.warnings:
             warn(message)
         found.append((name, evaluation, more))
-    if form is Output.json:
+    if form is TextOrJson.json:
         sets = [
             {"test_set": name, "sentences": len(evaluation.hypotheses)}
             | {"scores": [asdict(score) for score in evaluation.scores]}

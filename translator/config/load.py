@@ -31,7 +31,8 @@ _NULLS = {"", "null", "~", "none", "None"}
 _ODD = re.compile("[\0\ud800-\udfff]")
 RUN_CONFIG = "config.yaml"
 _SECTIONS = ("data", "tokenizer", "model", "training", "decoding")
-_FOLDERS = ("checkpoints", "models", "prepared", "exports", "hypotheses", "tensorboard")
+RUN_FOLDERS = ("checkpoints", "models", "exports", "hypotheses", "prepared", "tensorboard")
+"""Directories that a run may have."""
 _IN_RUNS = ("checkpoints", "models", "metrics.jsonl", "tokenizer.model", "tokenizer.source.model")
 
 
@@ -40,7 +41,7 @@ def load_config(
 ) -> Config:
     """Read settings from a YAML file, dotted `KEY=VALUE` replacements and Python `values`, the last taking precedence.
 
-    `path` may be a run directory, which stands for the settings in it. A run's own `config.yaml`, too, means the
+    `path` may be a run directory, which means the settings in it. A run's own `config.yaml`, too, means the
     directory that it is in now: the run may have been copied or moved since its setting `run` was written.
 
     A named preset is applied; `preset: auto` waits until the number of pairs is known (`resolve_preset`). If
@@ -106,7 +107,7 @@ def read_run_config(run: str | Path) -> Config:
             f"{run} is not a run directory: it has no {RUN_CONFIG}. Expected the directory that "
             "`translator train` printed (the setting `run`)"
         )
-    if (special := find_special(Path(run), _FOLDERS)) is not None:
+    if (special := find_special(Path(run), RUN_FOLDERS)) is not None:
         raise CheckpointError(f"{special} is neither a file nor a directory, so it belongs to no run; remove it")
     # Without looking at `start_from`: the run that this one was started from need not exist any more.
     problems: list[str] = []
