@@ -109,7 +109,7 @@ def test_committed_sentences_avoid_unnatural_german(wrong: str) -> None:
 
 
 def test_committed_subordinate_clauses_end_in_the_finite_verb() -> None:
-    """After "weil" no finite auxiliary stands before the participle."""
+    """After "weil" no finite auxiliary comes before the participle."""
     clauses = [line.split(", weil ")[1] for line in _lines("train.de") if ", weil " in line]
     perfect = [clause for clause in clauses if " hat" in clause or " ist" in clause]
     assert len(perfect) > 500

@@ -113,7 +113,7 @@ def test_an_engine_that_was_asked_for_is_taken_or_refused(bundle: Bundle, capsys
 def test_a_run_that_cannot_be_written_is_exported_elsewhere(
     bundle: Bundle, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    # A file in the way stands for permissions, which do not hold for root.
+    # A file in the way instead of missing permissions, which do not hold for root.
     (tmp_path / "exports").write_text("")
     assert EngineChoice([bundle])(decoding()).name == "ctranslate2"
     assert capsys.readouterr().err == (

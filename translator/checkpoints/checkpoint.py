@@ -180,7 +180,7 @@ def _check_types(file: Path) -> None:
 def saved_shapes(path: Path) -> dict[str, tuple[int, ...]]:
     """The shapes of the weights in a checkpoint directory by name; only their table is read.
 
-    Raises `DamagedCheckpointError` where the file is missing or has no such table.
+    Raises `DamagedCheckpointError` if the file is missing or has no such table.
     """
     file = path / WEIGHTS
     with _damage_named(file):

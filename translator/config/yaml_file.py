@@ -77,7 +77,7 @@ def _build(events: Iterator[yaml.Event], where: str, problems: list[str]) -> Any
         if isinstance(event, yaml.ScalarEvent) and isinstance(container, dict) and name is None:
             if event.value in container:
                 problems.append(f"{where}: line {event.start_mark.line + 1}: `{event.value}` is set twice; keep one")
-            # `null` stands for now, so that a third one is found too.
+            # `null` for now, so that a third one is found too.
             container[event.value] = None
             stack[-1] = (container, event.value)
         elif isinstance(event, yaml.ScalarEvent):

@@ -64,7 +64,7 @@ def progress(
 
 
 class _Messages:
-    """The stderr of this moment, which never fails: work goes on where nobody can be told of it."""
+    """The stderr of this moment, which never fails: work continues if nobody can be told of it."""
 
     def __init__(self) -> None:
         self._stream = sys.stderr
@@ -89,7 +89,7 @@ class _Messages:
 class ResultStream:
     """The stdout of this moment, for results: bytes as they are to a file or pipe, escaped for a terminal.
 
-    Raises `ReaderGoneError` where the reader has stopped, and `TranslatorError` for all else that stops a writer.
+    Raises `ReaderGoneError` if the reader has stopped, and `TranslatorError` for all else that stops a writer.
     """
 
     def __init__(self, escape: bool = True) -> None:

@@ -83,7 +83,7 @@ def count_lines(path: Path) -> int | None:
 
 
 def standard_input() -> BinaryIO:
-    """Return stdin; raise `DataError` where whoever started the program has closed it."""
+    """Return stdin; raise `DataError` if whoever started the program has closed it."""
     if sys.stdin is None or sys.stdin.closed:
         raise DataError("stdin is closed; name a FILE, or give text on stdin")
     return sys.stdin.buffer

@@ -79,8 +79,8 @@ class Translator:
 
         `settings` are those of decoding (`translator config schema`), such as `beam_size=4`. Lines are read `window` at
         a time and come back when all of them are translated; by default the windows grow. `to` is the language to
-        translate into, for a run with language tags. `on_progress` hears how many lines were finished since the last
-        call. Raises `ConfigError` at once where settings are wrong.
+        translate into, for a run with language tags. `on_progress` is called with the number of lines finished
+        since the last call. Raises `ConfigError` at once if settings are wrong.
         """
         replaced = replace_stated(self.settings, settings_from(settings))
         translated = self.translate_blocks(blocks_of(lines, window), replaced, to=to, on_progress=on_progress)
