@@ -32,7 +32,7 @@ from translator.runtime.host_memory import keep_freed_memory
 from translator.text import decode_lines, open_input
 from translator.training.batch_loader import BatchLoader
 from translator.training.initial_model import initial_model
-from translator.training.progress import Progress
+from translator.training.progress import Position
 from translator.training.state import TrainingState
 from translator.training.update import Updater
 
@@ -98,7 +98,7 @@ def step_ratios(config: Path, settings: Sequence[str], chosen: Sequence[Shape]) 
         data, training, int(training.batch_tokens), seed=data.config.seed, max_length=data.config.data.max_length,
         max_positions=data.config.model.max_positions,
     )  # fmt: skip
-    group = [batches.load(one) for one in itertools.islice(batches.after(Progress()), _STEPS)]
+    group = [batches.load(one) for one in itertools.islice(batches.after(Position()), _STEPS)]
     updates = {}
     for shape in chosen:
         own = configured(shape)

@@ -66,6 +66,10 @@ class Layout:
         sentences = torch.searchsorted(self.offsets[1:], tokens, right=True)
         return tokens - self.offsets[sentences]
 
+    def pin_memory(self) -> "Layout":
+        """The same layout in pinned host memory."""
+        return Layout(self.offsets.pin_memory(), self.max_length)
+
     def to(self, device: torch.device) -> "Layout":
         """The same layout on another device."""
         if self.offsets.device == device:
@@ -78,6 +82,10 @@ class Packed(NamedTuple):
 
     tokens: Tensor
     layout: Layout
+
+    def pin_memory(self) -> "Packed":
+        """The same batch in pinned host memory."""
+        return Packed(self.tokens.pin_memory(), self.layout.pin_memory())
 
     def to(self, device: torch.device) -> "Packed":
         """The same batch on another device."""

@@ -73,6 +73,10 @@ class Batch:
             begin += target.tokens.numel()
         return halves
 
+    def pin_memory(self) -> "Batch":
+        """Copy the batch to pinned host memory, from which `to` a CUDA device does not wait."""
+        return Batch(self.indices, self.source.pin_memory(), self.target.pin_memory(), self.labels.pin_memory())
+
     def to(self, device: torch.device) -> "Batch":
         """Copy the batch to a device."""
         labels = self.labels.to(device, non_blocking=True)

@@ -13,7 +13,7 @@ from translator.data.subword_sampling import SubwordSampler
 from translator.runtime.console import say
 from translator.runtime.device import Machine
 from translator.runtime.seeding import seed_of
-from translator.training.progress import Progress
+from translator.training.progress import Position
 
 
 class PlannedBatch(NamedTuple):
@@ -23,6 +23,8 @@ class PlannedBatch(NamedTuple):
     """The indices of its training pairs, int64 `[N]`."""
     seed: int
     """For what is random when the batch is made; a function of (seed, epoch, position)."""
+    end: Position
+    """The position in the data after this batch."""
 
 
 class BatchLoader:
@@ -49,24 +51,23 @@ class BatchLoader:
             self.sampler = SubwordSampler(data.train, data.tokenizers, settings.subword_sampling, longest, self.budget)
             self.budget = _shrink(self.budget, *self.sampler.growth())
 
-    def after(self, progress: Progress) -> Iterator[PlannedBatch]:
-        """Yield the batches after a position, endlessly, advancing `progress` before each of them."""
+    def after(self, position: Position) -> Iterator[PlannedBatch]:
+        """Yield the batches after a position, endlessly."""
+        epoch, first, epoch_batches = position
         while True:
-            epoch = progress.epoch
             plan = self._plan(epoch)
-            if progress.epoch_batches not in (0, len(plan)):
+            if epoch_batches not in (0, len(plan)):
                 # The batch size was changed inside an epoch.
-                progress.position = progress.position * len(plan) // progress.epoch_batches
+                first = first * len(plan) // epoch_batches
                 say(
                     f"the batch size has changed: training continues from the same point of epoch {epoch} (batch "
-                    f"{progress.position:,} of {len(plan):,}), so some pairs may come twice or not at all"
+                    f"{first:,} of {len(plan):,}), so some pairs may come twice or not at all"
                 )
-            for index in range(progress.position, len(plan)):
-                if index + 1 < len(plan):
-                    progress.position, progress.epoch_batches = index + 1, len(plan)
-                else:
-                    progress.epoch, progress.position, progress.epoch_batches = epoch + 1, 0, 0
-                yield PlannedBatch(plan[index], seed_of(self.seed, epoch, index))
+            for index in range(first, len(plan)):
+                last = index + 1 == len(plan)
+                end = Position(epoch + 1) if last else Position(epoch, index + 1, len(plan))
+                yield PlannedBatch(plan[index], seed_of(self.seed, epoch, index), end)
+            epoch, first, epoch_batches = Position(epoch + 1)
 
     def load(self, planned: PlannedBatch) -> Batch:
         """Make a planned batch, on the CPU."""
@@ -83,7 +84,7 @@ class BatchLoader:
             tokens.append(int(source[indices].sum()) + int(target[indices].sum()))
             cells.append(len(indices) * (longest_source + longest_target) ** 2)
         for index in sorted({int(np.argmax(tokens)), int(np.argmax(cells))}):
-            yield self.load(PlannedBatch(plan[index], seed_of(self.seed, 0, index)))
+            yield self.load(PlannedBatch(plan[index], seed_of(self.seed, 0, index), Position()))
 
     def _plan(self, epoch: int) -> list[np.ndarray]:
         return plan_epoch(self.dataset, self.budget, self.order, self.seed, epoch, self.mixture)

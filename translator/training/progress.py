@@ -1,13 +1,24 @@
 """How far a run has come, in numbers: all that the next step depends on besides weights and optimizer."""
 
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from translator.checkpoints import says_nothing, steps_by_merit
 from translator.config import Duration, TrainingSettings
 
 SPACING = 50
 """Fewest steps between two validations, if the settings state none: on few pairs, an epoch is a single step."""
+
+
+class Position(NamedTuple):
+    """A position in the training data, between two batches."""
+
+    epoch: int = 0
+    """Passes over the data completed."""
+    batches: int = 0
+    """Batches of the current epoch before this position."""
+    epoch_batches: int = 0
+    """Batches in the whole of the current epoch, 0 at its beginning."""
 
 
 @dataclass
@@ -46,6 +57,15 @@ class Progress:
     def to_state(self) -> dict[str, Any]:
         """Return plain values for JSON."""
         return asdict(self)
+
+    @property
+    def data_position(self) -> Position:
+        """The position in the training data that the next batch follows."""
+        return Position(self.epoch, self.position, self.epoch_batches)
+
+    @data_position.setter
+    def data_position(self, position: Position) -> None:
+        self.epoch, self.position, self.epoch_batches = position
 
     def has_ended(self, settings: TrainingSettings) -> bool:
         """Whether there is nothing left to train under `settings`."""

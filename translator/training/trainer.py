@@ -1,8 +1,9 @@
 """The training of a run: the loop over updates, log points and validations, going back, and how a run ends."""
 
+import itertools
 import time
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -30,7 +31,8 @@ from translator.training.final_weights import choose_final_weights, write_final_
 from translator.training.health import describe_problems
 from translator.training.metrics_log import MetricsLog
 from translator.training.optimizer import set_learning_rate
-from translator.training.progress import SPACING, Progress
+from translator.training.prefetch import Prefetch
+from translator.training.progress import SPACING, Position, Progress
 from translator.training.schedule import learning_rate
 from translator.training.signals import REQUESTS, Interruption
 from translator.training.step_stats import StepStats
@@ -38,6 +40,17 @@ from translator.training.update import Updater, UpdateSums
 from translator.training.validation import Validator
 
 _ALIGNED_PAIRS = 300
+
+
+class StepBatches(NamedTuple):
+    """What an update is computed on."""
+
+    batches: list[Batch]
+    """Those of this rank."""
+    indices: list[np.ndarray]
+    """The indices of the training pairs of all ranks, an array for each batch."""
+    end: Position
+    """The position in the data afterwards."""
 
 
 class Trainer:
@@ -59,6 +72,7 @@ class Trainer:
         self.checkpoints = Checkpointing(run, self.state, settings, self.world, identity, began_with)
         tensorboard = run.tensorboard if settings.tensorboard and self.world.is_main else None
         self.metrics = MetricsLog(run.metrics, tensorboard)
+        self._steps: Prefetch[StepBatches] = Prefetch(iter(()))
         self._continue_from(Progress())
 
     def train(self) -> Checkpoint:
@@ -69,7 +83,10 @@ class Trainer:
         """
         self._resume()
         self.world.main_first(lambda: read_final(self.run))
-        self._loop()
+        try:
+            self._loop()
+        finally:
+            self._steps.close()
         return self._finish()
 
     def _loop(self) -> None:
@@ -114,13 +131,24 @@ class Trainer:
 
     def _begin_step(self) -> tuple[list[Batch], list[np.ndarray]]:
         """Prepare the next update; return the batches of this rank, and the indices of the pairs of all ranks."""
-        settings, progress, world = self.settings, self.progress, self.world
-        seed_step(self.seed, progress.step, world.rank)
+        progress = self.progress
+        seed_step(self.seed, progress.step, self.world.rank)
         self.state.model.train()
-        planned = [next(self._plan) for _ in range(settings.accumulate * world.size)]
+        made = next(self._steps)
+        progress.data_position = made.end
         set_learning_rate(self.state.optimizer, self._learning_rate(progress.step + 1))
-        batches = [self.batches.load(one) for one in planned[world.rank :: world.size]]
-        return batches, [one.indices for one in planned]
+        return made.batches, made.indices
+
+    def _steps_after(self, position: Position) -> Iterator[StepBatches]:
+        """Make the batches of one update after another, endlessly; runs in a thread of its own."""
+        world, plan = self.world, self.batches.after(position)
+        while True:
+            planned = list(itertools.islice(plan, self.settings.accumulate * world.size))
+            batches = [self.batches.load(one) for one in planned[world.rank :: world.size]]
+            if self.machine.device.type == "cuda":
+                # Only from pinned memory does a copy to the device not keep the host waiting.
+                batches = [batch.pin_memory() for batch in batches]
+            yield StepBatches(batches, [one.indices for one in planned], planned[-1].end)
 
     def _count_step(self, sums: UpdateSums) -> None:
         self.progress.step += 1
@@ -147,7 +175,8 @@ class Trainer:
         """Make `progress` the position that training continues from."""
         self.progress = progress
         self.stats = StepStats(self.world)
-        self._plan = self.batches.after(progress)
+        self._steps.close()
+        self._steps = Prefetch(self._steps_after(progress.data_position))
 
     def _resume(self) -> None:
         """Continue from the newest intact checkpoint, if there is one."""
@@ -179,7 +208,7 @@ class Trainer:
         else:
             where = str(self.run.checkpoint(step))
             progress = self.state.restore(checkpoint, where)
-        progress.epoch, progress.position, progress.epoch_batches = now.epoch, now.position, now.epoch_batches
+        progress.data_position = now.data_position
         progress.seconds, progress.skipped = now.seconds, now.skipped
         progress.rate_scale, progress.rollbacks = now.rate_scale / 2.0, now.rollbacks + 1
         self._continue_from(progress)
