@@ -6,6 +6,7 @@ import os
 import threading
 import tracemalloc
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -128,14 +129,24 @@ def test_a_line_over_the_limit_is_left_blank_and_named(
         list(decode_lines(raw, "text"))
 
 
+class Endless(io.RawIOBase):
+    """A line that never ends."""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        buffer[:] = b"x" * len(buffer)
+        return len(buffer)
+
+
 def test_a_line_without_an_end_is_refused_in_bounded_memory() -> None:
-    with (
-        open("/dev/zero", "rb") as endless,
-        pytest.raises(DataError, match="after line 1: a line has no end within 1 GiB"),
-    ):
-        list(decode_lines(endless, "/dev/zero", blank_long=True))
-    with open("/dev/zero", "rb") as endless, pytest.raises(DataError, match="line 1: the line is longer than 1 MiB"):
-        list(decode_lines(endless, "/dev/zero"))
+    with pytest.raises(DataError, match="endless, after line 1: a line has no end within 1 GiB"):
+        list(decode_lines(io.BufferedReader(Endless()), "endless", blank_long=True))
+    with pytest.raises(DataError, match="endless, line 1: the line is longer than 1 MiB"):
+        list(decode_lines(io.BufferedReader(Endless()), "endless"))
+    with open("/dev/zero", "rb") as zeros, pytest.raises(DataError, match="/dev/zero is binary data, not text"):
+        list(decode_lines(zeros, "/dev/zero", blank_long=True))
 
 
 def test_damage_inside_compressed_text_is_named(tmp_path: Path) -> None:
@@ -145,7 +156,10 @@ def test_damage_inside_compressed_text_is_named(tmp_path: Path) -> None:
         damaged[place] ^= 0xFF
         file = tmp_path / "a.gz"
         file.write_bytes(damaged)
-        with open_input(file) as stream, pytest.raises(DataError, match=r"a.gz, line [\d,]+: cannot be read .*damaged"):
+        with (
+            open_input(file) as stream,
+            pytest.raises(DataError, match=r"a.gz, line [\d,]+: the gzip data .*(damaged|trunc)"),
+        ):
             list(decode_lines(stream, "a.gz"))
         count_lines(file)
 

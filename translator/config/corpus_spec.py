@@ -7,6 +7,8 @@ from pathlib import Path
 from translator.config.schema import Corpora, CorpusEntry, DataSettings
 
 _PATTERN = re.compile(r"^(.*)\{([^{},]+),([^{},]+)\}(.*)$", re.DOTALL)
+COMPRESSIONS = {".gz": "gzip", ".bz2": "bzip2", ".xz": "xz", ".zst": "Zstandard"}
+"""What may follow the ending of a corpus's name, and the compression that it says."""
 _LANGUAGE = re.compile(r"[a-z]{2,3}([-_][A-Za-z]+)*")
 
 
@@ -30,12 +32,18 @@ def split_pattern(path: str) -> tuple[str, str, str, str] | None:
     return (match[1], match[2], match[3], match[4]) if match else None
 
 
+def without_compression(name: str) -> str:
+    """Return the name of a file without the ending that says its compression."""
+    path = Path(name)
+    return str(path.with_suffix("")) if path.suffix.lower() in COMPRESSIONS else name
+
+
 def named_languages(path: str | Sequence[str]) -> tuple[str, str] | None:
     """Return the languages in a pattern or in the endings of two files; None if there are none."""
     if isinstance(path, str):
         parts = split_pattern(path)
         return (parts[1].strip(), parts[2].strip()) if parts else None
-    first, second = (Path(Path(file).name.removesuffix(".gz")).suffix[1:] for file in path)
+    first, second = (Path(without_compression(file)).suffix[1:] for file in path)
     are_languages = all(_LANGUAGE.fullmatch(ending) and ending != "txt" for ending in (first, second))
     return (first, second) if are_languages and first != second else None
 

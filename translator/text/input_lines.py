@@ -4,19 +4,20 @@ Unlike a corpus (`corpus_lines`), input is read leniently: what is not UTF-8 is 
 Host memory is bounded: a line is read up to `MAX_LINE_BYTES`.
 """
 
-import gzip
+import io
 import os
 import select
 import stat
 import sys
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 from translator.errors import DataError
 from translator.runtime.console import warn
-from translator.text.corpus_lines import BLOCK_BYTES, GZIP_MAGIC, UTF8_BOM, foreign_encoding
+from translator.text.compression import DamagedStream, compression_of, decompressed, may_be_compressed
+from translator.text.corpus_lines import BLOCK_BYTES
+from translator.text.encoding import SAMPLE_BYTES, UTF8_BOM, refuse_foreign
 
 FIRST_BLOCK = 64
 """Lines in the first block: few, so that the first translations appear soon."""
@@ -58,25 +59,23 @@ _LINGER_SECONDS = 0.05
 
 
 def open_input(path: Path) -> BinaryIO:
-    """Open a file of text, plain or gzip-compressed (recognised by content); raise `DataError` if it cannot be read."""
+    """Open a file of text for `decode_lines`, which also unpacks it; raise `DataError` if it cannot be read."""
     try:
-        file = path.open("rb")
-        packed = file.peek(2)[:2] == GZIP_MAGIC  # a pipe cannot seek back
-        return cast(BinaryIO, gzip.open(file)) if packed else file
+        return path.open("rb")
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}") from None
 
 
 def count_lines(path: Path) -> int | None:
-    """Count the lines of a regular file, plain or gzip-compressed; None if it can be read only once, such as a pipe."""
+    """Count the lines of a regular file, plain or compressed; None if it can be read only once, such as a pipe."""
     try:
         if not stat.S_ISREG(path.stat().st_mode):
             return None
-        with open_input(path) as file:
+        with decompressed(open_input(path)) as file:
             count, last = 0, b"\n"
             while block := file.read(BLOCK_BYTES):
                 count, last = count + block.count(b"\n"), block[-1:]
-    except (OSError, EOFError, zlib.error, DataError):
+    except (OSError, DataError):
         # The error is reported when the lines are read to be translated.
         return None
     return count + (last != b"\n")
@@ -109,12 +108,15 @@ def bounded_lines(stream: BinaryIO) -> Iterator[Raw]:
 class ArrivingLines:
     """The lines of a pipe or terminal as `bounded_lines` gives them, and whether the next one has arrived."""
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: int, read_before: bytes | None = None) -> None:
+        """`read_before` is what was already read of the descriptor."""
         self._descriptor = descriptor
         self._lines: list[Raw] = []  # complete lines in reverse order
         self._rest: list[bytes] = []
         self._rest_bytes = 0
         self._ended = False
+        if read_before is not None:
+            self._add(read_before)
 
     def __iter__(self) -> Iterator[Raw]:
         while self._lines or self._read():
@@ -134,7 +136,9 @@ class ArrivingLines:
         return bool(self._lines)
 
     def _read_once(self) -> None:
-        data = os.read(self._descriptor, BLOCK_BYTES)
+        self._add(os.read(self._descriptor, BLOCK_BYTES))
+
+    def _add(self, data: bytes) -> None:
         self._ended = not data
         *lines, rest = data.split(b"\n")
         found: list[Raw] = []
@@ -180,8 +184,9 @@ class InputLines:
 
     def __iter__(self) -> Iterator[str]:
         for name, stream in self._inputs:
-            self._arriving = _arriving(stream)
-            for line in decode_lines(self._arriving or stream, name, refuse=self._refuse, blank_long=True):
+            opened = _opened(stream, name)
+            self._arriving = opened if isinstance(opened, ArrivingLines) else None
+            for line in decode_lines(opened, name, refuse=self._refuse, blank_long=True):
                 self.count += 1
                 yield line
             self._arriving = None
@@ -191,16 +196,44 @@ class InputLines:
         return self._arriving is not None and self._arriving.waits()
 
 
-def _arriving(stream: BinaryIO) -> ArrivingLines | None:
-    """Return the lines of stdin if it is a pipe or terminal; None for a file, all of whose lines are available."""
+def _opened(stream: BinaryIO, name: str) -> BinaryIO | ArrivingLines:
+    """Return the lines of stdin as they arrive if it is a pipe or terminal with plain text; otherwise a stream."""
     if os.name != "posix" or sys.stdin is None or stream is not sys.stdin.buffer:
         # A file opened by name was peeked into, so its descriptor is already past bytes that have not been read.
-        return None
+        return stream
     try:
         descriptor = stream.fileno()
-        return None if stat.S_ISREG(os.fstat(descriptor).st_mode) else ArrivingLines(descriptor)
+        if stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return stream
     except OSError:
-        return None
+        return stream
+    beginning = os.read(descriptor, BLOCK_BYTES)
+    while may_be_compressed(beginning) and (more := os.read(descriptor, BLOCK_BYTES)):
+        beginning += more
+    if compression_of(beginning):
+        return cast(BinaryIO, io.BufferedReader(_Resumed(beginning, descriptor)))
+    refuse_foreign(beginning[:SAMPLE_BYTES], name)
+    return ArrivingLines(descriptor, beginning)
+
+
+class _Resumed(io.RawIOBase):
+    """The bytes of a descriptor whose beginning has been read already."""
+
+    def __init__(self, beginning: bytes, descriptor: int) -> None:
+        self._beginning, self._descriptor = beginning, descriptor
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        size = size if size >= 0 else BLOCK_BYTES
+        data, self._beginning = self._beginning[:size], self._beginning[size:]
+        return data or os.read(self._descriptor, size)
+
+    def readinto(self, buffer: Any) -> int:
+        data = self.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
 
 
 def decode_lines(
@@ -210,12 +243,13 @@ def decode_lines(
 
     An item of `stream` is bytes up to and including a line feed, which the last one may lack. A byte order mark at the
     beginning is dropped. Bytes that are not UTF-8 become U+FFFD, with one warning at the end that names their lines;
-    with `refuse` they raise `DataError`, as UTF-16 and a damaged gzip file always do. So does a line of more than
+    with `refuse` they raise `DataError`, as other encodings, data that are no text and damaged compressed data always
+    do. So does a line of more than
     `MAX_LINE_BYTES`, unless `blank_long` makes it empty, also with a warning. Messages call the stream `name`.
     """
     damaged: list[int] = []
     too_long: list[int] = []
-    for number, data in enumerate(_intact(stream, name), start=1):
+    for number, data in enumerate(_intact(_plain(stream, name), name), start=1):
         if data is None:
             if not blank_long:
                 raise DataError(
@@ -226,9 +260,7 @@ def decode_lines(
             yield ""
             continue
         if number == 1:
-            encoding = foreign_encoding(data)
-            if encoding is not None:
-                raise DataError(f"{name} is {encoding}; expected UTF-8. Convert it: `iconv -f {encoding} -t UTF-8`")
+            refuse_foreign(data[:SAMPLE_BYTES], name)
             data = data.removeprefix(UTF8_BOM)
         try:
             line = data.decode("utf-8")
@@ -256,6 +288,22 @@ def describe_lines(numbers: list[int], shown: int = 10) -> str:
     return f"lines {names}{more} are"
 
 
+def _plain(stream: BinaryIO | Iterable[Raw], name: str) -> BinaryIO | Iterable[Raw]:
+    """Return a stream unpacked; raise `DataError` if it begins with what is not text in UTF-8."""
+    if not hasattr(stream, "peek"):
+        return stream
+    try:
+        plain = decompressed(cast(BinaryIO, stream))
+        # More than the first line, which may be too short to tell what it is.
+        sample = cast(io.BufferedReader, plain).peek(SAMPLE_BYTES)[:SAMPLE_BYTES]
+    except DamagedStream as error:
+        raise DataError(f"{name}, line 1: {error}") from None
+    except OSError as error:
+        raise DataError(f"cannot read {name}: {error.strerror or error}") from None
+    refuse_foreign(sample, name)
+    return plain
+
+
 def _intact(stream: BinaryIO | Iterable[Raw], name: str) -> Iterator[Raw]:
     """Yield lines; what is wrong with the stream becomes a `DataError` with the number of the line."""
     number = 0
@@ -263,11 +311,9 @@ def _intact(stream: BinaryIO | Iterable[Raw], name: str) -> Iterator[Raw]:
     try:
         for number, data in enumerate(lines, start=1):  # noqa: B007
             yield data
+    except DamagedStream as error:
+        raise DataError(f"{name}, line {number + 1:,}: {error}") from None
     except DataError as error:
         raise DataError(f"{name}, after line {number:,}: {error}") from None
-    except (OSError, EOFError, zlib.error) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise DataError(
-            f"{name}, line {number + 1:,}: cannot be read ({reason}). The file is damaged or truncated; copy or "
-            "download it again"
-        ) from None
+    except OSError as error:
+        raise DataError(f"{name}, line {number + 1:,}: cannot be read ({error.strerror or error})") from None

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from translator.config import named_languages
-from translator.config.corpus_spec import split_pattern
+from translator.config.corpus_spec import split_pattern, without_compression
 from translator.errors import DataError
 from translator.text.corpus import (
     KNOWN_COLUMNS,
@@ -103,12 +103,12 @@ def _require_file(file: Path) -> None:
 
 
 def _table_kind(file: Path) -> str:
-    return Path(file.name.removesuffix(".gz")).suffix.lower()
+    return Path(without_compression(file.name)).suffix.lower()
 
 
 def _open_table(file: Path, wanted: Languages) -> Corpus:
     kind = _table_kind(file)
-    if kind not in _TABLES or (kind == ".parquet" and file.suffix == ".gz"):
+    if kind not in _TABLES or (kind == ".parquet" and file.suffix.lower() != kind):
         raise DataError(f"cannot tell what kind of corpus {file} is; {_EXPECTED}")
     _require_file(file)
     if kind == ".parquet":
