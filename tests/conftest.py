@@ -101,6 +101,9 @@ class TableStepModel:
             state.width,
         )
 
+    def free_device_memory(self) -> None:
+        pass
+
 
 @pytest.fixture(scope="session")
 def table_steps() -> type[TableStepModel]:

@@ -1,10 +1,13 @@
 """Random numbers, devices and the allocator."""
 
+import re
+
 import pytest
 import torch
 
 from translator.attention.dropout import Dropout, dropout_scale
-from translator.errors import DeviceError
+from translator.config import load_config
+from translator.errors import ConfigError, DeviceError
 from translator.runtime import device as module
 from translator.runtime.device import choose_machine
 from translator.runtime.doctor import diagnose
@@ -55,6 +58,45 @@ def test_what_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         choose_machine(device="cuda")
     with pytest.raises(DeviceError, match="fp16 needs a CUDA device"):
         choose_machine(device="cpu", precision="fp16")
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("cuda:1", "set CUDA_VISIBLE_DEVICES=1 and device=cuda; found 'cuda:1'"),
+        ("mps", "Apple computers (mps) is not supported; set device=cpu"),
+        ("xpu:0", "Intel (xpu) is not supported; set device=cpu"),
+        ("ROCm", "PyTorch calls a GPU by AMD cuda; set device=cuda"),
+        ("gpu", "CUDA_VISIBLE_DEVICES"),
+        ("tpu", "expected auto, cpu or cuda; found 'tpu'"),
+    ],
+)
+def test_names_of_devices_that_are_not_supported_are_explained(name: str, expected: str) -> None:
+    with pytest.raises(DeviceError, match=re.escape(expected)):
+        choose_machine(device=name)
+    with pytest.raises(ConfigError, match=re.escape(expected)):
+        load_config(None, [f"device={name}"])
+
+
+@pytest.mark.parametrize("gpu", ["mps", "xpu"])
+def test_auto_says_that_it_takes_the_cpu(
+    gpu: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    module._say_once.cache_clear()
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps if gpu == "mps" else torch.xpu, "is_available", lambda: True)
+    monkeypatch.setattr(torch.xpu, "get_device_name", lambda index: "Intel Arc")
+    for _ in range(2):
+        assert choose_machine().device.type == "cpu"
+    assert capfd.readouterr().err.count("auto takes the CPU; this machine's GPU") == 1
+    assert gpu in diagnose()["other gpu"]
+    choose_machine(device="cpu")
+    assert not capfd.readouterr().err
+
+
+def test_the_diagnosis_knows_rocm(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.version, "hip", "6.4.2")
+    assert diagnose()["cuda"].startswith("ROCm 6.4.2")
 
 
 @pytest.mark.parametrize(("able", "expected"), [(True, "bf16"), (False, "fp32")])

@@ -6,6 +6,7 @@ Legend (docs/shapes.md): `Tq` query tokens, `Tk` key tokens, `N` sentences, `H` 
 longest sentence of queries and of keys.
 """
 
+import functools
 import math
 
 import torch
@@ -48,12 +49,25 @@ def attend_dense(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None)
     0 where a query may look, -inf where it may not. On the CPU Lk should be at least 16: over fewer keys softmax is not
     vectorised and takes ten times as long.
     """
+    if query.is_cuda:
+        exclude_cudnn_attention()
     if query.is_cuda or len(query) < _SENTENCES:
         return functional.scaled_dot_product_attention(query, key, value, attn_mask=bias)
     scale = 1.0 / math.sqrt(query.size(-1))
     scores = query @ key.transpose(-1, -2)  # [N, H, Lq, Lk]
     scores = scores.mul_(scale) if bias is None else torch.add(bias, scores, alpha=scale)
     return scores.softmax(-1) @ value
+
+
+@functools.cache
+def exclude_cudnn_attention() -> None:
+    """Keep `scaled_dot_product_attention` from cuDNN, for this process; the efficient and the plain kernel remain.
+
+    On Hopper PyTorch prefers cuDNN for attention with a bias. It makes a plan for every new shape, for 22 to 440 ms
+    according to public reports, and a beam search asks for a new shape at nearly every step. This is PyTorch's global
+    flag, set once, because `torch.nn.attention.sdpa_kernel` sets and restores the same flag for all threads.
+    """
+    torch.backends.cuda.enable_cudnn_sdp(False)
 
 
 def choose_kernel(query: Tensor, dropout: float = 0.0) -> str:

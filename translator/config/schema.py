@@ -5,9 +5,10 @@ Defaults live here and in `presets.py` (which replaces some by corpus size); YAM
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
 
 from translator.config.units import WRITTEN, Duration
+from translator.runtime.device_names import problem_with_device
 
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 # Every number has an upper bound: far above what anybody trains or translates with, and below what overflows, asks the
@@ -341,6 +342,12 @@ class DecodingSettings(Settings):
     """Source tokens of a batch, times the beam, that are decoded together."""
 
 
+def _known_device(name: object) -> object:
+    if isinstance(name, str) and (problem := problem_with_device(name)):
+        raise ValueError(problem)
+    return name
+
+
 class Config(Settings):
     """All settings of a run."""
 
@@ -353,8 +360,8 @@ class Config(Settings):
     select (`RUN:NAME`). Tokenizer, preset and model settings come from that run; only dropout may differ."""
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 1
     """Seed of initialisation, data order and dropout."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    """Where to compute; `auto` is CUDA if there is a device."""
+    device: Annotated[Literal["auto", "cpu", "cuda"], BeforeValidator(_known_device)] = "auto"
+    """Where to compute; `auto` is CUDA if there is a device. `CUDA_VISIBLE_DEVICES` chooses one of several."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     """Number format of matrix products; `auto` is bf16 if the device has instructions for it, else fp32."""
     compile: bool | None = None

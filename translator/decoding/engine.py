@@ -20,6 +20,7 @@ from translator.decoding.hypothesis import Hypothesis, LengthPenalty, Request
 from translator.decoding.sampling import sample_search, seed_of_source
 from translator.decoding.step_model import StepModel
 from translator.errors import ConfigError
+from translator.runtime.halving import Halving
 
 NOTHING = Hypothesis((), 0.0, 0.0)
 """The answer to a source without tokens."""
@@ -75,6 +76,9 @@ class NativeEngine:
         self.step_model, self.workers = step_model, workers
         self.longest_source = step_model.max_length
         self._banned_text = lru_cache(64)(partial(_banned_text, vocabulary))
+        self._halving = Halving(
+            step_model.device, "a batch of translations", "decoding.batch_tokens", step_model.free_device_memory
+        )
         self._pool = ThreadPoolExecutor(workers, "search", partial(torch.set_num_threads, 1)) if workers > 1 else None
 
     def search(
@@ -90,8 +94,12 @@ class NativeEngine:
         budget = even_budget(lengths, settings.batch_tokens, self.workers)
         batches = [[filled[index] for index in batch] for batch in token_batches(lengths, budget)]
 
+        def search(batch: list[Request]) -> list[list[Hypothesis]]:
+            return self._search(batch, settings, with_scores)
+
         def work(batch: list[int]) -> list[list[Hypothesis]]:
-            return self._search([requests[index] for index in batch], settings, with_scores)
+            sizes = [(len(requests[index].source) + 1) * width for index in batch]
+            return self._halving(search, [requests[index] for index in batch], sizes)
 
         answers = map(work, batches) if self._pool is None else self._pool.map(work, batches)
         for batch, found in zip(batches, answers, strict=True):

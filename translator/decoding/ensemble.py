@@ -44,6 +44,10 @@ class EnsembleStepModel:
     def select(self, state: State, sentences: Tensor | None, parents: Tensor) -> State:
         return [member.select(own, sentences, parents) for member, own in zip(self.members, state, strict=True)]
 
+    def free_device_memory(self) -> None:
+        for member in self.members:
+            member.free_device_memory()
+
 
 def join_step_models(bundles: Sequence[Bundle]) -> StepModel:
     """Return the step model of a loaded run, or of an ensemble of runs that `check_ensemble` accepts."""

@@ -17,6 +17,7 @@ from translator.attention.layout import Packed, pack
 from translator.decoding.engine import token_batches
 from translator.decoding.logits import logsumexp
 from translator.inference.steps import TransformerStepModel
+from translator.runtime.halving import Halving
 
 _CHUNK_LOGITS = 1 << 22
 _LARGEST_EXPONENT = 700.0
@@ -60,9 +61,14 @@ def score_pairs(
         elif not len(source) and not len(target):
             results[index] = ScoredTarget(0.0, ())
     lengths = [max(len(sources[index]), len(targets[index])) + 1 for index in usable]
+    halving = Halving(models[0].device, "a batch of pairs to score", "decoding.batch_tokens")
+
+    def work(batch: list[int]) -> list[ScoredTarget]:
+        return _score_batch(models, [sources[index] for index in batch], [targets[index] for index in batch])
+
     for indices in token_batches(lengths, batch_tokens):
         batch = [usable[index] for index in indices]
-        scored = _score_batch(models, [sources[index] for index in batch], [targets[index] for index in batch])
+        scored = halving(work, batch, [lengths[index] for index in indices])
         for index, result in zip(batch, scored, strict=True):
             results[index] = result
     return results

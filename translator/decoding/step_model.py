@@ -57,6 +57,10 @@ class StepModel(Protocol):
         """
         ...
 
+    def free_device_memory(self) -> None:
+        """Drop what earlier searches have left for later ones; called when memory has run out."""
+        ...
+
 
 def to_host(tensors: Sequence[Tensor]) -> list[NDArray[Any]]:
     """Copy tensors [M, ?] to the host in a single transfer, so that a step waits for the device once.

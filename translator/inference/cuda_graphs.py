@@ -159,6 +159,13 @@ class GraphedStepModel(TransformerStepModel):
         state.decoder.select(sentences, parents)
         return state
 
+    def free_device_memory(self) -> None:
+        """See `StepModel`; recordings are dropped along with the tensors that they use."""
+        super().free_device_memory()
+        # A recording must not be dropped while it runs.
+        self._wait()
+        self._idle.clear()
+
     def _borrow(self) -> ReplayedDecoder:
         # Without a lock, since what gives back may run whenever something is freed; `pop` is one step for all threads.
         try:

@@ -116,6 +116,10 @@ class InferenceModel:
         weakref.finalize(state, self._spare.append, workspace).atexit = False
         return state
 
+    def free_workspaces(self) -> None:
+        """Drop the tensors of batches that are done, which later batches would use again."""
+        self._spare.clear()
+
     def step(self, tokens: Tensor, state: DecoderState) -> Tensor:
         """`decode` the next `tokens` `[N, K]`; `state` moves on by one position."""
         return self.decode(tokens, state.append())

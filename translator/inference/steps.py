@@ -95,3 +95,7 @@ class TransformerStepModel:
     def select(self, state: State, sentences: Tensor | None, parents: Tensor) -> State:
         """See `StepModel`: sentences `[M]` of `[N]`, parents `[M, K]`."""
         return state.select(sentences, parents)
+
+    def free_device_memory(self) -> None:
+        """See `StepModel`."""
+        self.inference.free_workspaces()

@@ -1,12 +1,14 @@
 """The device to compute on, the number format and the number of threads."""
 
 import contextlib
+import functools
 from dataclasses import dataclass
 
 import torch
 
 from translator.errors import DeviceError
 from translator.runtime.console import say
+from translator.runtime.device_names import problem_with_device
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -37,11 +39,18 @@ class Machine:
 
 
 def choose_machine(device: str = "auto", precision: str = "auto", threads: int | None = None) -> Machine:
-    """Resolve `auto` and set the number of CPU threads; raise `DeviceError` for a device that does not exist."""
+    """Resolve `auto` and set the number of CPU threads.
+
+    Raises `DeviceError` for a device that is not supported or does not exist.
+    """
+    if problem := problem_with_device(device):
+        raise DeviceError(f"device: {problem}; found {device!r}")
     if threads is not None:
         torch.set_num_threads(threads)
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
+        if device == "cpu" and (unused := unused_devices()):
+            _say_once(f"device: auto takes the CPU; {unused} is not supported")
     if device == "cuda" and not torch.cuda.is_available():
         raise DeviceError(
             "device: cuda was asked for, but PyTorch sees no CUDA device; install a CUDA build of torch "
@@ -53,6 +62,20 @@ def choose_machine(device: str = "auto", precision: str = "auto", threads: int |
     if precision == "fp16" and chosen.type == "cpu":
         raise DeviceError("precision: fp16 needs a CUDA device; use bf16 or fp32 on the CPU")
     return Machine(chosen, precision)
+
+
+def unused_devices() -> str | None:
+    """Name the GPU of this machine that PyTorch could use and this program cannot, if there is one."""
+    if torch.backends.mps.is_available():
+        return "this machine's GPU (Apple's, mps)"
+    if torch.xpu.is_available():
+        return f"this machine's GPU ({torch.xpu.get_device_name(0)}, xpu)"
+    return None
+
+
+@functools.cache
+def _say_once(message: str) -> None:
+    say(message)
 
 
 def hint_about_precision(machine: Machine) -> None:

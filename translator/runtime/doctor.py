@@ -8,7 +8,7 @@ import shutil
 import torch
 
 import translator
-from translator.runtime.device import choose_machine
+from translator.runtime.device import choose_machine, unused_devices
 from translator.runtime.host_memory import keep_freed_memory
 
 _LIBRARIES = ("torch", "sentencepiece", "datasets", "pyarrow", "safetensors", "sacrebleu", "pydantic", "typer")
@@ -17,21 +17,28 @@ _LIBRARIES = ("torch", "sentencepiece", "datasets", "pyarrow", "safetensors", "s
 def diagnose() -> dict[str, str]:
     """Return the facts as text, by name."""
     machine = choose_machine()
-    cuda = torch.version.cuda or "none in this build of torch"
     devices = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
     free = shutil.disk_usage(".").free / 2**30
     return {
         "translator": translator.__version__,
         "python": f"{platform.python_version()} on {platform.platform()}",
         **{name: _version(name) for name in _LIBRARIES},
-        "cuda": cuda,
+        "cuda": _cuda(),
         "cuda devices": ", ".join(devices) or "none",
+        "other gpu": f"{unused}, not supported" if (unused := unused_devices()) else "none",
         "cpu": f"{os.cpu_count()} cores, {torch.get_num_threads()} threads, {torch.backends.cpu.get_cpu_capability()}",
         "allocator": "tuned for training" if keep_freed_memory() else "default of the C library",
         "auto chooses": str(machine),
         "attention": "varlen (FlashAttention)" if _takes_varlen(machine.dtype, machine.device) else "padded",
         "disk free here": f"{free:.1f} GiB",
     }
+
+
+def _cuda() -> str:
+    # ROCm builds call their devices cuda, too.
+    if torch.version.hip is not None:
+        return f"ROCm {torch.version.hip} in this build of torch"
+    return torch.version.cuda or "none in this build of torch"
 
 
 def _version(library: str) -> str:

@@ -2,6 +2,15 @@
 
 from translator.errors import TranslatorError
 
+_OUT_OF_MEMORY = (
+    "DefaultCPUAllocator",
+    # What the driver and the libraries allocate for themselves does not pass through PyTorch's allocator.
+    "CUDA error: out of memory",
+    "HIP error: out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
+)
+
 
 def describe_error(error: BaseException) -> str | None:
     """Say in a sentence what went wrong; None for what is a bug, which needs its traceback."""
@@ -34,7 +43,7 @@ def is_out_of_memory(error: BaseException) -> bool:
     return (
         isinstance(error, MemoryError)
         or type(error).__name__ == "OutOfMemoryError"
-        or "DefaultCPUAllocator" in str(error)
+        or (isinstance(error, RuntimeError) and any(text in str(error) for text in _OUT_OF_MEMORY))
     )
 
 

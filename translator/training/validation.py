@@ -19,6 +19,7 @@ from translator.inference import TransformerStepModel
 from translator.model import Transformer
 from translator.runtime.console import say
 from translator.runtime.device import Machine
+from translator.runtime.halving import Halving
 from translator.text import TokenizerPair
 from translator.training.loss import batch_loss
 
@@ -113,15 +114,19 @@ class Validator:
         special_tokens, machine = SpecialTokens.of(self.tokenizers), self.machine
         by_length = self._usable[np.argsort(self.dataset.target_lengths[self._usable], kind="stable")]
         budget = Budget(int(self.settings.batch_tokens))
-        smoothed, nll, tokens = 0.0, 0.0, 0.0
+        halving = Halving(machine.device, "a batch of validation pairs", "training.batch_tokens")
+
+        def work(indices: list[int]) -> list[tuple[float, float, float]]:
+            batch = make_batch(self.dataset, np.array(indices), special_tokens).to(machine.device)
+            loss = batch_loss(model, batch, machine, smoothing=self.settings.label_smoothing)
+            return [(float(loss.smoothed), float(loss.nll), batch.target_tokens)]
+
+        sums = np.zeros(3)
         batches = list(split_by_budget(self.dataset, by_length, budget))
         for indices in batches[self.world.rank :: self.world.size]:
-            batch = make_batch(self.dataset, indices, special_tokens).to(machine.device)
-            loss = batch_loss(model, batch, machine, smoothing=self.settings.label_smoothing)
-            smoothed += float(loss.smoothed)
-            nll += float(loss.nll)
-            tokens += batch.target_tokens
-        smoothed, nll, tokens = self.world.sum([smoothed, nll, tokens])
+            sizes = self.dataset.target_lengths[indices] + 1
+            sums += np.sum(halving(work, indices.tolist(), sizes.tolist()), axis=0)
+        smoothed, nll, tokens = self.world.sum(sums.tolist())
         return smoothed / tokens, nll / tokens
 
     def _translate(self, model: Transformer, indices: Sequence[int]) -> list[str]:
