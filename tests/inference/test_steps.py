@@ -10,14 +10,20 @@ from translator.checkpoints import load_bundle
 from translator.config import DecodingSettings
 from translator.decoding import NativeEngine, Request, translate_ids
 from translator.inference import TransformerStepModel
+from translator.inference.cuda_graphs import GraphedStepModel
 
 SOURCES = [[5, 6, 7, 8, 9, 10], [], [11], [30, 31, 32], [40, 5, 41, 5, 42, 5, 43, 5, 44], [9, 8]]
 
 
+@pytest.mark.parametrize("make", [TransformerStepModel, GraphedStepModel])
+@pytest.mark.parametrize("zero_start", [False, True])
 @pytest.mark.parametrize("beam_size", [1, 2, 4])
-def test_scores_are_those_of_teacher_forcing(tiny_run: Path, beam_size: int) -> None:
+def test_scores_are_those_of_teacher_forcing(
+    tiny_run: Path, beam_size: int, zero_start: bool, make: type[TransformerStepModel]
+) -> None:
     bundle = load_bundle(tiny_run, device="cpu")
-    steps = TransformerStepModel.of(bundle)
+    bundle.model.target_embedding.zero_start = zero_start
+    steps = make.of(bundle)
     settings = DecodingSettings(beam_size=beam_size, n_best=beam_size, max_length_extra=4)
     found = NativeEngine(steps).search([Request(tuple(source)) for source in SOURCES], settings)
     for source, hypotheses in zip(SOURCES, found, strict=True):

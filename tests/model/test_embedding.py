@@ -36,3 +36,17 @@ def test_vectors_are_scaled_embeddings_plus_sinusoids() -> None:
             wave = math.cos(angle) if column % 2 else math.sin(angle)
             expected = math.sqrt(6) * model.output_weight[token, column] + wave
             torch.testing.assert_close(vector[column], expected, atol=1e-6, rtol=1e-5)
+
+
+def test_a_start_of_zeros_is_a_position_alone_and_changes_nothing_else() -> None:
+    settings = ModelSettings(encoder_layers=1, decoder_layers=1, d_model=6, d_ff=4, num_heads=1, dropout=0.0)
+    zeros, usual = (build_model(settings, 20, 20, seed=1, zero_start=start) for start in (True, False))
+    batch = pack([[4, 5, 6], [7], [4, 4]])
+    found, expected = zeros.target_embedding(batch), usual.target_embedding(batch).clone()
+    starts = [0, 3, 4]
+    expected[starts] = usual.target_embedding.positions(torch.zeros(3, dtype=torch.int64))
+    torch.testing.assert_close(found, expected, atol=0, rtol=0)
+    torch.testing.assert_close(zeros.source_embedding(batch), usual.source_embedding(batch), atol=0, rtol=0)
+    # What stands in for the start token learns nothing from it.
+    zeros.target_embedding(pack([[9]])).square().sum().backward()
+    assert zeros.target_embedding.weight.grad is not None and not zeros.target_embedding.weight.grad.any()

@@ -230,5 +230,5 @@ def test_a_model_without_an_end_of_sentence_is_refused(tmp_path: Path) -> None:
         eos_id=-1,
         minloglevel=3,
     )
-    with pytest.raises(TokenizerError, match="has no start or end of sentence"):
+    with pytest.raises(TokenizerError, match="has no end of sentence"):
         Tokenizer.load(tmp_path / "foreign.model")

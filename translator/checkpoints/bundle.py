@@ -17,7 +17,7 @@ from translator.errors import CheckpointError, DamagedCheckpointError
 from translator.model import Transformer, build_model, parameter_shapes
 from translator.runtime.console import say
 from translator.runtime.device import Machine, choose_machine
-from translator.text import TokenizerPair, load_tokenizers
+from translator.text import TokenizerPair, load_tokenizers, require_shared_ids
 
 
 @dataclass(frozen=True)
@@ -58,13 +58,13 @@ def load_bundle(
     if weights is None and path.parent == directory.checkpoints:
         say(f"{directory.root} has no final weights in {directory.models}; using its newest checkpoint, {path.name}")
     tokenizers = load_tokenizers(run)
-    vocabularies = tokenizers.source.vocab_size, tokenizers.target.vocab_size
+    require_shared_ids(config.model, tokenizers)
     identity = Identity.of(config, tokenizers)
     try:
         state, checksums = read_state(path)
         check_identity(path, state, identity, directory.root)
         # Before anything is allocated: a received run may state any size.
-        check_shapes(saved_shapes(path), parameter_shapes(config.model, *vocabularies), str(path))
+        check_shapes(saved_shapes(path), parameter_shapes(config.model, *tokenizers.sizes), str(path))
         checkpoint = read_checkpoint(path, with_optimizer=False)
     except DamagedCheckpointError as error:
         others = ", ".join(name for name in directory.names() if directory.weights(name) != path)
@@ -72,7 +72,7 @@ def load_bundle(
         raise CheckpointError(
             f"{error.damage}; {choice}repeat the `translator train` command, which makes up for what is damaged"
         ) from None
-    model = build_model(config.model, *vocabularies, config.seed)
+    model = build_model(config.model, *tokenizers.sizes, config.seed, tokenizers.target.zero_start)
     load_weights(model, checkpoint.weights, str(path))
     model.to(machine.device).eval()
     return Bundle(

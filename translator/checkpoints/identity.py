@@ -29,7 +29,7 @@ class Identity:
     """The vocabulary and the settings that the weights of a run belong to."""
 
     vocabulary: tuple[str, str]
-    """SHA-256 of the tokenizer models of source and target, which are the same if they share one."""
+    """The digests of the tokenizers of source and target (`Tokenizer.digest`), which are the same if they share one."""
     settings: Mapping[str, Any]
     """Settings that change the parameters or what they mean, by dotted name."""
 
@@ -53,9 +53,8 @@ class Identity:
 
 
 def vocabulary_of(tokenizers: TokenizerPair) -> tuple[str, str]:
-    """SHA-256 of the tokenizer models of source and target."""
-    source, target = (hashlib.sha256(side.model).hexdigest() for side in (tokenizers.source, tokenizers.target))
-    return source, target
+    """The digests of the tokenizers of source and target."""
+    return tokenizers.source.digest, tokenizers.target.digest
 
 
 def run_identity(run: str | Path) -> Identity:

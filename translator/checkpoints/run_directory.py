@@ -2,6 +2,7 @@
 
 RUN/config.yaml                   resolved settings
 RUN/tokenizer.model               the vocabulary (or tokenizer.source.model, tokenizer.target.model)
+RUN/tokenizer.vocabulary.json     the ids of its pieces, if they are not those of the model (one for each model)
 RUN/prepared/                     prepared data, unless `data.prepared` names another directory
 RUN/checkpoints/step-00001000/    weights, optimizer and position, complete if it exists
 RUN/models/final/                 the weights that the run ended with; other names from `translator average`
@@ -23,6 +24,7 @@ from pathlib import Path
 from translator.config.load import RUN_CONFIG, RUN_FOLDERS
 from translator.errors import CheckpointError
 from translator.runtime.directories import DAMAGED, refuse_links, remove_directory
+from translator.text.tokenizer import TOKENIZER_NAMES
 
 _STEP = re.compile(r"step-(\d{8})$")
 FINAL = "final"
@@ -52,7 +54,7 @@ class RunDirectory:
 
     def own_paths(self) -> list[Path]:
         """All files and directories that a run consists of, whether they exist or not: no output may replace them."""
-        names = ("scores.json", "alignment.json", "tokenizer.model", "tokenizer.source.model", "tokenizer.target.model")
+        names = ("scores.json", "alignment.json", *sorted(TOKENIZER_NAMES))
         return [self.config, *self.folders(), *(self.root / name for name in names)]
 
     def refuse_links(self) -> None:

@@ -86,7 +86,8 @@ def _contradictions(config: Config) -> list[str]:
             )
     if model.positions == "sinusoidal" and model.d_model % 2:
         problems.append(f"model.d_model: sinusoidal positions need an even width; found {model.d_model}")
-    if model.tie_embeddings == "all" and not config.tokenizer.joint:
+    # Of given tokenizers it is checked when they are loaded: two may have the same pieces with the same ids.
+    if model.tie_embeddings == "all" and not config.tokenizer.joint and config.tokenizer.model is None:
         problems.append(
             "model.tie_embeddings: `all` needs one vocabulary (tokenizer.joint: true); expected decoder or none"
         )

@@ -50,6 +50,12 @@ def _kind_of_corpora(value: Any) -> str:
 OneCorpus = Annotated[Annotated[str, Tag("path")] | Annotated[FilePair, Tag("files")], Discriminator(_kind_of_corpora)]
 
 
+OneOrTwoFiles = Annotated[
+    Annotated[str, Tag("one")] | Annotated[FilePair, Tag("two")],
+    Discriminator(lambda value: "two" if isinstance(value, list) else "one"),
+]
+
+
 class CorpusEntry(Settings):
     """One corpus of several: an item of the list in `data.train`, `data.valid` or `data.test`."""
 
@@ -119,8 +125,10 @@ class DataSettings(Settings):
 class TokenizerSettings(Settings):
     """The SentencePiece model, which is also the vocabulary."""
 
-    model: str | None = None
-    """An existing (joint) SentencePiece model file to use instead of training one."""
+    model: OneOrTwoFiles | None = None
+    """An existing SentencePiece model file to use for both sides instead of training one, or a list of two, for source
+    and target. It needs `</s>`; without `<s>` the decoder begins with a vector of zeros. If a file next to it has the
+    same name with `.vocabulary.json` for its last suffix, the ids of the pieces are those of that file."""
     type: Literal["bpe", "unigram"] = "bpe"
     """How pieces are found."""
     vocab_size: Annotated[int, Field(ge=300, le=10**6), WRITTEN] = 8000

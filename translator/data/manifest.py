@@ -11,12 +11,12 @@ from translator.config import DataSettings, TokenizerSettings
 from translator.data.corpora import Corpora, open_corpora
 from translator.errors import DataError
 from translator.runtime.json_files import read_json
-from translator.text import TokenizerPair, hash_file, tokenizer_files
+from translator.text import TOKENIZER_NAMES, TokenizerPair, hash_file
 
 MANIFEST = "manifest.json"
 TOKENIZER = "tokenizer"
 """The name, among the inputs, of tokenizers that were given and not trained."""
-_NAMES = {MANIFEST, "train.arrow", "valid.arrow", "test.arrow", *tokenizer_files(True), *tokenizer_files(False)}
+_NAMES = {MANIFEST, "train.arrow", "valid.arrow", "test.arrow", *TOKENIZER_NAMES}
 _FORMAT = 1
 _SHAPE = {
     "format": int,
@@ -52,7 +52,7 @@ def describe_inputs(
             key = name if len(part) == 1 else f"{name} {number}"
             inputs[key] = {"name": corpus.name, "fingerprint": fingerprint}
     if given is not None:
-        hashes = [sha256(side.model).hexdigest() for side in (given.source, given.target)]
+        hashes = [given.source.digest, given.target.digest]
         fingerprint = hashes[0] if given.joint else " ".join(hashes)
         inputs[TOKENIZER] = {"name": given_name, "fingerprint": fingerprint}
     return inputs
@@ -93,9 +93,8 @@ def has_other_inputs(manifest: dict[str, Any], inputs: dict[str, Any]) -> bool:
 
 def has_vocabulary(manifest: dict[str, Any], vocabulary: TokenizerPair) -> bool:
     """Whether prepared data are pieces of this vocabulary."""
-    files = {name: entry["sha256"] for name, entry in manifest["files"].items() if name.endswith(".model")}
-    sides = zip(tokenizer_files(vocabulary.joint), (vocabulary.source, vocabulary.target), strict=False)
-    return files == {name: sha256(side.model).hexdigest() for name, side in sides}
+    files = {name: entry["sha256"] for name, entry in manifest["files"].items() if name in TOKENIZER_NAMES}
+    return files == {name: sha256(content).hexdigest() for name, content in vocabulary.files().items()}
 
 
 def write_manifest(directory: Path, manifest: dict[str, Any]) -> None:

@@ -36,7 +36,7 @@ from translator.errors import DataError, TokenizerError
 from translator.runtime.console import say
 from translator.runtime.directories import new_directory
 from translator.runtime.files import locked
-from translator.text import Tokenizer, TokenizerPair, load_tokenizers, tag_symbol
+from translator.text import TokenizerPair, load_given_tokenizers, load_tokenizers, require_shared_ids, tag_symbol
 
 _PARTS_OF_A_RUN = ("checkpoints", "models", "exports", "hypotheses", "tensorboard")
 
@@ -98,7 +98,7 @@ def prepare(
     corpora = open_corpora(config.data)
     given, given_name = _given_tokenizers(config.start_from, config.tokenizer.model, begun)
     if given is not None and config.data.language_tags:
-        _require_tags(given, target_languages(corpora), config.start_from, config.tokenizer.model)
+        _require_tags(given, target_languages(corpora), config.start_from, given_name)
     inputs = describe_inputs(corpora, config.data.language_tags, given, given_name)
     target.parent.mkdir(parents=True, exist_ok=True)
     with locked(target.parent):
@@ -148,6 +148,8 @@ def _build(
     resolved = _resolve(config, pairs, languages)
     if check is not None:
         check(resolved)
+    if given is not None:
+        require_shared_ids(resolved.model, given)
     if config.preset == "auto":
         say(f"preset {resolved.preset}: chosen for {pairs:,} training pairs")
     with_text = _needs_text(resolved.training.subword_sampling)
@@ -162,7 +164,7 @@ def _build(
         "counts": counts,
         "train_text": with_text,
         "train_pairs": digest,
-        "vocab_size": [tokenizers.source.vocab_size, tokenizers.target.vocab_size],
+        "vocab_size": list(tokenizers.sizes),
         "files": describe_files(directory),
         "libraries": library_versions(),
     }
@@ -235,20 +237,20 @@ def _mixture(data: DataSettings, corpora: list[dict[str, Any]]) -> Mixture | Non
 
 
 def _given_tokenizers(
-    start_from: str | None, model: str | None, begun: Begun | None
+    start_from: str | None, model: str | list[str] | None, begun: Begun | None
 ) -> tuple[TokenizerPair | None, str | None]:
-    """Load the tokenizers that are not trained here, those of a run or a model file; return them and their name."""
+    """Load the tokenizers that are not trained here, those of a run or of model files; return them and their name."""
+    named = model if isinstance(model, str) or model is None else " and ".join(model)
     if begun is not None:
-        return begun.vocabulary, start_from or model or str(begun.run)
+        return begun.vocabulary, start_from or named or str(begun.run)
     if start_from is not None:
         return load_tokenizers(parse_start(start_from).run), start_from
     if model is not None:
-        tokenizer = Tokenizer.load(model)
-        return TokenizerPair(tokenizer, tokenizer, True), model
+        return load_given_tokenizers(model), named
     return None, None
 
 
-def _require_tags(given: TokenizerPair, languages: list[str], start_from: str | None, model: str | None) -> None:
+def _require_tags(given: TokenizerPair, languages: list[str], start_from: str | None, named: str | None) -> None:
     """Raise `TokenizerError` if given tokenizers lack the tag of one of the target `languages`."""
     tags = given.source.tags
     missing = [tag_symbol(language) for language in languages if language not in tags]
@@ -258,7 +260,7 @@ def _require_tags(given: TokenizerPair, languages: list[str], start_from: str | 
         name = f"start_from: the vocabulary of {parse_start(start_from).run}"
         remedy = "start from a run that has them, or leave the corpora of these languages out"
     else:
-        name = f"tokenizer.model: {model}"
+        name = f"tokenizer.model: {named}"
         remedy = "leave tokenizer.model out, or make the file with `spm_train --control_symbols=` and these tags"
     found = ", ".join(map(tag_symbol, tags)) or "none"
     raise TokenizerError(

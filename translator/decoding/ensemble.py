@@ -66,7 +66,7 @@ def check_ensemble(bundles: Sequence[Bundle]) -> None:
         differences = [
             f"the {side} vocabulary"
             for side in ("source", "target")
-            if getattr(first.tokenizers, side).model != getattr(other.tokenizers, side).model
+            if getattr(first.tokenizers, side).digest != getattr(other.tokenizers, side).digest
         ]
         if first.config.data.language_tags != other.config.data.language_tags:
             differences.append("data.language_tags")

@@ -89,7 +89,7 @@ def _score_batch(
     models: Sequence[TransformerStepModel], sources: Sequence[Sequence[int]], targets: Sequence[Sequence[int]]
 ) -> list[ScoredTarget]:
     bos_id, eos_id, device = models[0].bos_id, models[0].eos_id, models[0].device
-    source = pack([[*tokens, eos_id] for tokens in sources]).to(device)
+    source = pack([[*tokens, models[0].source_eos_id] for tokens in sources]).to(device)
     target = pack([[bos_id, *tokens] for tokens in targets]).to(device)
     labels = pack([[*tokens, eos_id] for tokens in targets]).to(device).tokens
     by_model = torch.stack([_log_probabilities(model, source, target, labels) for model in models])  # [M, T]

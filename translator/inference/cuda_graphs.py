@@ -136,7 +136,7 @@ class GraphedStepModel(TransformerStepModel):
     @torch.inference_mode()
     def start(self, sources: Sequence[Sequence[int]], width: int, capacity: int) -> State:
         """See `StepModel`."""
-        source = pack([[*source, self.eos_id] for source in sources]).to(self.device)
+        source = pack([[*source, self.source_eos_id] for source in sources]).to(self.device)
         replayed = self._borrow()
         memory = self.inference.encode(source)  # [S, d_model]
         if replayed.decoder.begin(memory, source.layout, width, capacity):

@@ -80,6 +80,7 @@ class InferenceModel:
         self._source_embedding = model.source_embedding
         self._encoder_norm, self._decoder_norm = model.encoder_norm, model.decoder_norm
         self._embedding, self._scale = model.target_embedding.weight.detach(), model.target_embedding.scale
+        self._zero_start = model.target_embedding.zero_start
         self._positions = cast(Tensor, model.target_embedding.positions.table).detach()
         self._output = linear(model.output_weight, None)
         self.device = self._embedding.device
@@ -127,6 +128,9 @@ class InferenceModel:
     def decode(self, tokens: Tensor, cache: StepCache) -> Tensor:
         """Decoder output `[N, K, d_model]` for the next `tokens` `[N, K]`; their keys and values go into `cache`."""
         states = torch.embedding(self._embedding, tokens.flatten())
+        if self._zero_start:
+            # The position is a tensor if the step is recorded: then the factor must be computed on the device.
+            states = states * (cache.position > 0)
         states = torch.add(self._positions[cache.position], states, alpha=self._scale)  # [R, d_model]
         for layer, past, memory in zip(self._decoder, cache.past, cache.memory, strict=True):
             states = layer.past(states, past, cache.past_bias)

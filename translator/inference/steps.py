@@ -41,6 +41,7 @@ class TransformerStepModel:
         *,
         bos_id: int = 1,
         eos_id: int = 2,
+        source_eos_id: int | None = None,
         max_length: int | None = None,
         machine: Machine | None = None,
     ) -> None:
@@ -48,6 +49,7 @@ class TransformerStepModel:
         self.machine = machine or Machine(next(model.parameters()).device, "fp32")
         self.bos_id = bos_id
         self.eos_id = eos_id
+        self.source_eos_id = eos_id if source_eos_id is None else source_eos_id
         self.max_length = max_length
         self._inference: InferenceModel | None = None
         self._lock = Lock()
@@ -68,6 +70,7 @@ class TransformerStepModel:
             bundle.model,
             bos_id=target.bos_id,
             eos_id=target.eos_id,
+            source_eos_id=bundle.tokenizers.source.eos_id,
             # The decoder's input is the begin-of-sentence token and the pieces.
             max_length=bundle.config.model.max_positions - 1,
             machine=bundle.machine,
@@ -81,7 +84,7 @@ class TransformerStepModel:
     @torch.inference_mode()
     def start(self, sources: Sequence[Sequence[int]], width: int, capacity: int) -> State:
         """See `StepModel`."""
-        source = pack([[*source, self.eos_id] for source in sources]).to(self.device)
+        source = pack([[*source, self.source_eos_id] for source in sources]).to(self.device)
         inference = self.inference
         return inference.start(inference.encode(source), source.layout, width, capacity)
 

@@ -115,7 +115,7 @@ def batch_count(bundle: Bundle, pairs: Sequence[Pair]) -> int:
 
 def _batches(bundle: Bundle, pairs: Sequence[Pair]) -> list[tuple[Packed, Packed, Tensor]]:
     """Pack source, decoder input and labels of every batch, without pairs that have a blank or too long side."""
-    eos = bundle.tokenizers.source.eos_id
+    eos = bundle.tokenizers.target.eos_id
     longest = bundle.config.model.max_positions - 1
     usable = [pair for pair in pairs if min(map(len, pair)) and max(map(len, pair)) <= longest]
     batches = []

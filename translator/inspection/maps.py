@@ -108,7 +108,7 @@ def _maps(
     tokenizers = bundle.tokenizers
     source, target = pack_pairs(bundle, [(source_ids, target_ids)])
     weights = teacher_forced_weights(bundle, source, target)
-    target_pieces = tokenizers.target.pieces([*target.tokens.tolist(), tokenizers.source.eos_id])
+    target_pieces = tokenizers.target.target_pieces([*target_ids, tokenizers.target.eos_id])
     return AttentionMaps(
         run=bundle.directory.resolve().name,
         source_text=texts[0],

@@ -45,20 +45,34 @@ class LearnedPositions(nn.Module):
 
 
 class Embedding(nn.Module):
-    """Scaled token vectors plus positions; `weight` `[vocabulary, d_model]` may be shared with others."""
+    """Scaled token vectors plus positions; `weight` `[vocabulary, d_model]` may be shared with others.
 
-    def __init__(self, weight: nn.Parameter, positions: nn.Module, dropout: float, word_dropout: float = 0.0) -> None:
+    With `zero_start`, the first token of every sentence has a vector of zeros, whatever its id: the start of targets in
+    models without a start token, such as Marian's.
+    """
+
+    def __init__(
+        self,
+        weight: nn.Parameter,
+        positions: nn.Module,
+        dropout: float,
+        word_dropout: float = 0.0,
+        zero_start: bool = False,
+    ) -> None:
         super().__init__()
         self.weight = weight
         self.positions = positions
         self.dropout = Dropout(dropout)
         self.word_dropout = word_dropout
+        self.zero_start = zero_start
         self.scale = math.sqrt(weight.shape[1])
 
     def forward(self, batch: Packed) -> Tensor:
         """Vectors `[T, d_model]` of a packed batch."""
         positions = batch.layout.positions(batch.tokens.numel())
         vectors = functional.embedding(batch.tokens, self.weight)
+        if self.zero_start:
+            vectors = vectors * (positions > 0)[:, None]
         if self.training and self.word_dropout:
             # Not scaled up: when one word is hidden from the model, the others should not look larger to it.
             vectors = vectors * (torch.rand(len(vectors), 1, device=vectors.device) >= self.word_dropout)

@@ -21,9 +21,14 @@ from translator.runtime.host_memory import check_host_memory
 
 
 class Transformer(nn.Module):
-    """Encoder, decoder and output projection; the vocabulary sizes may differ unless embeddings are tied."""
+    """Encoder, decoder and output projection; the vocabulary sizes may differ unless embeddings are tied.
 
-    def __init__(self, settings: ModelSettings, source_vocabulary: int, target_vocabulary: int) -> None:
+    With `zero_start`, the decoder begins with a vector of zeros instead of the embedding of a start token.
+    """
+
+    def __init__(
+        self, settings: ModelSettings, source_vocabulary: int, target_vocabulary: int, zero_start: bool = False
+    ) -> None:
         super().__init__()
         self.settings = settings
         d_model = settings.d_model
@@ -32,7 +37,7 @@ class Transformer(nn.Module):
             target_weight if settings.tie_embeddings == "all" else _embedding_weight(source_vocabulary, d_model)
         )
         self.source_embedding = _embedding(source_weight, settings)
-        self.target_embedding = _embedding(target_weight, settings)
+        self.target_embedding = _embedding(target_weight, settings, zero_start)
         self.encoder_layers = nn.ModuleList(EncoderLayer(settings, layer) for layer in range(settings.encoder_layers))
         self.decoder_layers = nn.ModuleList(DecoderLayer(settings, layer) for layer in range(settings.decoder_layers))
         pre_norm = settings.norm == "pre"
@@ -78,13 +83,15 @@ class Transformer(nn.Module):
         return functional.linear(states, self.output_weight)
 
 
-def build_model(settings: ModelSettings, source_vocabulary: int, target_vocabulary: int, seed: int) -> Transformer:
+def build_model(
+    settings: ModelSettings, source_vocabulary: int, target_vocabulary: int, seed: int, zero_start: bool = False
+) -> Transformer:
     """Make a freshly initialised model; the weights are a pure function of the arguments."""
     shapes = parameter_shapes(settings, source_vocabulary, target_vocabulary)
     check_host_memory(4 * sum(map(math.prod, shapes.values())), "the weights of the model")
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        return Transformer(settings, source_vocabulary, target_vocabulary)
+        return Transformer(settings, source_vocabulary, target_vocabulary, zero_start)
 
 
 def parameter_shapes(
@@ -107,10 +114,10 @@ def _embedding_weight(vocabulary: int, d_model: int) -> nn.Parameter:
     return weight
 
 
-def _embedding(weight: nn.Parameter, settings: ModelSettings) -> Embedding:
+def _embedding(weight: nn.Parameter, settings: ModelSettings, zero_start: bool = False) -> Embedding:
     positions = (
         LearnedPositions(settings.max_positions, settings.d_model)
         if settings.positions == "learned"
         else SinusoidalPositions(settings.max_positions, settings.d_model)
     )
-    return Embedding(weight, positions, settings.dropout, settings.word_dropout)
+    return Embedding(weight, positions, settings.dropout, settings.word_dropout, zero_start)

@@ -6,21 +6,27 @@ from translator.text.input_lines import InputLines, count_lines, decode_lines, d
 from translator.text.open_corpus import open_corpus
 from translator.text.tags import choose_tag, tag_symbol, with_tag
 from translator.text.tokenizer import (
+    TOKENIZER_NAMES,
     Tokenizer,
     TokenizerPair,
     copy_tokenizers,
+    load_given_tokenizers,
     load_tokenizers,
+    require_shared_ids,
     save_tokenizers,
     tokenizer_files,
 )
 from translator.text.tokenizer_file import find_tokenizer, parse_ids, read_tokenizer_settings, train_model_file
 from translator.text.tokenizer_training import train_tokenizer, train_tokenizers
+from translator.text.vocabulary import Vocabulary
 
 __all__ = [
+    "TOKENIZER_NAMES",
     "Corpus",
     "InputLines",
     "Tokenizer",
     "TokenizerPair",
+    "Vocabulary",
     "choose_tag",
     "copy_tokenizers",
     "count_lines",
@@ -28,12 +34,14 @@ __all__ = [
     "describe_lines",
     "find_tokenizer",
     "hash_file",
+    "load_given_tokenizers",
     "load_tokenizers",
     "open_corpus",
     "open_input",
     "parse_ids",
     "read_lines",
     "read_tokenizer_settings",
+    "require_shared_ids",
     "save_tokenizers",
     "tag_symbol",
     "tokenizer_files",

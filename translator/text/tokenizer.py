@@ -5,18 +5,22 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from translator.errors import TokenizerError
+from translator.config import ModelSettings
+from translator.errors import ConfigError, TokenizerError
 from translator.runtime.files import write_bytes
 from translator.text.segmentation import Segmenter
+from translator.text.vocabulary import SUFFIX, Vocabulary
 
 JOINT_MODEL = "tokenizer.model"
 SOURCE_MODEL = "tokenizer.source.model"
 TARGET_MODEL = "tokenizer.target.model"
 
-_TAG = re.compile(r"<2([^<>]+)>")
+_SPACE = "\u2581"
+_TAG = re.compile(r"<2([^<>]+)>|>>([^<>]+)<<")
 
 # A batch goes to a thread even if that is the only one, which costs 25 us; several threads pay for many lines only.
 _LINES_FOR_A_THREAD = 16
@@ -24,10 +28,13 @@ _LINES_FOR_THREADS = 256
 
 
 class Tokenizer:
-    """Text to piece ids and back. The ids of the special tokens are attributes; there is no padding piece."""
+    """Text to piece ids and back. The ids of the special tokens are attributes; there is no padding piece.
 
-    def __init__(self, model: bytes, name: str = "tokenizer") -> None:
-        """Read a serialised SentencePiece model; raise `TokenizerError` if it is none or lacks `<s>` or `</s>`."""
+    Ids are those of the SentencePiece model, unless a `Vocabulary` numbers its pieces in another way.
+    """
+
+    def __init__(self, model: bytes, name: str = "tokenizer", vocabulary: Vocabulary | None = None) -> None:
+        """Read a serialised SentencePiece model; raise `TokenizerError` if it is none or lacks `</s>`."""
         import sentencepiece
 
         sentencepiece.set_min_log_level(2)
@@ -42,29 +49,60 @@ class Tokenizer:
             )
         self._processor: Any = processor
         self.model = model
-        self.vocab_size: int = processor.vocab_size()
-        self.unk_id: int = processor.unk_id()
-        self.bos_id: int = processor.bos_id()
-        self.eos_id: int = processor.eos_id()
-        if min(self.bos_id, self.eos_id) < 0:
-            raise TokenizerError(
-                f"{name} has no start or end of sentence (<s>, </s>); train it with --bos_id and --eos_id"
-            )
+        self.vocabulary = vocabulary
+        if vocabulary is None:
+            self.vocab_size: int = processor.vocab_size()
+            self.unk_id: int = processor.unk_id()
+            self.eos_id: int = processor.eos_id()
+            start: int | None = processor.bos_id() if processor.bos_id() >= 0 else None
+        else:
+            self.vocab_size = len(vocabulary.pieces)
+            self.unk_id, self.eos_id = vocabulary.ids[vocabulary.unknown], vocabulary.ids[vocabulary.end]
+            start = None if vocabulary.start is None else vocabulary.ids[vocabulary.start]
+        if self.eos_id < 0:
+            raise TokenizerError(f"{name} has no end of sentence (</s>); train it with --eos_id")
+        self.zero_start = start is None
+        """Whether the vocabulary has no start token (`<s>`), so that the decoder begins with a vector of zeros."""
+        self.bos_id: int = self.eos_id if start is None else start
+        """What a target begins with; with `zero_start`, an id that the decoder's embedding replaces with zeros."""
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of all that gives ids their meaning: the SentencePiece model, and the vocabulary if there is one."""
+        return sha256(self.model + (b"" if self.vocabulary is None else self.vocabulary.dump())).hexdigest()
 
     @cached_property
     def tags(self) -> dict[str, int]:
-        """Ids of the language tags (`<2de>`) by language. They are control symbols: no text is encoded as one."""
-        matches = ((piece, _TAG.fullmatch(self._processor.id_to_piece(piece))) for piece in range(self.vocab_size))
-        return {match[1]: piece for piece, match in matches if match and self._processor.is_control(piece)}
+        """Ids of the language tags (`<2de>` or `>>de<<`) by language. No text is encoded as one.
+
+        They are control symbols of the SentencePiece model, or pieces that only the vocabulary has.
+        """
+        matches = ((index, _TAG.fullmatch(piece)) for index, piece in enumerate(self.pieces(range(self.vocab_size))))
+        return {match[1] or match[2]: index for index, match in matches if match and self._is_control(index)}
+
+    def _is_control(self, index: int) -> bool:
+        if self._mapping is None:
+            return bool(self._processor.is_control(index))
+        known = self._mapping.to_processor[index]
+        return known < 0 or bool(self._processor.is_control(known))
+
+    @cached_property
+    def _mapping(self) -> "_Mapping | None":
+        if self.vocabulary is None:
+            return None
+        return _Mapping.of(self._processor, self.vocabulary)
 
     @classmethod
     def load(cls, path: str | Path) -> "Tokenizer":
-        """Load a model file; raise `TokenizerError` if it is missing or damaged."""
+        """Load a model file, and the vocabulary next to it if there is one (`Vocabulary.read_next_to`).
+
+        Raises `TokenizerError` if the file is missing or damaged.
+        """
         try:
             model = Path(path).read_bytes()
         except OSError as error:
             raise TokenizerError(f"cannot read the tokenizer {path}: {error.strerror or error}") from None
-        return cls(model, str(path))
+        return cls(model, str(path), Vocabulary.read_next_to(Path(path)))
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         """Return the piece ids of each text, without special tokens.
@@ -73,13 +111,28 @@ class Tokenizer:
         collapses spaces and strips both ends, so a blank text has no pieces.
         """
         if len(texts) < _LINES_FOR_A_THREAD:
-            return [self._processor.encode(text) for text in texts]
-        ids: list[list[int]] = self._processor.encode(list(texts), num_threads=_threads(len(texts)))
-        return ids
+            ids = [self._processor.encode(text) for text in texts]
+        else:
+            ids = self._processor.encode(list(texts), num_threads=_threads(len(texts)))
+        return ids if self._mapping is None else self._mapped(self._mapping, ids, texts)
+
+    def _mapped(self, mapping: "_Mapping", ids: list[list[int]], texts: Sequence[str]) -> list[list[int]]:
+        table, unknown = mapping.from_processor, self._processor.unk_id()
+        return [
+            # What this SentencePiece model does not know may be a piece that the vocabulary has from another one.
+            [mapping.texts.get(piece, self.unk_id) for piece in self._processor.encode(text, out_type=str)]
+            if unknown in row
+            else [table[piece] for piece in row]
+            for row, text in zip(ids, texts, strict=True)
+        ]
 
     def sample(self, texts: Sequence[str], strength: float, seed: int) -> list[list[int]]:
         """Return piece ids of each text, segmented at random: a pure function of the arguments (`Segmenter.sample`)."""
-        return self._segmenter.sample(texts, strength, seed)
+        rows = self._segmenter.sample(texts, strength, seed)
+        if self._mapping is None:
+            return rows
+        table = self._mapping.from_processor
+        return [[table[piece] for piece in row] for row in rows]
 
     @cached_property
     def _segmenter(self) -> Segmenter:
@@ -90,11 +143,15 @@ class Tokenizer:
         kept = [int(piece) for piece in ids]
         if wrong := [piece for piece in kept if not 0 <= piece < self.vocab_size]:
             raise TokenizerError(f"there is no piece {wrong[0]}; expected 0 to {self.vocab_size - 1}")
-        return self._text(kept)
+        if self._mapping is None:
+            return self._text(kept)
+        # The SentencePiece model leaves the spaces of pieces that it does not know as they are.
+        text = self._text(self._mapping.names(kept))
+        return text.replace(_SPACE, " ").strip() if _SPACE in text else text
 
     def decode_all(self, sequences: Sequence[Sequence[int]]) -> list[str]:
         """Return what `decode` returns for each sequence of piece ids, in one call and with several threads."""
-        if len(sequences) < _LINES_FOR_A_THREAD:
+        if len(sequences) < _LINES_FOR_A_THREAD or self._mapping is not None:
             return [self.decode(ids) for ids in sequences]
         try:
             texts: list[str] = self._processor.decode(list(sequences), num_threads=_threads(len(sequences)))
@@ -118,11 +175,60 @@ class Tokenizer:
 
     def pieces(self, ids: Sequence[int]) -> list[str]:
         """Return the pieces as written in the vocabulary (U+2581 begins a word), for people to look at."""
+        if self.vocabulary is not None:
+            return [self.vocabulary.pieces[int(piece)] for piece in ids]
         return [self._processor.id_to_piece(int(piece)) for piece in ids]
+
+    def target_pieces(self, ids: Sequence[int]) -> list[str]:
+        """Return the pieces of the decoder's input for people to look at: the start token, then `ids`."""
+        return ["<start>" if self.zero_start else self.pieces([self.bos_id])[0], *self.pieces(ids)]
 
     def is_byte(self, piece: int) -> bool:
         """Return whether a piece id is one byte of a character that has no piece of its own."""
-        return bool(self._processor.is_byte(int(piece)))
+        known = int(piece) if self._mapping is None else self._mapping.to_processor[int(piece)]
+        return known >= 0 and bool(self._processor.is_byte(known))
+
+
+@dataclass(frozen=True)
+class _Mapping:
+    """Between the ids of a SentencePiece model and those of a vocabulary."""
+
+    from_processor: list[int]
+    """By id of the SentencePiece model; pieces that the vocabulary lacks are its unknown piece."""
+    to_processor: list[int]
+    """By id of the vocabulary; -1 for pieces that the SentencePiece model lacks."""
+    texts: dict[str, int]
+    """Ids of the vocabulary, without special tokens and language tags, by piece."""
+    written: list[str | None]
+    """By id of the vocabulary: the piece as the SentencePiece model decodes it; None writes nothing."""
+
+    @classmethod
+    def of(cls, processor: Any, vocabulary: Vocabulary) -> "_Mapping":
+        ids, unknown = vocabulary.ids, vocabulary.ids[vocabulary.unknown]
+        special = {vocabulary.start, vocabulary.end, vocabulary.unknown}
+        from_processor, to_processor = [unknown] * processor.vocab_size(), [-1] * len(vocabulary.pieces)
+        for index in range(processor.vocab_size()):
+            found = unknown if processor.is_unknown(index) else ids.get(processor.id_to_piece(index))
+            if found is not None:
+                from_processor[index], to_processor[found] = found, index
+        silent = {
+            piece
+            for piece, known in zip(vocabulary.pieces, to_processor, strict=True)
+            if (processor.is_control(known) if known >= 0 else piece in special or _TAG.fullmatch(piece))
+        }
+        return cls(
+            from_processor,
+            to_processor,
+            {piece: index for piece, index in ids.items() if piece not in silent | special},
+            [
+                None if piece in silent else processor.id_to_piece(known) if known >= 0 else piece
+                for piece, known in zip(vocabulary.pieces, to_processor, strict=True)
+            ],
+        )
+
+    def names(self, ids: Sequence[int]) -> list[str]:
+        """Return the pieces to decode."""
+        return [piece for index in ids if (piece := self.written[index]) is not None]
 
 
 def _threads(lines: int) -> int:
@@ -131,16 +237,47 @@ def _threads(lines: int) -> int:
 
 @dataclass(frozen=True)
 class TokenizerPair:
-    """The tokenizers of both sides; the same object if they share a vocabulary."""
+    """The tokenizers of both sides; the same object if they share a model file."""
 
     source: Tokenizer
     target: Tokenizer
     joint: bool
 
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """The sizes of both vocabularies."""
+        return self.source.vocab_size, self.target.vocab_size
+
+    @property
+    def share_ids(self) -> bool:
+        """Whether every id means the same piece on both sides, so that these may share an embedding matrix."""
+        if self.joint or self.source.digest == self.target.digest:
+            return True
+        return self.sizes[0] == self.sizes[1] and self.source.pieces(range(self.sizes[0])) == self.target.pieces(
+            range(self.sizes[1])
+        )
+
+    def files(self) -> dict[str, bytes]:
+        """The content of its files by name."""
+        files = {}
+        for name, side in zip(tokenizer_files(self.joint), (self.source, self.target), strict=False):
+            files[name] = side.model
+            if side.vocabulary is not None:
+                files[Path(name).with_suffix(SUFFIX).name] = side.vocabulary.dump()
+        return files
+
 
 def tokenizer_files(joint: bool) -> list[str]:
     """Name the model files of a directory."""
     return [JOINT_MODEL] if joint else [SOURCE_MODEL, TARGET_MODEL]
+
+
+TOKENIZER_NAMES = frozenset(
+    name
+    for model in (JOINT_MODEL, SOURCE_MODEL, TARGET_MODEL)
+    for name in (model, Path(model).with_suffix(SUFFIX).name)
+)
+"""The names of all files that a tokenizer pair may consist of."""
 
 
 def load_tokenizers(directory: str | Path) -> TokenizerPair:
@@ -154,19 +291,42 @@ def load_tokenizers(directory: str | Path) -> TokenizerPair:
     return TokenizerPair(Tokenizer.load(path / SOURCE_MODEL), Tokenizer.load(path / TARGET_MODEL), False)
 
 
+def load_given_tokenizers(model: str | Sequence[str]) -> TokenizerPair:
+    """Load what the setting `tokenizer.model` names: one SentencePiece model for both sides, or one for each.
+
+    Raises `TokenizerError` if a file is missing or damaged.
+    """
+    if isinstance(model, str):
+        joint = Tokenizer.load(model)
+        return TokenizerPair(joint, joint, True)
+    source, target = model
+    return TokenizerPair(Tokenizer.load(source), Tokenizer.load(target), False)
+
+
+def require_shared_ids(settings: ModelSettings, tokenizers: TokenizerPair) -> None:
+    """Raise `ConfigError` if both sides share an embedding matrix but not their ids."""
+    if settings.tie_embeddings == "all" and not tokenizers.share_ids:
+        raise ConfigError(
+            [
+                "model.tie_embeddings: `all` needs the same pieces with the same ids on both sides, but the two "
+                "tokenizers differ; expected decoder or none"
+            ]
+        )
+
+
 def save_tokenizers(tokenizers: TokenizerPair, directory: Path) -> None:
-    """Write the model files into a directory that exists."""
-    for name, tokenizer in zip(tokenizer_files(tokenizers.joint), (tokenizers.source, tokenizers.target), strict=False):
-        (directory / name).write_bytes(tokenizer.model)
+    """Write the files into a directory that exists."""
+    for name, content in tokenizers.files().items():
+        (directory / name).write_bytes(content)
 
 
 def copy_tokenizers(from_directory: str | Path, to_directory: str | Path) -> None:
-    """Copy the model files of a directory into another, byte for byte; each appears complete or not at all.
+    """Copy the tokenizer files of a directory into another; each appears complete or not at all.
 
-    Those of the other kind, joint or one for each side, are removed there: they would be another vocabulary.
+    All others are removed there: they would be another vocabulary.
     """
-    joint = load_tokenizers(from_directory).joint
-    for name in tokenizer_files(joint):
-        write_bytes(Path(to_directory) / name, (Path(from_directory) / name).read_bytes())
-    for name in tokenizer_files(not joint):
+    files = load_tokenizers(from_directory).files()
+    for name, content in files.items():
+        write_bytes(Path(to_directory) / name, content)
+    for name in TOKENIZER_NAMES - files.keys():
         (Path(to_directory) / name).unlink(missing_ok=True)

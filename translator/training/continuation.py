@@ -32,7 +32,7 @@ from translator.data import Begun, PreparedData
 from translator.data.manifest import corpora_inputs, fingerprints, has_vocabulary, read_manifest
 from translator.errors import CheckpointError, DamagedCheckpointError, DataError, TranslatorError
 from translator.runtime.console import say
-from translator.text import Tokenizer, TokenizerPair, load_tokenizers
+from translator.text import TokenizerPair, load_given_tokenizers, load_tokenizers
 from translator.training.agreement import check_agreement, foresee
 from translator.training.progress import Progress
 
@@ -108,17 +108,18 @@ class BegunRun:
         """Raise `CheckpointError` if the run was begun with something else than what `config` names, by content."""
         root = self.run.root
         self._check_vocabulary()
-        vocabulary = vocabulary_of(self.tokenizers)
         began = self.state.get(BEGAN, {})
         if config.start_from is not None:
             self._check_base(Base.read(config.start_from), began.get("start_from"), config.start_from)
-        elif (file := config.tokenizer.model) is not None and Path(file).exists():
-            model = Tokenizer.load(file)
-            if vocabulary_of(TokenizerPair(model, model, True)) != vocabulary:
-                raise CheckpointError(
-                    f"tokenizer.model: {file} is not the vocabulary that {root} was begun with; put that file back as "
-                    f"it was, or begin another run with run=DIRECTORY"
-                )
+        elif (given := config.tokenizer.model) is not None:
+            files = [given] if isinstance(given, str) else given
+            if all(Path(file).exists() for file in files):
+                found = vocabulary_of(load_given_tokenizers(given))
+                if found != vocabulary_of(self.tokenizers):
+                    raise CheckpointError(
+                        f"tokenizer.model: {' and '.join(files)} is not the vocabulary that {root} was begun with; put "
+                        "that back as it was, or begin another run with run=DIRECTORY"
+                    )
         if changed := self._changed_corpora(config):
             raise CheckpointError(
                 f"{root} was begun with other content of {', '.join(changed)}; put it back as it was, or train another "

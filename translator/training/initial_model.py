@@ -12,7 +12,7 @@ from translator.errors import ConfigError
 from translator.model import Transformer, build_model, parameter_shapes
 from translator.runtime.console import say
 from translator.runtime.host_memory import check_host_memory
-from translator.text import TokenizerPair
+from translator.text import TokenizerPair, require_shared_ids
 
 
 def initial_model(
@@ -22,12 +22,12 @@ def initial_model(
 
     Raises `CheckpointError` if the run to start from has no such weights.
     """
-    vocabularies = tokenizers.source.vocab_size, tokenizers.target.vocab_size
+    require_shared_ids(settings, tokenizers)
     if start_from is not None:
         path = Base.read(start_from).path
         # Before anything is allocated: a received run may state any size.
-        check_shapes(saved_shapes(path), parameter_shapes(settings, *vocabularies), str(path))
-    model = build_model(settings, *vocabularies, seed)
+        check_shapes(saved_shapes(path), parameter_shapes(settings, *tokenizers.sizes), str(path))
+    model = build_model(settings, *tokenizers.sizes, seed, tokenizers.target.zero_start)
     if start_from is not None:
         load_weights(model, read_checkpoint(path, with_optimizer=False).weights, str(path))
         say(f"starting from the weights of {path}")
@@ -39,7 +39,7 @@ def require_training_memory(settings: ModelSettings, tokenizers: TokenizerPair, 
 
     That is weights, gradients, Adam's two moments and, if there is one, the moving average, in fp32.
     """
-    shapes = parameter_shapes(settings, tokenizers.source.vocab_size, tokenizers.target.vocab_size)
+    shapes = parameter_shapes(settings, *tokenizers.sizes)
     needed = sum(map(math.prod, shapes.values())) * (4 + moving_average) * 4
     check_host_memory(needed, "weights, gradients and optimizer")
 

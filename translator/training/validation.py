@@ -132,7 +132,12 @@ class Validator:
     def _translate(self, model: Transformer, indices: Sequence[int]) -> list[str]:
         target = self.tokenizers.target
         step_model = TransformerStepModel(
-            model, bos_id=target.bos_id, eos_id=target.eos_id, max_length=self.max_positions - 1, machine=self.machine
+            model,
+            bos_id=target.bos_id,
+            eos_id=target.eos_id,
+            source_eos_id=self.tokenizers.source.eos_id,
+            max_length=self.max_positions - 1,
+            machine=self.machine,
         )
         sources = [self.dataset.source(index).tolist() for index in indices]
         return [target.decode(ids) for ids in translate_ids(step_model, sources, self.decoding)]

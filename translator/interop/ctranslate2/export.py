@@ -37,11 +37,11 @@ from translator.runtime.directories import (
 from translator.runtime.files import locked
 from translator.runtime.json_files import read_json
 from translator.text import hash_file
-from translator.text.tokenizer import Tokenizer, save_tokenizers, tokenizer_files
+from translator.text.tokenizer import TOKENIZER_NAMES, Tokenizer, save_tokenizers
 
 _CHECKSUMS = "sha256.json"
 _VOCABULARIES = {f"{side}_vocabulary.json" for side in ("source", "target", "shared")}
-_NAMES = {_CHECKSUMS, "model.bin", "config.json", *_VOCABULARIES, *tokenizer_files(True), *tokenizer_files(False)}
+_NAMES = {_CHECKSUMS, "model.bin", "config.json", *_VOCABULARIES, *TOKENIZER_NAMES}
 _LAYOUT = 2
 """To be raised when the same weights are written in another way, so that kept exports are written again."""
 
@@ -132,7 +132,7 @@ def _key(bundle: Bundle) -> str:
     library = require_ctranslate2()
     digest = hashlib.sha256(f"{_LAYOUT} {library.__version__} {bundle.config.model.model_dump_json()}".encode())
     for tokenizer in (bundle.tokenizers.source, bundle.tokenizers.target):
-        digest.update(tokenizer.model)
+        digest.update(tokenizer.digest.encode())
     for weight in model_tensors(bundle.model).values():
         digest.update(weight.cpu().contiguous().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()[:16]
@@ -196,6 +196,7 @@ def _specification(bundle: Bundle) -> Any:
     for stack, norm in ((encoder, model.encoder_norm), (decoder, model.decoder_norm)):
         if isinstance(norm, nn.LayerNorm):
             _normalise(stack.layer_norm, norm)
+    decoder.start_from_zero_embedding = model.target_embedding.zero_start
     decoder.projection.weight = _array(model.output_weight)
     spec = specs.TransformerSpec(encoder, decoder)
     _name_pieces(spec, bundle.tokenizers.source, bundle.tokenizers.target)
@@ -210,17 +211,17 @@ def _name_pieces(spec: Any, source: Tokenizer, target: Tokenizer) -> None:
             raise TokenizerError(
                 f"two pieces of the {side} tokenizer are written alike; CTranslate2 needs distinct ones"
             )
-    # The model was trained with the target's end-of-sentence token on both sides.
     eos = vocabularies[1][target.eos_id]
-    if vocabularies[0][target.eos_id] != eos:
+    if vocabularies[0][source.eos_id] != eos:
         raise TokenizerError(
-            f"the end-of-sentence token is {vocabularies[0][target.eos_id]!r} in the source tokenizer and {eos!r} in "
+            f"the end-of-sentence token is {vocabularies[0][source.eos_id]!r} in the source tokenizer and {eos!r} in "
             "the target's; CTranslate2 needs one for both"
         )
     spec.register_source_vocabulary(vocabularies[0])
     spec.register_target_vocabulary(vocabularies[1])
     config = spec.config
     config.unk_token, config.eos_token = vocabularies[1][target.unk_id], eos
+    # With a start of zeros, the embedding of the start token is not looked at.
     config.bos_token = config.decoder_start_token = vocabularies[1][target.bos_id]
     config.add_source_eos = True
 
