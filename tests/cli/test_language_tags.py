@@ -10,7 +10,7 @@ import pytest
 from translator.checkpoints import Bundle, load_bundle
 from translator.errors import ConfigError
 from translator.evaluation import evaluate
-from translator.translation import Translator
+from translator.translation import ConstrainedLine, Translator
 
 Command = Callable[..., subprocess.CompletedProcess[bytes]]
 Program = Callable[..., tuple[int, str, str]]
@@ -78,6 +78,32 @@ def test_python_has_the_same_door(bundle: Bundle) -> None:
     # At once, not when the first line is asked for.
     with pytest.raises(ConfigError, match=r"choose one of de, nl \(--to LANGUAGE\)"):
         translator.translate(["a dog"])
+
+
+def test_every_line_may_choose_its_language(tagged_run: Path, call_program: Program, bundle: Bundle) -> None:
+    lines = [
+        json.dumps({"text": text, "to": language})
+        for text, *_ in zip(SENTENCES["en"], range(3), strict=False)
+        for language in ("nl", "de")
+    ]
+    expected = [SENTENCES[language][index] for index in range(3) for language in ("nl", "de")]
+    options = ["--input-format", "jsonl", "--format", "jsonl", "--set", "alignment=1.1"]
+    code, output, errors = call_program("translate", tagged_run, *options, input="\n".join(lines).encode())
+    assert code == 0, errors
+    assert [json.loads(line)["hypotheses"][0]["text"] for line in output.splitlines()] == expected
+    wanted = [ConstrainedLine("a dog", to="nl"), ConstrainedLine("the cat")]
+    assert list(Translator(bundle).translate(wanted, to="de")) == ["een hond", "die Katze"]
+    code, _, errors = call_program("translate", tagged_run, *options, input=f'{lines[0]}\n{{"text": "a dog"}}'.encode())
+    assert code == 1
+    assert "stdin, line 2:" in errors and "choose one of de, nl (--to LANGUAGE)" in errors
+
+
+def test_a_glossary_is_for_one_language(tagged_run: Path, call_program: Program, bundle: Bundle) -> None:
+    wanted = [ConstrainedLine("a dog", to="nl"), ConstrainedLine("a dog")]
+    found = list(Translator(bundle).translate(wanted, to="de", glossary={"dog": "Baum"}, beam_size=2))
+    assert "Baum" not in found[0] and "Baum" in found[1]
+    with pytest.raises(ConfigError, match="to: a glossary is for one language; name it"):
+        Translator(bundle).translate(wanted, glossary={"dog": "Baum"}, beam_size=2)
 
 
 def test_what_looks_like_a_tag_is_text(tagged_run: Path, call_program: Program, bundle: Bundle) -> None:

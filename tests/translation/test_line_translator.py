@@ -14,6 +14,7 @@ from translator.text import TokenizerPair, decode_lines
 from translator.text.encoding import foreign_encoding, wide_encoding
 from translator.text.input_lines import blocks_of
 from translator.translation import LineTranslator
+from translator.translation.line_requests import Target
 from translator.translation.result import TranslatedLine
 
 EOS = 2
@@ -53,7 +54,8 @@ def detail(
     engine = NativeEngine(steps)
     engine.longest_source = longest
     replaced = DECODING.model_copy(update=settings)
-    translate = LineTranslator(engine, TOKENIZERS, replaced, tag=tag, language=language, with_scores=True)
+    target = Target(tag, language)
+    translate = LineTranslator(engine, TOKENIZERS, replaced, lambda to: target, with_scores=True)
     return list(translate(blocks_of(lines, window), on_progress))
 
 

@@ -40,6 +40,13 @@ class Form(StrEnum):
     jsonl = "jsonl"
 
 
+class InputForm(StrEnum):
+    """What a line of input contains."""
+
+    text = "text"
+    jsonl = "jsonl"
+
+
 class TextOrJson(StrEnum):
     """How figures are printed."""
 

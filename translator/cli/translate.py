@@ -11,6 +11,7 @@ from translator.cli.arguments import (
     EngineChoice,
     EngineName,
     Form,
+    InputForm,
     Run,
     To,
     TogetherWith,
@@ -38,12 +39,28 @@ def translate(
     ] = None,
     form: Annotated[
         Form,
+        InputForm,
         typer.Option(
             "--format",
             help="text: the best translation; tsv: line, rank, score, log-probability and text of each; "
             "jsonl: pieces, alignment, time and warnings too.",
         ),
     ] = Form.text,
+    input_form: Annotated[
+        InputForm,
+        typer.Option(
+            "--input-format",
+            help="text: a line is a sentence; jsonl: an object with text and, if wanted, prefix, required, banned, to.",
+        ),
+    ] = InputForm.text,
+    glossary: Annotated[
+        Path | None,
+        typer.Option(
+            "--glossary",
+            metavar="FILE",
+            help="Table of source terms and target terms, tab between them, that translations must use.",
+        ),
+    ] = None,
     together_with: TogetherWith = None,
     engine: EngineName = EngineChoice.auto,
     to: To = None,
@@ -53,12 +70,15 @@ def translate(
     """Translate lines from files or stdin: as many out as in, in order."""
     from translator.config import replace_stated, stated_machine
     from translator.distributed.launch import PROGRAM, is_worker, launch
-    from translator.translation import Translator, translate_inputs
+    from translator.translation import Glossary, Translator, translate_inputs
 
     call = read_call(run, settings)
     if output is not None:
         runs = [run, *(together_with or [])]
-        check_results(output, runs=runs, files=files or [Path("-")], makes_parents=False)
+        check_results(
+            output, runs=runs, files=[*(files or [Path("-")]), *([glossary] if glossary else [])], makes_parents=False
+        )
+    terms = Glossary.read(glossary) if glossary is not None else None
     if call.devices > 1 and not is_worker():
         raise typer.Exit(launch(call.devices, call.device, [PROGRAM, *sys.argv[1:]]))
 
@@ -74,4 +94,7 @@ def translate(
             run, together_with=together_with or [], engine=engine.value, weights=weights, **stated_machine(call)
         )
         replaced = replace_stated(translator.settings, call)
-        translate_inputs(translator, inputs, replaced, output=output, form=form.value, to=to, world=world)
+        translate_inputs(
+            translator, inputs, replaced, output=output, form=form.value, input_form=input_form.value, glossary=terms,
+            to=to, world=world,
+        )  # fmt: skip

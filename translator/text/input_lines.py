@@ -11,7 +11,7 @@ import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, TypeVar, cast
 
 from translator.errors import DataError
 from translator.runtime.console import warn
@@ -31,18 +31,19 @@ MAX_SKIPPED_BYTES = 1 << 30
 """The longest line that is read to its end where such lines are left blank; one that goes on, like that of /dev/zero,
 may have none."""
 
+Line = TypeVar("Line")
 Raw = bytes | None
 """A line with its line feed, which the last may lack; None for one that is longer than `MAX_LINE_BYTES`."""
 
 
 def blocks_of(
-    lines: Iterable[str], size: int | None = None, waits: Callable[[], bool] | None = None
-) -> Iterator[list[str]]:
+    lines: Iterable[Line], size: int | None = None, waits: Callable[[], bool] | None = None
+) -> Iterator[list[Line]]:
     """Group lines, `size` at a time; by default blocks begin small and double.
 
     A block also ends if `waits` says that the next line has not arrived yet.
     """
-    count, block = size or FIRST_BLOCK, list[str]()
+    count, block = size or FIRST_BLOCK, list[Line]()
     for line in lines:
         block.append(line)
         if len(block) == count or (waits is not None and waits()):
@@ -179,6 +180,8 @@ class InputLines:
         """`inputs` are streams with the names that messages use; `refuse` is as in `decode_lines`."""
         self.count = 0
         """Lines that were read so far."""
+        self.where = ""
+        """File and line of the last one, for messages."""
         self._inputs, self._refuse = inputs, refuse
         self._arriving: ArrivingLines | None = None
 
@@ -186,8 +189,10 @@ class InputLines:
         for name, stream in self._inputs:
             opened = _opened(stream, name)
             self._arriving = opened if isinstance(opened, ArrivingLines) else None
-            for line in decode_lines(opened, name, refuse=self._refuse, blank_long=True):
+            lines = decode_lines(opened, name, refuse=self._refuse, blank_long=True)
+            for number, line in enumerate(lines, start=1):
                 self.count += 1
+                self.where = f"{name}, line {number:,}"
                 yield line
             self._arriving = None
 

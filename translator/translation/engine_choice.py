@@ -16,7 +16,7 @@ from translator.decoding.engine import Engine, NativeEngine
 from translator.decoding.ensemble import join_step_models
 from translator.errors import CheckpointError, ConfigError, DeviceError, TokenizerError
 from translator.interop.ctranslate2.export import require_ctranslate2
-from translator.interop.ctranslate2.request import refusals
+from translator.interop.ctranslate2.request import refusals, refuse_foreign
 from translator.runtime.console import say
 from translator.runtime.host_memory import keep_freed_memory
 from translator.text import Tokenizer
@@ -34,22 +34,33 @@ class EngineChoice:
             raise ConfigError([f"engine: found {wanted!r}, expected {', '.join(ENGINES[:-1])} or {ENGINES[-1]}"])
         if wanted == CTRANSLATE2 and len(bundles) > 1:
             raise ConfigError(["with: the ctranslate2 engine takes one run; use the native engine for an ensemble"])
-        self._bundles, self._wanted = tuple(bundles), wanted
+        self._bundles, self.wanted = tuple(bundles), wanted
         self._engines: dict[tuple[str, str], Engine] = {}
         self._failures: dict[str, str] = {}
         """Why CTranslate2 could not load this model, for each `quantize` that was tried."""
         self._said: set[str] = set()
         self._lock = threading.Lock()
 
-    def __call__(self, settings: DecodingSettings) -> Engine:
-        """Return the engine for these settings.
+    def for_phrases(self, settings: DecodingSettings, *, banned: bool, required: bool) -> Engine:
+        """Return the engine for lines that ban or require text, under settings that perhaps do not.
+
+        Raises `ConfigError` as `__call__` does.
+        """
+        phrases = {name: ["..."] for name, asked in (("banned", banned), ("required", required)) if asked}
+        changed = settings.model_copy(update=phrases)
+        if self.wanted == CTRANSLATE2:
+            refuse_foreign([], changed)
+        return self(changed, " for lines with such constraints")
+
+    def __call__(self, settings: DecodingSettings, lines: str = "") -> Engine:
+        """Return the engine for these settings; `lines` says in a message which lines it is for.
 
         Raises `ConfigError` if no engine, or not the one that was asked for, can do what they say.
         """
         with self._lock:
-            if self._wanted == CTRANSLATE2:
+            if self.wanted == CTRANSLATE2:
                 return self._ctranslate2(settings.quantize)
-            if self._wanted == NATIVE:
+            if self.wanted == NATIVE:
                 return self._native(settings, "the native engine was asked for")
             if self._bundles[0].machine.device.type != "cpu":
                 return self._native(settings, "the native engine is the one on CUDA")
@@ -64,7 +75,7 @@ class EngineChoice:
             engine = self._native(settings, f"CTranslate2 cannot be used: {reason}")
             if reason not in self._said:
                 self._said.add(reason)
-                say(f"engine: native instead of the faster CTranslate2 ({reason})")
+                say(f"engine: native instead of the faster CTranslate2{lines} ({reason})")
             return engine
 
     def _reasons(self, settings: DecodingSettings) -> list[str]:

@@ -7,7 +7,8 @@ the model, long ones are translated in parts, and a warning says what was done t
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 
 from translator.config import DecodingSettings
 from translator.decoding.engine import Engine
@@ -15,11 +16,11 @@ from translator.decoding.hypothesis import Hypothesis, LengthPenalty, Request
 from translator.decoding.mbr import choose_by_mbr
 from translator.runtime.console import warn
 from translator.text import TokenizerPair, describe_lines, with_tag
-from translator.translation.aligned_text import LinkedText, Linker, join_links
+from translator.translation.aligned_text import LinkedText, join_links
+from translator.translation.constrained_line import ConstrainedLine
+from translator.translation.line_requests import AskedPart, LineRequests, Target, target_of_line, without_term
 from translator.translation.long_lines import split_line
 from translator.translation.result import TranslatedLine, Translation
-
-_UNSPACED = {"ja", "zh", "yue", "th", "lo", "km", "my", "bo", "dz"}
 
 
 @dataclass(frozen=True)
@@ -29,21 +30,19 @@ class LineTranslator:
     engine: Engine
     tokenizers: TokenizerPair
     settings: DecodingSettings
-    tag: int | None = None
-    """A piece that every source begins with."""
-    language: str | None = None
-    """The code of the target language, which says whether parts of a line are joined with spaces."""
+    target_of: Callable[[str | None], Target] = lambda to: Target()
+    """Returns what a line is translated into that names the language `to`, or no language (None)."""
     longest_part: int | None = None
     """Most pieces of a part of a line that has to be split, such as the model met in training."""
-    linker: Linker | None = None
-    """Finds alignments, for `with_alignment` and for `settings.replace_unknown`."""
+    ask: LineRequests | None = None
+    """Makes the requests for a line, by default without a glossary and all for `engine`."""
     with_scores: bool = False
     """Whether scores and pieces are wanted; otherwise they may be missing."""
     with_alignment: bool = False
     """Whether alignments are wanted."""
 
     def __call__(
-        self, blocks: Iterable[Sequence[str]], on_progress: Callable[[int], None] | None = None
+        self, blocks: Iterable[Sequence[str | ConstrainedLine]], on_progress: Callable[[int], None] | None = None
     ) -> Iterator[TranslatedLine]:
         """Translate the lines of each block together; yield them in order.
 
@@ -62,16 +61,12 @@ class LineTranslator:
         for warning, own in numbers.items():
             warn(f"{describe_lines(own)} {warning}")
 
-    def _translate(self, block: Sequence[str], on_progress: Callable[[int], None] | None) -> list[TranslatedLine]:
+    def _translate(
+        self, block: Sequence[str | ConstrainedLine], on_progress: Callable[[int], None] | None
+    ) -> list[TranslatedLine]:
         """Translate the lines of a block, and note on each what was done to it."""
         began = time.perf_counter()
-        contents = [content_of(line) for line in block]
-        sources = with_tag(self.tokenizers.source.encode(contents), self.tag)
-        lines = [_Line([text], [source] if source else []) for text, source in zip(contents, sources, strict=True)]
-        if (longest := self.engine.longest_source) is not None:
-            for line, source in zip(lines, sources, strict=True):
-                if len(source) > longest:
-                    self._shorten(line, longest)
+        lines = self._read(block)
         done = 0
 
         def on_batch(count: int) -> None:
@@ -82,21 +77,42 @@ class LineTranslator:
             if on_progress is not None and count:
                 on_progress(count)
 
-        hypotheses = iter(self._search(self._requests(lines), on_batch))
-        answers = [[next(hypotheses) for _ in line.parts] for line in lines]
+        answers = self._answers(lines, on_batch)
         translations = self._translations(lines, answers)
         on_batch(len(block))
-        seconds, engine = time.perf_counter() - began, self.engine.name
+        seconds = time.perf_counter() - began
         translated = []
-        for text, line, own in zip(block, lines, translations, strict=True):
-            text = text.removesuffix("\n")
+        for line, own in zip(lines, translations, strict=True):
+            text = line.wanted.text.removesuffix("\n")
             if not line.parts:
                 # A blank line comes back as it is; one that was left out, or of which nothing remains, empty.
                 own = (Translation("" if line.texts[0] else text.removesuffix("\r"), 0.0, 0.0),)
             elif not own:
                 line.warnings += ("without a translation that the settings allow, or with wrong numbers; left blank",)
+            engine = (line.asked[0].engine if line.asked else self.engine).name
             translated.append(TranslatedLine(text, own, line.warnings, seconds, engine))
         return translated
+
+    def _read(self, block: Sequence[str | ConstrainedLine]) -> list["_Line"]:
+        """Return what is asked for each line of a block, in parts that the model can take."""
+        wanted = [line if isinstance(line, ConstrainedLine) else ConstrainedLine(line) for line in block]
+        contents = [content_of(line.text) for line in wanted]
+        encoded = self.tokenizers.source.encode(contents)
+        longest = self.engine.longest_source
+        lines = []
+        for own, text, pieces in zip(wanted, contents, encoded, strict=True):
+            target = target_of_line(own, self.target_of)
+            (source,) = with_tag([pieces], target.tag)
+            line = _Line(own, target, [text], [source] if source else [])
+            if longest is not None and len(source) > longest:
+                self._shorten(line, longest)
+            line.asked = self._ask(own, target, line.texts, line.parts)
+            lines.append(line)
+        return lines
+
+    @cached_property
+    def _ask(self) -> LineRequests:
+        return self.ask or LineRequests(self.tokenizers.target, self.settings, self.engine)
 
     def _shorten(self, line: "_Line", longest: int) -> None:
         """Do with a line that is longer than `longest` pieces what the settings say."""
@@ -110,36 +126,45 @@ class LineTranslator:
         else:
             room = longest if self.longest_part is None else min(longest, self.longest_part)
             encode = self.tokenizers.source.encode
-            taken = 0 if self.tag is None else 1
+            tag = line.target.tag
+            taken = 0 if tag is None else 1
             line.texts = split_line(
                 line.texts[0], lambda texts: [len(ids) for ids in encode(texts)], max(1, room - taken)
             )
             # A character of many bytes may still be too long.
-            line.parts = [part[:longest] for part in with_tag(encode(line.texts), self.tag)]
+            line.parts = [part[:longest] for part in with_tag(encode(line.texts), tag)]
             line.warnings = (f"{what}; translated in parts",)
 
-    def _requests(self, lines: Sequence["_Line"]) -> list[Request]:
-        """Ask for the translation of every part; what a line must begin with or contain is asked of its first part."""
-        target, settings = self.tokenizers.target, self.settings
-        prefix, *phrases = [tuple(ids) for ids in target.encode([settings.prefix, *filter(None, settings.required)])]
-        banned = tuple(settings.banned)
-        first, further = (prefix, banned, tuple(phrases)), ((), banned, ())
-        return [
-            Request(tuple(part), *(further if index else first))
-            for line in lines
-            for index, part in enumerate(line.parts)
-        ]
+    def _answers(self, lines: Sequence["_Line"], on_batch: Callable[[int], None]) -> list[list[list[Hypothesis]]]:
+        """Return the hypotheses for every part of every line."""
+        asked = [part for line in lines for part in line.asked]
+        found = self._search([(part.engine, part.request) for part in asked], on_batch)
+        # Without its terms of the glossary a translation is better than none, but its reader must know.
+        again = [index for index, (part, own) in enumerate(zip(asked, found, strict=True)) if part.terms and not own]
+        plain = self._search([(asked[index].engine, asked[index].without_terms) for index in again], on_batch)
+        for index, own in zip(again, plain, strict=True):
+            found[index] = own
+        answers, without = iter(found), set(again)
+        flat = iter(range(len(found)))
+        for line in lines:
+            terms = [term for part in line.asked if next(flat) in without for term in part.terms]
+            line.warnings += tuple([without_term(term) for term in dict.fromkeys(terms)])
+        return [[next(answers) for _ in line.asked] for line in lines]
 
-    def _search(self, requests: list[Request], on_batch: Callable[[int], None]) -> list[list[Hypothesis]]:
+    def _search(
+        self, asked: Sequence[tuple[Engine, Request]], on_batch: Callable[[int], None]
+    ) -> list[list[Hypothesis]]:
+        """Return the hypotheses for every request, each from its engine."""
         # A translation depends on nothing but its request, so that equal requests are searched once.
-        indices: dict[Request, int] = {}
-        chosen = [indices.setdefault(request, len(indices)) for request in requests]
-        if not indices:
-            return []
-        found = self.engine.search(list(indices), self.settings, with_scores=self.with_scores, on_batch=on_batch)
-        if self.settings.search == "mbr":
-            found = [self._choose_by_mbr(samples) for samples in found]
-        return [found[index] for index in chosen]
+        by_engine: dict[int, tuple[Engine, dict[Request, list[Hypothesis]]]] = {}
+        for engine, request in asked:
+            by_engine.setdefault(id(engine), (engine, {}))[1][request] = []
+        for engine, answers in by_engine.values():
+            found = engine.search(list(answers), self.settings, with_scores=self.with_scores, on_batch=on_batch)
+            if self.settings.search == "mbr":
+                found = [self._choose_by_mbr(samples) for samples in found]
+            answers.update(zip(answers, found, strict=True))
+        return [by_engine[id(engine)][1][request] for engine, request in asked]
 
     def _choose_by_mbr(self, samples: Sequence[Hypothesis]) -> list[Hypothesis]:
         """Choose those of the samples that are most like all of them, which becomes their score."""
@@ -153,11 +178,14 @@ class LineTranslator:
         """Return the translations of every line, given the hypotheses of each of its parts."""
         texts = iter(self._texts(lines, answers))
         joined = []
-        for by_part in answers:
+        for line, by_part in zip(lines, answers, strict=True):
             own = [[(hypothesis, next(texts)) for hypothesis in hypotheses] for hypotheses in by_part]
             # The second best translation of a line consists of the second best of its parts, and so on.
             ranks = range(max(map(len, own), default=0) if all(own) else 0)
-            joined.append(tuple([self._joined([part[min(rank, len(part) - 1)] for part in own]) for rank in ranks]))
+            space = "" if line.target.is_unspaced else " "
+            joined.append(
+                tuple([self._joined([part[min(rank, len(part) - 1)] for part in own], space) for rank in ranks])
+            )
         return joined
 
     def _texts(
@@ -165,28 +193,37 @@ class LineTranslator:
     ) -> Sequence[LinkedText]:
         """Return the text of every hypothesis of every part, with its word alignment if that is wanted."""
         target = self.tokenizers.target
-        tokens = [hypothesis.tokens for by_part in answers for part in by_part for hypothesis in part]
-        unknown = self.settings.replace_unknown and any(target.unk_id in own for own in tokens)
-        if self.linker is None or not (self.with_alignment or unknown):
-            return [LinkedText(text) for text in target.decode_all(tokens)]
-        return self.linker(
-            [
-                (text, part, hypothesis.tokens)
-                for line, by_part in zip(lines, answers, strict=True)
-                for text, part, own in zip(line.texts, line.parts, by_part, strict=False)
-                for hypothesis in own
-            ]
-        )
+        found = [
+            (line.target.linker, (text, part, hypothesis.tokens))
+            for line, by_part in zip(lines, answers, strict=True)
+            for text, part, own in zip(line.texts, line.parts, by_part, strict=False)
+            for hypothesis in own
+        ]
+        unknown = self.settings.replace_unknown and any(target.unk_id in own[2] for _, own in found)
+        if not (self.with_alignment or unknown):
+            return [LinkedText(text) for text in target.decode_all([own[2] for _, own in found])]
+        texts = [LinkedText("")] * len(found)
+        for linker in {id(linker): linker for linker, _ in found}.values():
+            # Without a linker nothing can be aligned.
+            own = [index for index, (one, _) in enumerate(found) if one is linker]
+            linked = (
+                linker([found[index][1] for index in own])
+                if linker is not None
+                else [LinkedText(text) for text in target.decode_all([found[index][1][2] for index in own])]
+            )
+            for index, text in zip(own, linked, strict=True):
+                texts[index] = text
+        return texts
 
-    def _joined(self, parts: Sequence[tuple[Hypothesis, LinkedText]]) -> Translation:
-        """Join the translations of the parts of a line."""
+    def _joined(self, parts: Sequence[tuple[Hypothesis, LinkedText]], space: str) -> Translation:
+        """Join the translations of the parts of a line, with `space` between them."""
         if len(parts) == 1:
             ((hypothesis, linked),) = parts
             text, log_probability, score = linked.text, hypothesis.log_probability, hypothesis.score
             links: Sequence[tuple[int, int]] = linked.links
         else:
             texts = [linked.text for _, linked in parts if linked.text]
-            text = ("" if _is_unspaced(self.language) else " ").join(texts)
+            text = space.join(texts)
             log_probability = math.fsum(hypothesis.log_probability for hypothesis, _ in parts)
             score = self._joint_score([hypothesis for hypothesis, _ in parts])
             links = join_links([linked for _, linked in parts])
@@ -209,10 +246,14 @@ class LineTranslator:
 class _Line:
     """What is translated of a line."""
 
+    wanted: ConstrainedLine
+    target: Target
     texts: list[str]
     """The text of each part."""
     parts: list[list[int]]
     """The pieces of each part; none for a blank line."""
+    asked: list[AskedPart] = field(default_factory=list)
+    """What is asked of an engine for each part."""
     warnings: tuple[str, ...] = ()
 
 
@@ -224,8 +265,3 @@ def content_of(line: str) -> str:
     line = line.removesuffix("\r")
     # A lone surrogate (half a character, from another program) has no UTF-8 form that a tokenizer could read.
     return line if line.isascii() else line.encode("utf-8", "replace").decode("utf-8")
-
-
-def _is_unspaced(language: str | None) -> bool:
-    """Tell whether a language, such as `ja` or `zh-CN`, is written without spaces between its words."""
-    return language is not None and language.replace("_", "-").split("-")[0].lower() in _UNSPACED

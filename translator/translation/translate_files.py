@@ -2,21 +2,29 @@
 
 import contextlib
 import sys
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from translator.config import DecodingSettings
 from translator.decoding.distributed import SharedEngine
+from translator.decoding.engine import Engine
 from translator.distributed.world import World
 from translator.errors import ConfigError, TranslatorError
 from translator.runtime.console import ResultStream, progress, say
 from translator.runtime.outputs import OutputStream, check_output, is_stream
 from translator.text import InputLines, count_lines
 from translator.text.input_lines import blocks_of
+from translator.translation.constrained_line import ConstrainedLine, read_json_line
+from translator.translation.engine_choice import CTRANSLATE2
+from translator.translation.glossary import Glossary
 from translator.translation.result import format_translations
 from translator.translation.resumable_output import Output, ResumableOutput, open_output
 from translator.translation.translator import Translator
+
+INPUT_FORMATS = ("text", "jsonl")
 
 
 def translate_inputs(
@@ -26,13 +34,16 @@ def translate_inputs(
     *,
     output: Path | None = None,
     form: str = "text",
+    input_form: str = "text",
+    glossary: Glossary | None = None,
     to: str | None = None,
     world: World | None = None,
 ) -> None:
     """Translate the lines of `inputs` (names and streams), in order, to a file or, by default, to stdout.
 
     Translations are written as soon as they are ready. A file continues where an earlier call with the same arguments
-    was interrupted. `form` is one of `FORMATS`. All processes of a `world` must call this; only the main one reads and
+    was interrupted. `form` is one of `FORMATS`, `input_form` one of `INPUT_FORMATS`: `jsonl` lines are read by
+    `read_json_line`. All processes of a `world` must call this; only the main one reads and
     writes. Raises `ConfigError`, before any work, for what cannot be done, and `TranslatorError` if the number of
     translated lines is not that of the lines that were read, which would be a bug.
     """
@@ -44,22 +55,32 @@ def translate_inputs(
             ]
         )
     world = world or World()
-    shared = SharedEngine(world, translator.engine_for(settings)) if world.size > 1 else None
+    constrained = input_form == "jsonl" or glossary is not None
+    shared = SharedEngine(world, _one_engine(translator, settings, constrained)) if world.size > 1 else None
     if shared is not None and not world.is_main:
         shared.serve()
         return
     source = InputLines(inputs, refuse=settings.invalid_utf8 == "refuse")
     lines = iter(source)
-    with _opened(output, lines, lambda: _made_with(translator, settings, form, to)) as destination:
+    unanswered: deque[str] = deque()
+
+    def wanted() -> Iterator[str | ConstrainedLine]:
+        for line in lines:
+            unanswered.append(line)
+            yield read_json_line(line, source.where) if input_form == "jsonl" else line
+
+    made_with = partial(_made_with, translator, settings, form, to, input_form, glossary)
+    with _opened(output, lines, made_with) as destination:
         if destination.lines:
             say(f"resuming {output} after line {destination.lines:,}")
         with _bar(inputs, output, destination.lines) as on_progress:
             translated = translator.translate_blocks(
-                blocks_of(lines, waits=source.waits), settings, to=to, engine=shared,
+                blocks_of(wanted(), waits=source.waits), settings, to=to, engine=shared,
+                glossary=glossary, lines_choose=input_form == "jsonl",
                 with_scores=form != "text", with_alignment=form == "jsonl", on_progress=on_progress,
             )  # fmt: skip
             for line in translated:
-                destination.write(line.source, format_translations(line, destination.lines + 1, form))
+                destination.write(unanswered.popleft(), format_translations(line, destination.lines + 1, form))
                 if destination.lines == source.count:
                     # Everything that was read is answered, and whoever writes the next line may be waiting for that.
                     destination.flush()
@@ -104,16 +125,35 @@ def _bar(
         yield bar.update
 
 
-def _made_with(translator: Translator, settings: DecodingSettings, form: str, to: str | None) -> dict[str, Any]:
+def _one_engine(translator: Translator, settings: DecodingSettings, constrained: bool) -> Engine:
+    """Return the engine that all lines share; it must be able to do what lines may ask for."""
+    if constrained and translator.engine_for.wanted != CTRANSLATE2:
+        return translator.engine_for.for_phrases(settings, banned=True, required=True)
+    return translator.engine_for(settings)
+
+
+def _made_with(
+    translator: Translator,
+    settings: DecodingSettings,
+    form: str,
+    to: str | None,
+    input_form: str,
+    glossary: Glossary | None,
+) -> dict[str, Any]:
     """Return everything that the translation of a line depends on."""
     runs = [f"{bundle.directory.resolve()} ({bundle.weights}, step {bundle.step})" for bundle in translator.bundles]
     digests = [bundle.digest for bundle in translator.bundles]
     machine = {"engine": translator.engine_for(settings).name, "machine": translator.bundle.machine.precision}
+    constraints = {
+        **({"input_format": input_form} if input_form != "text" else {}),
+        **({"glossary": glossary.digest} if glossary is not None else {}),
+    }
     return {
         "runs": runs,
         "weights_and_vocabulary": digests,
         **machine,
         "format": form,
         "to": to,
+        **constraints,
         **settings.model_dump(mode="json"),
     }

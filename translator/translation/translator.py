@@ -5,21 +5,30 @@ print(*translator.translate(["A dog runs."], beam_size=5))
 """
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache, partial
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 from translator.checkpoints import Bundle, load_bundle
 from translator.config import DecodingSettings
+from translator.config.decoding_rules import decoding_mistakes
 from translator.config.overrides import replace_stated, settings_from
 from translator.decoding.engine import Engine
 from translator.decoding.ensemble import check_ensemble
+from translator.errors import ConfigError
 from translator.text import choose_tag
 from translator.text.input_lines import blocks_of
 from translator.translation.aligned_text import Linker
+from translator.translation.constrained_line import ConstrainedLine
 from translator.translation.engine_choice import AUTO, EngineChoice
+from translator.translation.glossary import Glossary
+from translator.translation.line_requests import LineRequests, Target
 from translator.translation.line_translator import LineTranslator
 from translator.translation.result import TranslatedLine
+
+Line = str | ConstrainedLine
 
 
 class Translator:
@@ -68,9 +77,10 @@ class Translator:
 
     def translate(
         self,
-        lines: Iterable[str],
+        lines: Iterable[Line],
         *,
         to: str | None = None,
+        glossary: Glossary | Mapping[str, str] | str | Path | None = None,
         window: int | None = None,
         on_progress: Callable[[int], None] | None = None,
         **settings: Any,
@@ -80,33 +90,56 @@ class Translator:
         `settings` are those of decoding (`translator config schema`), such as `beam_size=4`. Lines are read `window` at
         a time and come back when all of them are translated; by default the windows grow. `to` is the language to
         translate into, for a run with language tags. `on_progress` is called with the number of lines finished
-        since the last call. Raises `ConfigError` at once if settings are wrong.
+        since the last call. A line may be a `ConstrainedLine`. `glossary` is a `Glossary`, a mapping of source terms to
+        target terms, or a file of them. Raises `ConfigError` at once if settings are wrong.
         """
-        replaced = replace_stated(self.settings, settings_from(settings))
-        translated = self.translate_blocks(blocks_of(lines, window), replaced, to=to, on_progress=on_progress)
-        return (line.text for line in translated)
+        return (line.text for line in self._translate(lines, window, settings, to, glossary, on_progress=on_progress))
 
     def translate_in_detail(
         self,
-        lines: Iterable[str],
+        lines: Iterable[Line],
         *,
         to: str | None = None,
+        glossary: Glossary | Mapping[str, str] | str | Path | None = None,
         window: int | None = None,
         on_progress: Callable[[int], None] | None = None,
         **settings: Any,
     ) -> Iterator[TranslatedLine]:
         """As `translate`, with all `n_best` translations of a line, their scores, pieces and alignments."""
+        return self._translate(
+            lines, window, settings, to, glossary, with_scores=True, with_alignment=True, on_progress=on_progress
+        )
+
+    def _translate(
+        self,
+        lines: Iterable[Line],
+        window: int | None,
+        settings: Mapping[str, Any],
+        to: str | None,
+        glossary: Glossary | Mapping[str, str] | str | Path | None,
+        **options: Any,
+    ) -> Iterator[TranslatedLine]:
         replaced = replace_stated(self.settings, settings_from(settings))
+        if glossary is not None and not isinstance(glossary, Glossary):
+            glossary = Glossary(glossary) if isinstance(glossary, Mapping) else Glossary.read(glossary)
+        lines_choose = False
+        if to is None and self.bundle.config.data.language_tags:
+            lines = iter(lines)
+            first = list(islice(lines, 1))
+            lines_choose = any(isinstance(line, ConstrainedLine) and line.to for line in first)
+            lines = chain(first, lines)
         return self.translate_blocks(
-            blocks_of(lines, window), replaced, to=to, with_scores=True, with_alignment=True, on_progress=on_progress
+            blocks_of(lines, window), replaced, to=to, glossary=glossary, lines_choose=lines_choose, **options
         )
 
     def translate_blocks(
         self,
-        blocks: Iterable[Sequence[str]],
+        blocks: Iterable[Sequence[Line]],
         settings: DecodingSettings,
         *,
         to: str | None = None,
+        glossary: Glossary | None = None,
+        lines_choose: bool = False,
         engine: Engine | None = None,
         with_scores: bool = False,
         with_alignment: bool = False,
@@ -114,22 +147,41 @@ class Translator:
     ) -> Iterator[TranslatedLine]:
         """Translate lines that are grouped already, under settings that are complete; see `LineTranslator`.
 
-        `engine` stands in for the one of `engine_for`.
+        `engine` stands in for those of `engine_for`. With `lines_choose` the lines may say for themselves which
+        language they are translated into, so that `to` may be missing.
         """
-        data = self.bundle.config.data
-        tag = choose_tag(self.bundle.tokenizers.source, data.language_tags, to, str(self.bundle.directory))
+        data, tokenizers = self.bundle.config.data, self.bundle.tokenizers
+        with_linker = with_alignment or settings.replace_unknown
+
+        def target_of(own: str | None) -> Target:
+            tag = choose_tag(tokenizers.source, data.language_tags, own or to, str(self.bundle.directory))
+            return Target(tag, own or to or data.target_language, self._linker(settings, tag) if with_linker else None)
+
+        if to is not None or not lines_choose:
+            target_of(None)
+        chosen = engine or self.engine_for(settings)
+        for_phrases = None if engine is not None else partial(self.engine_for.for_phrases, settings)
+        if glossary is not None:
+            self._check_glossary(settings, to)
         translate = LineTranslator(
-            engine or self.engine_for(settings),
-            self.bundle.tokenizers,
+            chosen,
+            tokenizers,
             settings,
-            tag=tag,
-            language=to or data.target_language,
+            target_of=lru_cache(None)(target_of),
             longest_part=data.max_length,
-            linker=self._linker(settings, tag) if with_alignment or settings.replace_unknown else None,
+            ask=LineRequests(tokenizers.target, settings, chosen, for_phrases, glossary, to),
             with_scores=with_scores,
             with_alignment=with_alignment,
         )
         return translate(blocks, on_progress)
+
+    def _check_glossary(self, settings: DecodingSettings, to: str | None) -> None:
+        """Raise `ConfigError` if terms cannot be required, or nothing says which language they are in."""
+        problems = decoding_mistakes(settings.model_copy(update={"required": ["..."]}))
+        if self.bundle.config.data.language_tags and to is None:
+            problems.append("to: a glossary is for one language; name it (--to LANGUAGE)")
+        if problems:
+            raise ConfigError([problem.replace("decoding.required", "glossary", 1) for problem in problems])
 
     def _linker(self, settings: DecodingSettings, tag: int | None) -> Linker:
         key = (settings.alignment, tag, settings.replace_unknown)
