@@ -31,6 +31,7 @@ from translator.runtime.device import choose_machine
 from translator.runtime.host_memory import keep_freed_memory
 from translator.text import decode_lines, open_input
 from translator.training.batch_loader import BatchLoader
+from translator.training.compilation import choose_order
 from translator.training.initial_model import initial_model
 from translator.training.progress import Position
 from translator.training.state import TrainingState
@@ -93,7 +94,7 @@ def step_ratios(config: Path, settings: Sequence[str], chosen: Sequence[Shape]) 
     if machine.device.type == "cpu":
         keep_freed_memory()
     data = prepare(first, prepared_directory(first))
-    training, tokenizers = data.config.training, data.tokenizers
+    training, tokenizers = choose_order(data.config, machine).training, data.tokenizers
     batches = BatchLoader(
         data, training, int(training.batch_tokens), seed=data.config.seed, max_length=data.config.data.max_length,
         max_positions=data.config.model.max_positions,

@@ -215,7 +215,9 @@ class Check:
             for indices in plan_epoch(pairs, shape.budget, "random", 1, 0)
         ][:-1]
         state = TrainingState.initial(model, config.training, self.machine)
-        update = Updater(state, config.training, self.machine, compiled=self.device.type == "cuda")
+        update = Updater(state, config.training, self.machine)
+        if self.device.type == "cuda":
+            update.compile()
         for batch in batches[:3]:
             update([batch])
         self.wait()

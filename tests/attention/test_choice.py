@@ -18,23 +18,31 @@ from translator.model import build_model
 class Cuda:
     """A tensor as far as the choice looks at it."""
 
-    is_cuda = True
+    device = torch.device("cuda:0")
 
     def __init__(self, dtype: torch.dtype, width: int) -> None:
         self.dtype, self.shape = dtype, (7, 4, width)
 
 
 @pytest.mark.parametrize(
-    ("dtype", "width", "dropout", "kernel"),
+    ("dtype", "width", "dropout", "capability", "kernel"),
     [
-        (torch.bfloat16, 64, 0.0, "varlen"),
-        (torch.float16, 32, 0.0, "varlen"),
-        (torch.float32, 64, 0.0, "padded"),
-        (torch.bfloat16, 64, 0.1, "padded"),
-        (torch.bfloat16, 12, 0.0, "padded"),
+        (torch.bfloat16, 64, 0.0, (9, 0), "varlen"),
+        (torch.float16, 32, 0.0, (8, 0), "varlen"),
+        (torch.float32, 64, 0.0, (9, 0), "padded"),
+        (torch.bfloat16, 64, 0.1, (9, 0), "padded"),
+        (torch.bfloat16, 12, 0.0, (9, 0), "padded"),
+        (torch.bfloat16, 264, 0.0, (9, 0), "padded"),
+        # V100 and T4 compute in fp16, but not by FlashAttention.
+        (torch.float16, 64, 0.0, (7, 0), "padded"),
+        (torch.float16, 64, 0.0, (7, 5), "padded"),
     ],
 )
-def test_choice_on_cuda(dtype: torch.dtype, width: int, dropout: float, kernel: str) -> None:
+def test_choice_on_cuda(
+    dtype: torch.dtype, width: int, dropout: float, capability: tuple[int, int], kernel: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
     assert choose_kernel(Cuda(dtype, width), dropout) == kernel
 
 

@@ -9,6 +9,7 @@ from translator.attention.dropout import Dropout, dropout_scale
 from translator.config import load_config
 from translator.errors import ConfigError, DeviceError
 from translator.runtime import device as module
+from translator.runtime import doctor
 from translator.runtime.device import choose_machine
 from translator.runtime.doctor import diagnose
 from translator.runtime.host_memory import give_back_freed_memory, keep_freed_memory
@@ -122,3 +123,20 @@ def test_the_diagnosis_names_versions_and_choice() -> None:
     facts = diagnose()
     assert facts["torch"] == torch.__version__ or facts["torch"].split("+")[0] == torch.__version__.split("+")[0]
     assert "CPU" in facts["auto chooses"] or torch.cuda.is_available()
+
+
+@pytest.mark.parametrize(
+    ("precision", "capability", "attention"),
+    [
+        ("bf16", (9, 0), "varlen (FlashAttention)"),
+        ("fp16", (7, 5), "padded (FlashAttention needs bf16 or fp16, and compute capability 8.0; this device has 7.5)"),
+        ("fp32", (7, 5), "padded (FlashAttention needs bf16 or fp16, and compute capability 8.0; this device has 7.5)"),
+    ],
+)
+def test_the_doctor_tells_which_attention_the_device_has(
+    precision: str, capability: tuple[int, int], attention: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "a device")
+    monkeypatch.setattr(doctor, "choose_machine", lambda: module.Machine(torch.device("cuda:0"), precision))
+    assert diagnose()["attention"] == attention

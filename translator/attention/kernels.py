@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from translator.attention.layout import Layout
 from translator.attention.padded import attend_padded, to_grid
+from translator.runtime.device import has_flash_attention
 
 # On the CPU the fused kernel makes fewer calls, which counts for few sentences. For more of them, explicit matrix
 # products of all at once are faster: 2 times for 300 sentences of one query, 1.2 times for 60 of five.
@@ -71,16 +72,17 @@ def exclude_cudnn_attention() -> None:
 
 
 def choose_kernel(query: Tensor, dropout: float = 0.0) -> str:
-    """Name the kernel for this device, dtype and dropout: `varlen` or `padded`.
+    """Name the kernel for this device, dtype and dropout: `varlen` or `padded`."""
+    return "varlen" if takes_varlen(query.device, query.dtype, query.shape[-1], dropout) else "padded"
 
-    FlashAttention takes half precision on CUDA, head widths that are multiples of 8 up to 256, and no
-    dropout through PyTorch's interface.
+
+def takes_varlen(device: torch.device, dtype: torch.dtype, head_dim: int, dropout: float = 0.0) -> bool:
+    """Tell whether attention is FlashAttention over offsets, for queries of this kind.
+
+    It takes half precision on CUDA devices that have it, head widths that are multiples of 8 up to 256, and no dropout
+    through PyTorch's interface.
     """
-    half = query.dtype in (torch.bfloat16, torch.float16)
-    width = query.shape[-1]
-    if query.is_cuda and half and dropout == 0.0 and width % 8 == 0 and width <= 256:
-        return "varlen"
-    return "padded"
+    return has_flash_attention(device, dtype) and dropout == 0.0 and head_dim % 8 == 0 and head_dim <= 256
 
 
 def _attend_varlen(

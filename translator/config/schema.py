@@ -211,8 +211,9 @@ class TrainingSettings(Settings):
     memory of the device, up to 32k, and keeps the number for the run."""
     accumulate: FewCount = 1
     """Batches, on each device, whose gradients are summed for one optimizer step."""
-    order: Literal["bucketed", "random"] = "bucketed"
-    """Whether batches group sentences of similar length (faster on the CPU) or are random samples."""
+    order: Literal["auto", "bucketed", "random"] = "auto"
+    """Whether batches group sentences of similar length (faster on the CPU) or are random samples, which can have one
+    shape (faster on a GPU, compiled). `auto` is random where the model is compiled, and is kept for the run."""
     label_smoothing: Fraction = 0.1
     """Share of the target probability that is spread evenly over the vocabulary."""
     learning_rate: PositiveFloat = 5e-4
@@ -373,8 +374,8 @@ class Config(Settings):
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     """Number format of matrix products; `auto` is bf16 if the device has instructions for it, else fp32."""
     compile: bool | None = None
-    """Compile the model with `torch.compile` on batches of one shape (needs training.order: random); by default
-    on CUDA."""
+    """Compile the model with `torch.compile` on batches of one shape (needs FlashAttention, and random batches); by
+    default on CUDA."""
     devices: FewCount = 1
     """Devices (or processes on the CPU) that train or translate together on this machine. Under `torchrun` its
     number of processes counts instead."""

@@ -116,26 +116,30 @@ class BatchShape:
     def fixed(cls, dataset: ParallelDataset, batch_tokens: int, max_length: int) -> "BatchShape":
         """One shape for all random batches of `batch_tokens` target tokens from `dataset`.
 
-        Source and sentences get their share of the corpus and a little more, so that the target side is what
-        fills up. `max_length` is the longest side that the data may have, in pieces.
+        The target side is what fills up. The source side gets its share of the corpus and one standard deviation of
+        what batches differ by: more would be filler in nearly all of them, less would end many before the target side
+        is full. Sentences get half as many again, since an empty one costs nothing. `max_length` is the longest side
+        that the data may have, in pieces.
         """
-        sentences = len(dataset)
-        target = int(dataset.target_lengths.sum()) + sentences * ADDED_TOKENS
-        source = int(dataset.source_lengths.sum()) + sentences * ADDED_TOKENS
-        target_tokens = max(batch_tokens, max_length + ADDED_TOKENS)
-        share = target_tokens / target
+        longest = max_length + ADDED_TOKENS
+        target = dataset.target_lengths.astype(np.int64) + ADDED_TOKENS
+        source = dataset.source_lengths.astype(np.int64) + ADDED_TOKENS
+        target_tokens = max(batch_tokens, longest)
+        sentences = target_tokens * len(dataset) / int(target.sum())
+        ratio = int(source.sum()) / int(target.sum())
+        deviation = float(np.std(source - ratio * target)) * sentences**0.5
+        source_tokens = max(_round_up(ratio * target_tokens + deviation), longest) + cls.multiple
         return cls(
-            source_tokens=max(_round_up(1.03 * share * source), max_length + ADDED_TOKENS) + cls.multiple,
+            source_tokens=source_tokens,
             target_tokens=target_tokens,
-            sentences=_round_up(1.2 * share * sentences),
-            max_length=max_length + ADDED_TOKENS,
+            sentences=_round_up(1.5 * sentences) + _most_filler(source_tokens, target_tokens, longest),
+            max_length=longest,
         )
 
     @property
     def budget(self) -> Budget:
         """What a batch may hold to be filled up to this exact shape, with room for the filler sentences."""
-        longest = self.max_length
-        filler = max(self.source_tokens, self.target_tokens) // longest + 1
+        filler = _most_filler(self.source_tokens, self.target_tokens, self.max_length)
         # Some source is left over for every filler sentence: attention over nothing is not a number.
         return Budget(self.target_tokens, self.source_tokens - self.multiple, max(self.sentences - filler, 1))
 
@@ -165,6 +169,11 @@ class BatchShape:
         empty = torch.full((total - side.layout.num_sentences - count,), tokens.numel())
         offsets = torch.cat([side.layout.offsets, ends.int(), empty.int()])
         return Packed(tokens, Layout(offsets, self.max_length or side.layout.max_length))
+
+
+def _most_filler(source_tokens: int, target_tokens: int, longest: int) -> int:
+    """The number of filler sentences in a batch that is nearly empty, such as the last one of an epoch."""
+    return max(source_tokens, target_tokens) // longest + 1
 
 
 def _round_up(size: float, multiple: int = 64) -> int:

@@ -87,6 +87,16 @@ def hint_about_precision(machine: Machine) -> None:
         )
 
 
+def has_flash_attention(device: torch.device, dtype: torch.dtype) -> bool:
+    """Tell whether PyTorch's FlashAttention runs in this format: fp16 or bf16, CUDA, compute capability 8.0 (Ampere).
+
+    V100, T4 and RTX 20, which compute in fp16, are older than that.
+    """
+    if device.type != "cuda" or dtype not in (torch.float16, torch.bfloat16):
+        return False
+    return torch.cuda.get_device_capability(device) >= (8, 0)
+
+
 def _does_bf16_well(device: torch.device) -> bool:
     """Tell whether the hardware multiplies matrices in bf16 (CPUs: with AVX-512 BF16 or AMX instructions)."""
     if device.type == "cuda":

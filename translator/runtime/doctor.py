@@ -8,7 +8,7 @@ import shutil
 import torch
 
 import translator
-from translator.runtime.device import choose_machine, unused_devices
+from translator.runtime.device import Machine, choose_machine, has_flash_attention, unused_devices
 from translator.runtime.host_memory import keep_freed_memory
 
 _LIBRARIES = ("torch", "sentencepiece", "datasets", "pyarrow", "safetensors", "sacrebleu", "pydantic", "typer")
@@ -29,7 +29,7 @@ def diagnose() -> dict[str, str]:
         "cpu": f"{os.cpu_count()} cores, {torch.get_num_threads()} threads, {torch.backends.cpu.get_cpu_capability()}",
         "allocator": "tuned for training" if keep_freed_memory() else "default of the C library",
         "auto chooses": str(machine),
-        "attention": "varlen (FlashAttention)" if _takes_varlen(machine.dtype, machine.device) else "padded",
+        "attention": _describe_attention(machine),
         "disk free here": f"{free:.1f} GiB",
     }
 
@@ -48,5 +48,10 @@ def _version(library: str) -> str:
         return "not installed"
 
 
-def _takes_varlen(dtype: torch.dtype, device: torch.device) -> bool:
-    return device.type == "cuda" and dtype != torch.float32
+def _describe_attention(machine: Machine) -> str:
+    if has_flash_attention(machine.device, machine.dtype):
+        return "varlen (FlashAttention)"
+    if machine.device.type != "cuda":
+        return "padded"
+    major, minor = torch.cuda.get_device_capability(machine.device)
+    return f"padded (FlashAttention needs bf16 or fp16, and compute capability 8.0; this device has {major}.{minor})"

@@ -36,7 +36,7 @@ def foresee(config: Config, run: RunDirectory) -> Config:
 
 
 def check_agreement(config: Config, run: RunDirectory) -> Config:
-    """Return the settings, with the batch size that was found when the run began.
+    """Return the settings, with the batch size and the order of batches that were chosen when the run began.
 
     Raises `ConfigError` with all settings that differ from those that the run began with and may not.
     """
@@ -45,6 +45,9 @@ def check_agreement(config: Config, run: RunDirectory) -> Config:
         return config
     if config.training.batch_tokens == "auto" and begun.training.batch_tokens != "auto":
         config = with_batch_tokens(config, int(begun.training.batch_tokens))
+    if config.training.order == "auto":
+        training = config.training.model_copy(update={"order": begun.training.order})
+        config = config.model_copy(update={"training": training})
     problems = [
         f"{name}: {run.root} began with {old!r}, found {new!r}; keep it or choose another run directory"
         for name, (old, new) in changed_settings(begun, config).items()

@@ -11,7 +11,6 @@ from translator.data.batch_plan import ADDED_TOKENS, Budget, plan_epoch
 from translator.data.batches import Batch, BatchShape, SpecialTokens, make_batch
 from translator.data.subword_sampling import SubwordSampler
 from translator.runtime.console import say
-from translator.runtime.device import Machine
 from translator.runtime.seeding import seed_of
 from translator.training.progress import Position
 
@@ -94,22 +93,3 @@ def _shrink(budget: Budget, source: float, target: float) -> Budget:
     """Leave room for sampled pieces, of which there are more by these factors."""
     source_tokens = int(budget.source_tokens / source) if budget.source_tokens is not None else None
     return Budget(max(1, int(budget.target_tokens / target)), source_tokens, budget.sentences)
-
-
-def should_compile(wanted: bool | None, settings: TrainingSettings, machine: Machine) -> bool:
-    """Decide whether the model is compiled, for batches that are all filled up to one shape.
-
-    `wanted` is the setting `compile`; None means on CUDA.
-    """
-    if wanted is None:
-        wanted = machine.device.type == "cuda"
-    if wanted and settings.sharded:
-        say("the model is not compiled, since its parameters are sharded")
-        return False
-    if wanted and settings.order == "bucketed":
-        say(
-            "the model is not compiled, since bucketed batches have many shapes; "
-            "training.order=random is usually faster on a GPU"
-        )
-        return False
-    return wanted

@@ -43,7 +43,8 @@ def batch_loss(
     """
     inputs = batch.twice() if r_drop else batch
     with machine.autocast():
-        states = (forward or model)(inputs.source, inputs.target)
+        # Not `forward or model`: a compiled module has no truth value.
+        states = (model if forward is None else forward)(inputs.source, inputs.target)
     states = states.unflatten(0, (2, -1)) if r_drop else states[None]  # [P, T + filler, d_model]
     states = states[:, : batch.target_tokens].to(dtype)
     # Sharded weights are gathered by the forward pass, so the output weight is read after it.

@@ -27,8 +27,9 @@ from translator.runtime.directories import remove_partial
 from translator.runtime.host_memory import keep_freed_memory
 from translator.text import copy_tokenizers
 from translator.training.agreement import check_agreement, foresee, require_free, with_batch_tokens
-from translator.training.batch_loader import BatchLoader, should_compile
+from translator.training.batch_loader import BatchLoader
 from translator.training.batch_size import find_batch_tokens, try_largest_batch
+from translator.training.compilation import choose_order, should_compile
 from translator.training.continuation import BegunRun, began_with
 from translator.training.initial_model import initial_model, require_training_memory
 from translator.training.state import TrainingState
@@ -81,7 +82,7 @@ def train(config: Config) -> TrainingResult:
             check = functools.partial(_check, run)
             required = begun.as_requirement() if begun is not None else None
             data = world.main_first(lambda: prepare(config, prepared_directory(config), check, required))
-            config = check_agreement(data.config, run)
+            config = choose_order(check_agreement(data.config, run), machine)
             if world.is_main:
                 _reserve(run, held)
         trainer = _build_trainer(config, data, run, machine, world, begun)
@@ -116,8 +117,8 @@ def _build_trainer(
         require_training_memory(model_settings, data.tokenizers, bool(settings.ema_decay))
     model = make_model()
     parameters = count_parameters(model)
-    compiled = should_compile(config.compile, settings, machine)
-    update = Updater(TrainingState.initial(model, settings, machine, world), settings, machine, world, compiled)
+    compiled = should_compile(config, machine)
+    update = Updater(TrainingState.initial(model, settings, machine, world), settings, machine, world)
     make_batches = functools.partial(
         BatchLoader, data, settings, seed=config.seed, max_length=config.data.max_length,
         max_positions=model_settings.max_positions, compiled=compiled,
@@ -125,6 +126,9 @@ def _build_trainer(
     if settings.batch_tokens == "auto":
         config = with_batch_tokens(config, find_batch_tokens(update, make_batches))
         settings = config.training
+    if compiled:
+        say("the model is being compiled, which may take a minute or two")
+        update.compile()
     batch_tokens = int(settings.batch_tokens)
     batches = make_batches(batch_tokens)
     say(

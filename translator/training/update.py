@@ -19,7 +19,8 @@ from translator.errors import DeviceError
 from translator.runtime.console import warn
 from translator.runtime.device import Machine
 from translator.runtime.failures import is_out_of_memory
-from translator.training.loss import LossSums, batch_loss
+from translator.training.compilation import CompiledForward
+from translator.training.loss import Forward, LossSums, batch_loss
 from translator.training.optimizer import set_learning_rate
 from translator.training.state import TrainingState
 
@@ -38,20 +39,27 @@ class UpdateSums(NamedTuple):
 
 
 class Updater:
-    """Applies updates to the model of a training state; one that is `compiled` sees batches of one shape only."""
+    """Applies updates to the model of a training state."""
 
     def __init__(
-        self, state: TrainingState, settings: TrainingSettings, machine: Machine, world: World | None = None,
-        compiled: bool = False,
-    ) -> None:  # fmt: skip
+        self, state: TrainingState, settings: TrainingSettings, machine: Machine, world: World | None = None
+    ) -> None:
         self.state = state
         self.machine = machine
         self.world = world or World()
         self._clip_norm = settings.clip_norm
         self._loss = functools.partial(
             batch_loss, state.model, machine=machine, smoothing=settings.label_smoothing, r_drop=settings.r_drop,
-            dtype=machine.dtype, forward=torch.compile(state.model, dynamic=False) if compiled else None,
+            dtype=machine.dtype,
         )  # fmt: skip
+        self._forward: Forward | None = None
+
+    def compile(self) -> None:
+        """Compile the forward pass from now on, for the shape of the next batch; others are computed as before.
+
+        Sizes of batches must have been tried before: each would be compiled, and after a few of them PyTorch gives up.
+        """
+        self._forward = CompiledForward(self.state.model, by_layer=self.world.size > 1)
 
     def __call__(self, batches: Sequence[Batch]) -> UpdateSums:
         """Do one optimizer step on all the batches together, and on those of the other ranks.
@@ -70,7 +78,7 @@ class Updater:
             ) as attempt:
                 for index, batch in enumerate(batches):
                     state.parallel.begin_batch(last=index + 1 == len(batches))
-                    loss = self._loss(batch.to(self.machine.device))
+                    loss = self._loss(batch.to(self.machine.device), forward=self._forward)
                     scaler.scale(loss.objective / all_tokens).backward()
                     sums.append((loss.smoothed, loss.nll))
             # After a backward pass that failed, the loss would keep all activations during the next attempt.
@@ -95,7 +103,7 @@ class Updater:
         ) as attempt:
             for batch in batches:
                 self.state.parallel.begin_batch(last=True)
-                loss = self._loss(batch.to(self.machine.device))
+                loss = self._loss(batch.to(self.machine.device), forward=self._forward)
                 self.state.scaler.scale(loss.objective / batch.target_tokens).backward()
                 set_learning_rate(optimizer, 0.0)
                 optimizer.found_inf = torch.ones((), device=self.machine.device)  # type: ignore[attr-defined]
