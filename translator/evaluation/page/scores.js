@@ -1,7 +1,7 @@
 // The table of scores: a row for each system, with intervals and the tests against the first.
 
 const LEVEL = 0.05;
-const asPercent = (value) => (value < 0.001 ? "<0.001" : value.toFixed(3));
+const asProbability = (value) => (value < 0.001 ? "<0.001" : value.toFixed(3));
 
 function scoreCell(figure, base) {
   const cell = make("td", { className: "number", "data-metric": figure.metric }, make("span", { className: "value", text: figure.value.toFixed(2) }));
@@ -16,9 +16,9 @@ function scoreCell(figure, base) {
   cell.append(make("span", { className: `difference ${className}`, text: isSure ? text : `${text}, may be chance` }));
   const tests = make("span", { className: "faint tests", text: "p " });
   tests.append(
-    make("span", { className: figure.bootstrap < LEVEL ? "sure" : "", text: asPercent(figure.bootstrap), title: "paired bootstrap" }),
-    " · ",
-    make("span", { className: figure.randomisation < LEVEL ? "sure" : "", text: asPercent(figure.randomisation), title: "paired randomisation" })
+    make("span", { className: figure.bootstrap < LEVEL ? "sure" : "", text: asProbability(figure.bootstrap), title: "paired bootstrap" }),
+    make("span", { className: "between", text: " · " }),
+    make("span", { className: figure.randomisation < LEVEL ? "sure" : "", text: asProbability(figure.randomisation), title: "paired randomisation" })
   );
   cell.append(tests);
   return cell;
