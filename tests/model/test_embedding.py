@@ -50,3 +50,12 @@ def test_a_start_of_zeros_is_a_position_alone_and_changes_nothing_else() -> None
     # What stands in for the start token learns nothing from it.
     zeros.target_embedding(pack([[9]])).square().sum().backward()
     assert zeros.target_embedding.weight.grad is not None and not zeros.target_embedding.weight.grad.any()
+
+
+def test_marian_has_sines_first_and_its_own_wavelengths() -> None:
+    settings = ModelSettings(encoder_layers=1, decoder_layers=1, d_model=6, d_ff=4, num_heads=1, positions="marian")
+    table = build_model(settings, 20, 20, seed=1).source_embedding.positions(torch.arange(9))
+    for position in range(9):
+        angles = [position / 10_000 ** (index / 2) for index in range(3)]
+        expected = [*map(math.sin, angles), *map(math.cos, angles)]
+        torch.testing.assert_close(table[position], torch.tensor(expected), atol=1e-6, rtol=1e-5)

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from translator.attention import MultiHeadAttention, pack
 from translator.config import ModelSettings, load_config, resolve_preset
@@ -12,6 +13,7 @@ from translator.inference import InferenceModel
 from translator.model import Transformer, build_model, count_parameters
 
 WIDTH, HEADS, INNER, LAYERS = 16, 4, 24, 2
+ACTIVATIONS = {"relu": functional.relu, "gelu": functional.gelu, "swish": lambda x: x * torch.sigmoid(x)}
 SOURCES = [[5, 6, 7, 2], [8, 2], [9, 10, 11, 12, 13, 2]]
 TARGETS = [[1, 20, 21], [1, 22, 23, 24, 25], [1]]
 
@@ -39,8 +41,8 @@ def torch_twin(model: Transformer) -> nn.Transformer:
         if parameter.ndim == 1:
             parameter.add_(torch.randn_like(parameter) * 0.3)
     twin = nn.Transformer(
-        WIDTH, HEADS, LAYERS, LAYERS, INNER, dropout=0.0, activation=chosen.activation, batch_first=True,
-        norm_first=chosen.norm == "pre",
+        WIDTH, HEADS, LAYERS, LAYERS, INNER, dropout=0.0, activation=ACTIVATIONS[chosen.activation], batch_first=True,
+        norm_first=chosen.norm == "pre", layer_norm_eps=chosen.norm_epsilon,
     )  # fmt: skip
     twin.encoder.norm = model.encoder_norm
     twin.decoder.norm = model.decoder_norm
@@ -72,9 +74,9 @@ def pad_mask(lists: list[list[int]]) -> Tensor:
 
 
 @pytest.mark.parametrize("norm", ["post", "pre"])
-@pytest.mark.parametrize("activation", ["relu", "gelu"])
-def test_packed_model_equals_padded_torch_transformer(norm: str, activation: str) -> None:
-    model = build_model(settings(norm=norm, activation=activation), 40, 40, seed=1)
+@pytest.mark.parametrize(("activation", "epsilon"), [("relu", 1e-5), ("gelu", 1e-5), ("swish", 0.1)])
+def test_packed_model_equals_padded_torch_transformer(norm: str, activation: str, epsilon: float) -> None:
+    model = build_model(settings(norm=norm, activation=activation, norm_epsilon=epsilon), 40, 40, seed=1)
     twin = torch_twin(model)
     source, target = pack(SOURCES), pack(TARGETS)
     output = model(source, target)
@@ -106,8 +108,11 @@ def test_packed_model_equals_padded_torch_transformer(norm: str, activation: str
 
 @pytest.mark.parametrize("norm", ["post", "pre"])
 @pytest.mark.parametrize("positions", ["sinusoidal", "learned"])
-def test_step_by_step_equals_teacher_forced(norm: str, positions: str) -> None:
-    model = build_model(settings(norm=norm, positions=positions, head_dim=6), 40, 40, seed=2).eval()
+@pytest.mark.parametrize("cell", ["attention", "ssru"])
+def test_step_by_step_equals_teacher_forced(norm: str, positions: str, cell: str) -> None:
+    shape = settings(norm=norm, positions=positions, decoder_cell=cell, output_bias=True, head_dim=6)
+    model = build_model(shape, 40, 40, seed=2).eval()
+    nn.init.normal_(model.output_bias)
     source = pack(SOURCES)
     targets = [[1, 20, 21, 22], [1, 22, 23, 24], [1, 30, 31, 32]]
     with torch.inference_mode():
@@ -132,8 +137,9 @@ def test_memory_is_the_same_in_parts(monkeypatch: pytest.MonkeyPatch, tokens: in
         torch.testing.assert_close(InferenceModel(model).encode(source), model.encode(source), atol=1e-5, rtol=1e-4)
 
 
-def test_selected_hypotheses_continue_their_parents() -> None:
-    model = build_model(settings(), 40, 40, seed=3).eval()
+@pytest.mark.parametrize("cell", ["attention", "ssru"])
+def test_selected_hypotheses_continue_their_parents(cell: str) -> None:
+    model = build_model(settings(decoder_cell=cell), 40, 40, seed=3).eval()
     with torch.inference_mode():
         source = pack(SOURCES)
         decoder = InferenceModel(model)

@@ -1,11 +1,17 @@
 """The chunked loss against torch.nn.functional.cross_entropy."""
 
+import numpy as np
 import pytest
 import torch
 from torch.nn import functional
 
+from translator.attention import pack
+from translator.config import ModelSettings
+from translator.data.batches import Batch
+from translator.model import build_model
+from translator.runtime.device import Machine
 from translator.training import loss as module
-from translator.training.loss import smoothed_cross_entropy
+from translator.training.loss import batch_loss, smoothed_cross_entropy
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.5])
@@ -25,6 +31,24 @@ def test_value_and_gradients_equal_torch(smoothing: float, chunk: int, monkeypat
     reference = torch.autograd.grad(expected * 0.7, (states, weight))
     for gradient, wanted in zip(mine, reference, strict=True):
         torch.testing.assert_close(gradient, wanted, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("r_drop", [0.0, 5.0])
+def test_an_output_bias_is_part_of_the_logits(r_drop: float) -> None:
+    torch.manual_seed(2)
+    settings = ModelSettings(
+        encoder_layers=1, decoder_layers=1, d_model=8, d_ff=4, num_heads=1, dropout=0.0, output_bias=True
+    )
+    model = build_model(settings, 23, 23, seed=1)
+    torch.nn.init.normal_(model.output_bias)
+    batch = Batch(np.arange(2), pack([[5, 6, 2], [7, 2]]), pack([[1, 8], [1, 9, 10]]), torch.tensor([8, 2, 9, 10, 2]))
+    found = batch_loss(model, batch, Machine(torch.device("cpu"), "fp32"), smoothing=0.1, r_drop=r_drop)
+    logits = model.logits(model(batch.source, batch.target))
+    expected = functional.cross_entropy(logits, batch.labels, label_smoothing=0.1, reduction="sum")
+    torch.testing.assert_close(found.objective, expected)
+    parts = [model.output_bias, model.output_weight]
+    for mine, wanted in zip(*(torch.autograd.grad(x, parts) for x in (found.objective, expected)), strict=True):
+        torch.testing.assert_close(mine, wanted, atol=1e-5, rtol=1e-4)
 
 
 @pytest.mark.parametrize("chunk", [5, 64])

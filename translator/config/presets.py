@@ -78,14 +78,16 @@ def _contradictions(config: Config) -> list[str]:
             "choose a divisor or set model.head_dim"
         )
     for kind in KINDS:
-        layers = model.encoder_layers if kind == "encoder" else model.decoder_layers
+        layers = model.attention_layers(kind)
         if len(model.heads(kind)) != layers:
             problems.append(
                 f"model.{kind}_heads: found {len(model.heads(kind))} numbers, expected {layers}, one for each "
                 f"{'encoder' if kind == 'encoder' else 'decoder'} layer"
             )
-    if model.positions == "sinusoidal" and model.d_model % 2:
-        problems.append(f"model.d_model: sinusoidal positions need an even width; found {model.d_model}")
+    if model.positions != "learned" and (model.d_model % 2 or model.d_model < 4):
+        problems.append(
+            f"model.d_model: {model.positions} positions need an even width of at least 4; found {model.d_model}"
+        )
     # Of given tokenizers it is checked when they are loaded: two may have the same pieces with the same ids.
     if model.tie_embeddings == "all" and not config.tokenizer.joint and config.tokenizer.model is None:
         problems.append(

@@ -169,15 +169,23 @@ class ModelSettings(Settings):
     """As `encoder_heads`, for the decoder's cross-attention."""
     norm: Literal["post", "pre"] = "post"
     """Layer normalisation after each residual sum (the paper) or before each block."""
-    activation: Literal["relu", "gelu"] = "relu"
+    norm_epsilon: PositiveFloat = 1e-5
+    """Added to the variance in layer normalisation."""
+    activation: Literal["relu", "gelu", "swish"] = "relu"
     """Non-linearity of the feed-forward blocks."""
-    positions: Literal["sinusoidal", "learned"] = "sinusoidal"
-    """How positions enter the embeddings."""
+    decoder_cell: Literal["attention", "ssru"] = "attention"
+    """What a decoder layer looks at its past with: masked self-attention (the paper), or the Simpler Simple Recurrent
+    Unit (Kim et al. 2019), whose step takes the same time however long the past is. Only the native engine decodes
+    `ssru`."""
+    positions: Literal["sinusoidal", "marian", "learned"] = "sinusoidal"
+    """How positions enter the embeddings. `marian` has the sinusoids of Marian, whose wavelengths differ a little."""
     max_positions: Pieces = 1024
     """Longest sequence of the model, in pieces, with the end of sentence."""
     tie_embeddings: Literal["all", "decoder", "none"] = "all"
     """Which of source embedding, target embedding and output projection share one matrix (`decoder`: the
     last two)."""
+    output_bias: bool = False
+    """Add a trained bias to the logits."""
     dropout: Fraction = 0.1
     """Dropout on embeddings and on the output of every block."""
     attention_dropout: Fraction = 0.0
@@ -190,8 +198,13 @@ class ModelSettings(Settings):
     def heads(self, kind: str) -> list[int]:
         """Return the number of heads in every layer, for a kind of `translator.config.KINDS`."""
         stated = {"encoder": self.encoder_heads, "decoder": self.decoder_heads, "cross": self.cross_heads}[kind]
-        layers = self.encoder_layers if kind == "encoder" else self.decoder_layers
-        return list(stated) if stated is not None else [self.num_heads] * layers
+        return list(stated) if stated is not None else [self.num_heads] * self.attention_layers(kind)
+
+    def attention_layers(self, kind: str) -> int:
+        """Return the number of layers with attention of a kind of `translator.config.KINDS`."""
+        if kind == "decoder" and self.decoder_cell != "attention":
+            return 0
+        return self.encoder_layers if kind == "encoder" else self.decoder_layers
 
     @property
     def width_of_head(self) -> int:

@@ -1,6 +1,6 @@
 """What decoding keeps between steps: keys and values of the past and of the memory, in tensors that grow.
 
-`StepCache` is what a step sees of it, whoever keeps it: the caches of this file, or the fixed tensors of
+`PastCache` and `Memory` are what a step sees of it, whoever keeps it: the caches of this file, or the fixed tensors of
 `static_decoder.py`. Layers with the same number of heads share one tensor, so that a model whose layers are alike has
 one tensor of each kind.
 
@@ -37,21 +37,6 @@ class Memory(NamedTuple):
 
     key: Tensor
     value: Tensor
-
-
-class StepCache(NamedTuple):
-    """What a decoding step reads and writes, besides its tokens."""
-
-    position: int | Tensor
-    """How many tokens every hypothesis has already; `[1]` if the step is recorded, which would fix a plain number."""
-    past: Sequence[PastCache]
-    """By layer."""
-    past_bias: Tensor
-    """`[N, 1, K, W]`: 0 for the slots of a hypothesis's own past, this step's included, -inf for all others."""
-    memory: Sequence[Memory]
-    """By layer."""
-    memory_bias: Tensor | None
-    """`[N, 1, 1, L]`: -inf for pads; None if there are none."""
 
 
 class Workspace:

@@ -183,5 +183,6 @@ class GraphedStepModel(TransformerStepModel):
 
 
 def choose_step_model(bundle: Bundle) -> TransformerStepModel:
-    """Return the faster step model of a loaded run: replayed on CUDA, growing elsewhere."""
-    return (GraphedStepModel if bundle.machine.device.type == "cuda" else TransformerStepModel).of(bundle)
+    """Return the faster step model of a loaded run: replayed on CUDA, growing elsewhere and for recurrent cells."""
+    replayed = bundle.machine.device.type == "cuda" and bundle.config.model.decoder_cell == "attention"
+    return (GraphedStepModel if replayed else TransformerStepModel).of(bundle)

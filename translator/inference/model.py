@@ -10,48 +10,61 @@ rows, `H` heads, `D` head width, `V` target vocabulary.
 """
 
 import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from translator.attention import Layout, MultiHeadAttention, Packed, attend
 from translator.attention.kernels import attend_dense
 from translator.inference.ancestry import Ancestry
-from translator.inference.cache import DenseMemory, KeyValueCache, Memory, PastCache, StepCache, Workspace
+from translator.inference.cache import DenseMemory, KeyValueCache, Memory, PastCache, Workspace
 from translator.inference.linear import Linear, MakeLinear, PlainLinear
+from translator.inference.past import AttentionPast, CellPast, Past, StepPast
 from translator.model.layers import DecoderLayer, EncoderLayer, FeedForward, PostNorm
+from translator.model.ssru import SSRU
 from translator.model.transformer import Transformer
 
 _PART_TOKENS = 1024
+
+
+class StepCache(NamedTuple):
+    """What a decoding step reads and writes, besides its tokens."""
+
+    position: int | Tensor
+    """How many tokens every hypothesis has already; `[1]` if the step is recorded, which would fix a plain number."""
+    past: StepPast
+    memory: Sequence[Memory]
+    """By layer."""
+    memory_bias: Tensor | None
+    """`[N, 1, 1, L]`: -inf for pads; None if there are none."""
 
 
 @dataclass
 class DecoderState:
     """What decoding carries from step to step, in tensors that grow."""
 
-    cache: KeyValueCache
+    past: Past
     memory: DenseMemory
-    ancestry: Ancestry
     length: int = 0
 
     def append(self) -> StepCache:
         """Make room for the next position of every hypothesis."""
-        past = self.cache.append(self.ancestry)
         self.length += 1
-        return StepCache(self.length - 1, past, self.ancestry.bias, self.memory.layers, self.memory.bias)
+        return StepCache(self.length - 1, self.past.append(), self.memory.layers, self.memory.bias)
 
     def select(self, sentences: Tensor | None, parents: Tensor) -> "DecoderState":
         """Keep `sentences` `[M]` (None: all); hypothesis k of the m-th continues its hypothesis `parents[m, k]`.
 
-        There may be more or fewer hypotheses than before. Keys, values and memory are touched only when sentences
-        leave. The old state must not be used any more.
+        There may be more or fewer hypotheses than before. The memory is touched only when sentences leave. The old
+        state must not be used any more.
         """
         if sentences is not None:
-            self.cache, self.memory = self.cache.select(sentences), self.memory.select(sentences)
-        self.ancestry = self.ancestry.select(sentences, parents)
+            self.memory = self.memory.select(sentences)
+        self.past = self.past.select(sentences, parents)
         return self
 
 
@@ -71,7 +84,10 @@ class InferenceModel:
         ]
         self._decoder = [
             _DecoderLayer(
-                block(layer.self_residual, _PastAttention(layer.self_attention, linear)),
+                block(
+                    layer.self_residual,
+                    _PastCell(layer.cell, linear) if layer.recurrent else _PastAttention(layer.self_attention, linear),
+                ),
                 block(layer.cross_residual, _CrossAttention(layer.cross_attention, linear, 1)),
                 block(layer.feed_forward_residual, _FeedForward(layer.feed_forward, linear)),
             )
@@ -82,12 +98,12 @@ class InferenceModel:
         self._embedding, self._scale = model.target_embedding.weight.detach(), model.target_embedding.scale
         self._zero_start = model.target_embedding.zero_start
         self._positions = cast(Tensor, model.target_embedding.positions.table).detach()
-        self._output = linear(model.output_weight, None)
+        self._output = linear(model.output_weight, model.output_bias)
         self.device = self._embedding.device
         self.d_model = model.settings.d_model
         self.head_dim = model.settings.width_of_head
-        self.past_heads = [layer.self_attention.num_heads for layer in decoder]
-        """Heads of every decoder layer that look at the past."""
+        self.past_heads = [module.num_heads for module in model.attentions("decoder")]
+        """Heads of every decoder layer that look at the past; none if recurrent cells take their place."""
         self.memory_heads = [layer.cross_attention.num_heads for layer in decoder]
         """Heads of every decoder layer that look at the memory."""
         self.memory_projections = [_memory_projection(layer.cross_attention, linear) for layer in decoder]
@@ -112,8 +128,13 @@ class InferenceModel:
         except IndexError:
             workspace = Workspace()
         dense = DenseMemory.of(memory, layout, self.memory_projections, self.memory_heads, workspace)
-        cache = KeyValueCache.next_to(dense, self.past_heads, capacity, width, workspace)
-        state = DecoderState(cache, dense, Ancestry.empty(dense.grids[0], layout.num_sentences))
+        past: Past
+        if self.past_heads:
+            cache = KeyValueCache.next_to(dense, self.past_heads, capacity, width, workspace)
+            past = AttentionPast(cache, Ancestry.empty(dense.grids[0], layout.num_sentences))
+        else:
+            past = CellPast.empty(len(self._decoder), layout.num_sentences, self.d_model, self.device)
+        state = DecoderState(past, dense)
         weakref.finalize(state, self._spare.append, workspace).atexit = False
         return state
 
@@ -132,8 +153,8 @@ class InferenceModel:
             # The position is a tensor if the step is recorded: then the factor must be computed on the device.
             states = states * (cache.position > 0)
         states = torch.add(self._positions[cache.position], states, alpha=self._scale)  # [R, d_model]
-        for layer, past, memory in zip(self._decoder, cache.past, cache.memory, strict=True):
-            states = layer.past(states, past, cache.past_bias)
+        for layer, past, memory in zip(self._decoder, cache.past.layers, cache.memory, strict=True):
+            states = layer.past(states, past, cache.past.bias)
             states = layer.cross(states, memory, cache.memory_bias)
             states = layer.feed_forward(states)
         return cast(Tensor, self._decoder_norm(states)).view(*tokens.shape, -1)
@@ -194,6 +215,24 @@ class _PastAttention(_Attention):
         cache.put(projected[1:])
         heads = attend_dense(projected[0], cache.key, cache.value, bias)  # [N, H, K, D]
         return self.output(heads.transpose(1, 2).reshape(len(states), -1))
+
+
+class _PastCell:
+    """`SSRU`, one step."""
+
+    def __init__(self, module: SSRU, linear: MakeLinear) -> None:
+        gate, update = module.gate, module.update
+        self.project = linear(
+            torch.cat([gate.weight, update.weight]).detach(),
+            functional.pad(gate.bias.detach(), (0, len(update.weight))),
+        )
+
+    def __call__(self, states: Tensor, cells: Tensor, _: None) -> Tensor:
+        gate, update = self.project(states).float().chunk(2, dim=-1)  # [R, d_model]
+        # What is kept of the new is 1 - forget; lerp(a, b, w) = a + w * (b - a).
+        cell = torch.lerp(update, cells.view_as(update), torch.sigmoid(gate))
+        cells.copy_(cell.view_as(cells))
+        return torch.relu(cell)
 
 
 class _CrossAttention(_Attention):

@@ -12,8 +12,9 @@ from torch import Tensor
 
 from translator.attention import Layout
 from translator.attention.padded import to_grid
-from translator.inference.cache import Memory, StepCache
-from translator.inference.model import InferenceModel
+from translator.inference.cache import Memory
+from translator.inference.model import InferenceModel, StepCache
+from translator.inference.past import StepPast
 from translator.inference.static_tensor import StaticTensor, round_up
 
 _UNIT = 32
@@ -99,7 +100,7 @@ class StaticDecoder:
         """Compute the step, a function of `shape` and of what the tensors hold: repeating it changes nothing."""
         past = [StaticLayerCache(cache.now, self._slots.now) for cache in self._caches]
         memory = [Memory(*memory.now.unbind()) for memory in self._memories]
-        step = StepCache(self._position.now, past, self._ancestry.now, memory, self._memory_bias.now)
+        step = StepCache(self._position.now, StepPast(past, self._ancestry.now), memory, self._memory_bias.now)
         self._states.now.copy_(self._model.decode(self._tokens.now, step))
 
     def output(self) -> Tensor:

@@ -5,6 +5,7 @@ Legend (docs/shapes.md): `T` tokens.
 """
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -22,13 +23,29 @@ class SinusoidalPositions(nn.Module):
     def __init__(self, max_positions: int, d_model: int) -> None:
         super().__init__()
         positions = torch.arange(max_positions, dtype=torch.float64)[:, None]
+        self.register_buffer("table", self._values(positions, d_model).float(), persistent=False)
+
+    @staticmethod
+    def _values(positions: Tensor, d_model: int) -> Tensor:
         rates = torch.exp(torch.arange(0, d_model, 2, dtype=torch.float64) * (-math.log(10_000.0) / d_model))
-        table = torch.stack([torch.sin(positions * rates), torch.cos(positions * rates)], dim=-1)
-        self.register_buffer("table", table.flatten(1).float(), persistent=False)
+        return torch.stack([torch.sin(positions * rates), torch.cos(positions * rates)], dim=-1).flatten(1)
 
     def forward(self, positions: Tensor) -> Tensor:
         """Vectors `[..., d_model]` of positions `[...]`."""
         return self.table[positions]
+
+
+class MarianPositions(SinusoidalPositions):
+    """Marian's table: PE(p, i) = sin(p r_i), PE(p, d/2 + i) = cos(p r_i), where r_i = 10000^(-i / (d/2 - 1)).
+
+    Sines and cosines are in halves, and the last wavelength is exactly 10,000 * 2 pi (`SinusoidalEmbedding` there).
+    """
+
+    @staticmethod
+    def _values(positions: Tensor, d_model: int) -> Tensor:
+        half = d_model // 2
+        rates = torch.exp(torch.arange(half, dtype=torch.float64) * (-math.log(10_000.0) / (half - 1)))
+        return torch.cat([torch.sin(positions * rates), torch.cos(positions * rates)], dim=1)
 
 
 class LearnedPositions(nn.Module):
@@ -42,6 +59,14 @@ class LearnedPositions(nn.Module):
     def forward(self, positions: Tensor) -> Tensor:
         """Vectors `[..., d_model]` of positions `[...]`."""
         return functional.embedding(positions, self.table)
+
+
+POSITIONS: dict[str, Callable[[int, int], nn.Module]] = {
+    "sinusoidal": SinusoidalPositions,
+    "marian": MarianPositions,
+    "learned": LearnedPositions,
+}
+"""By name: from the longest sequence and d_model to the module."""
 
 
 class Embedding(nn.Module):

@@ -4,6 +4,7 @@ Legend (docs/shapes.md): `T` target tokens, `S` source tokens.
 """
 
 from collections.abc import Callable
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from translator.attention import Layout, MultiHeadAttention
 from translator.attention.dropout import Dropout
 from translator.config import ModelSettings
+from translator.model.ssru import SSRU
 
 Block = Callable[[Tensor], Tensor]
 
@@ -18,10 +20,10 @@ Block = Callable[[Tensor], Tensor]
 class PostNorm(nn.Module):
     """LayerNorm(x + dropout(block(x))), as in the paper."""
 
-    def __init__(self, d_model: int, dropout: float) -> None:
+    def __init__(self, settings: ModelSettings) -> None:
         super().__init__()
-        self.norm = nn.LayerNorm(d_model)
-        self.dropout = Dropout(dropout)
+        self.norm = nn.LayerNorm(settings.d_model, settings.norm_epsilon)
+        self.dropout = Dropout(settings.dropout)
 
     def forward(self, states: Tensor, block: Block) -> Tensor:
         """Wrap `block` around `states` `[..., d_model]`."""
@@ -38,7 +40,11 @@ class PreNorm(PostNorm):
 
 
 RESIDUALS = {"post": PostNorm, "pre": PreNorm}
-ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"relu": torch.relu, "gelu": nn.functional.gelu}
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "relu": torch.relu,
+    "gelu": nn.functional.gelu,
+    "swish": nn.functional.silu,
+}
 
 
 class FeedForward(nn.Module):
@@ -73,9 +79,9 @@ class EncoderLayer(nn.Module):
         super().__init__()
         residual = RESIDUALS[settings.norm]
         self.self_attention = _attention(settings, "encoder", layer)
-        self.self_residual = residual(settings.d_model, settings.dropout)
+        self.self_residual = residual(settings)
         self.feed_forward = FeedForward(settings)
-        self.feed_forward_residual = residual(settings.d_model, settings.dropout)
+        self.feed_forward_residual = residual(settings)
 
     def forward(self, states: Tensor, layout: Layout) -> Tensor:
         """`[S, d_model]` to `[S, d_model]`."""
@@ -85,18 +91,22 @@ class EncoderLayer(nn.Module):
 
 
 class DecoderLayer(nn.Module):
-    """Masked self-attention, cross-attention to the memory, then feed-forward."""
+    """Masked self-attention or a recurrent cell over the past, cross-attention to the memory, then feed-forward."""
 
     def __init__(self, settings: ModelSettings, layer: int) -> None:
         """`layer` counts from 0."""
         super().__init__()
         residual = RESIDUALS[settings.norm]
-        self.self_attention = _attention(settings, "decoder", layer)
-        self.self_residual = residual(settings.d_model, settings.dropout)
+        self.recurrent = settings.decoder_cell == "ssru"
+        if self.recurrent:
+            self.cell = SSRU(settings.d_model)
+        else:
+            self.self_attention = _attention(settings, "decoder", layer)
+        self.self_residual = residual(settings)
         self.cross_attention = _attention(settings, "cross", layer)
-        self.cross_residual = residual(settings.d_model, settings.dropout)
+        self.cross_residual = residual(settings)
         self.feed_forward = FeedForward(settings)
-        self.feed_forward_residual = residual(settings.d_model, settings.dropout)
+        self.feed_forward_residual = residual(settings)
 
     def forward(self, states: Tensor, layout: Layout, memory: Tensor, memory_layout: Layout) -> Tensor:
         """All positions of known targets at once: `[T, d_model]` to `[T, d_model]`, over memory `[S, d_model]`.
@@ -104,7 +114,12 @@ class DecoderLayer(nn.Module):
         In training, this method alone uses the weights of the layer, so that a layer can be sharded by itself.
         """
         projected = self.cross_attention.project_memory(memory, memory_layout)
-        states = self.self_residual(states, lambda x: self.self_attention.attend_to_itself(x, layout, causal=True))
+        states = self.self_residual(states, lambda x: self._look_back(x, layout))
         states = self.cross_residual(states, lambda x: self.cross_attention.attend_to_memory(x, layout, projected))
         output: Tensor = self.feed_forward_residual(states, self.feed_forward)
         return output
+
+    def _look_back(self, states: Tensor, layout: Layout) -> Tensor:
+        if self.recurrent:
+            return cast(Tensor, self.cell(states, layout))
+        return self.self_attention.attend_to_itself(states, layout, causal=True)

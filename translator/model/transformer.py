@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from translator.attention import Layout, MultiHeadAttention, Packed
 from translator.config import ModelSettings
-from translator.model.embedding import Embedding, LearnedPositions, SinusoidalPositions
+from translator.model.embedding import POSITIONS, Embedding
 from translator.model.layers import DecoderLayer, EncoderLayer
 from translator.runtime.host_memory import check_host_memory
 
@@ -41,18 +41,21 @@ class Transformer(nn.Module):
         self.encoder_layers = nn.ModuleList(EncoderLayer(settings, layer) for layer in range(settings.encoder_layers))
         self.decoder_layers = nn.ModuleList(DecoderLayer(settings, layer) for layer in range(settings.decoder_layers))
         pre_norm = settings.norm == "pre"
-        self.encoder_norm = nn.LayerNorm(d_model) if pre_norm else nn.Identity()
-        self.decoder_norm = nn.LayerNorm(d_model) if pre_norm else nn.Identity()
+        self.encoder_norm = nn.LayerNorm(d_model, settings.norm_epsilon) if pre_norm else nn.Identity()
+        self.decoder_norm = nn.LayerNorm(d_model, settings.norm_epsilon) if pre_norm else nn.Identity()
         self.output_weight = (
             _embedding_weight(target_vocabulary, d_model) if settings.tie_embeddings == "none" else target_weight
         )
+        self.output_bias = nn.Parameter(torch.zeros(target_vocabulary)) if settings.output_bias else None
 
     @property
     def _decoder(self) -> Iterable[DecoderLayer]:
         return cast(Iterable[DecoderLayer], self.decoder_layers)
 
     def attentions(self, kind: str) -> list[MultiHeadAttention]:
-        """The attention modules of one of `translator.config.KINDS`, by layer."""
+        """The attention modules of one of `translator.config.KINDS`, by layer; none if a cell takes their place."""
+        if not self.settings.attention_layers(kind):
+            return []
         layers = self.encoder_layers if kind == "encoder" else self.decoder_layers
         name = "cross_attention" if kind == "cross" else "self_attention"
         return [cast(MultiHeadAttention, getattr(layer, name)) for layer in layers]
@@ -80,7 +83,7 @@ class Transformer(nn.Module):
 
     def logits(self, states: Tensor) -> Tensor:
         """Unnormalised log-probabilities `[..., V]` of decoder output `[..., d_model]`."""
-        return functional.linear(states, self.output_weight)
+        return functional.linear(states, self.output_weight, self.output_bias)
 
 
 def build_model(
@@ -115,9 +118,5 @@ def _embedding_weight(vocabulary: int, d_model: int) -> nn.Parameter:
 
 
 def _embedding(weight: nn.Parameter, settings: ModelSettings, zero_start: bool = False) -> Embedding:
-    positions = (
-        LearnedPositions(settings.max_positions, settings.d_model)
-        if settings.positions == "learned"
-        else SinusoidalPositions(settings.max_positions, settings.d_model)
-    )
+    positions = POSITIONS[settings.positions](settings.max_positions, settings.d_model)
     return Embedding(weight, positions, settings.dropout, settings.word_dropout, zero_start)

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from translator.attention import Packed
 from translator.data.batches import Batch
@@ -48,7 +49,10 @@ def batch_loss(
     states = states.unflatten(0, (2, -1)) if r_drop else states[None]  # [P, T + filler, d_model]
     states = states[:, : batch.target_tokens].to(dtype)
     # Sharded weights are gathered by the forward pass, so the output weight is read after it.
-    return smoothed_cross_entropy(states, model.output_weight, batch.labels, smoothing, r_drop)
+    weight: Tensor = model.output_weight
+    if model.output_bias is not None:
+        states, weight = _with_bias(states, weight, model.output_bias)
+    return smoothed_cross_entropy(states, weight, batch.labels, smoothing, r_drop)
 
 
 def smoothed_cross_entropy(
@@ -66,6 +70,16 @@ def smoothed_cross_entropy(
     passes = states if states.dim() == 3 else states[None]
     sums = _ProjectedCrossEntropy.apply(passes, weight, labels, smoothing, r_drop)  # type: ignore[no-untyped-call]
     return LossSums(*sums)
+
+
+def _with_bias(states: Tensor, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
+    """`states` `[..., d_model + 8]` and `weight` `[V, d_model + 8]`: a bias is the weight of a state that is always 1.
+
+    Eight columns instead of one keep the rows aligned for matrix products.
+    """
+    one = functional.one_hot(states.new_zeros(states.shape[:-1], dtype=torch.int64), 8)
+    column = functional.pad(bias[:, None], (0, 7))
+    return torch.cat([states, one.to(states.dtype)], -1), torch.cat([weight, column], -1)
 
 
 class _ProjectedCrossEntropy(torch.autograd.Function):

@@ -83,6 +83,8 @@ class EngineChoice:
         reasons = [f"{name}: {reason}" for name, reason in refusals(settings).items()]
         if len(self._bundles) > 1:
             reasons.append("it takes one run and no ensemble")
+        if (cell := self._bundles[0].config.model.decoder_cell) != "attention":
+            reasons.append(f"it has no {cell} decoder")
         if (precision := self._bundles[0].machine.precision) != "fp32":
             reasons.append(f"precision={precision}: on the CPU it computes in fp32 or int8")
         if settings.quantize in self._failures:

@@ -30,6 +30,7 @@ ENDING: list[tuple[dict[str, Any], float]] = [
     ({"norm": "pre", "activation": "gelu"}, 3.0),
     ({"positions": "learned", "tie_embeddings": "decoder", "encoder_layers": 2}, 7.0),
     ({"norm": "pre", "tie_embeddings": "none", "head_dim": 5, "decoder_layers": 2}, 3.0),
+    ({"activation": "swish", "positions": "marian", "norm_epsilon": 0.1, "output_bias": True}, 4.0),
 ]
 LONGEST = 23
 BOS, EOS = 1, 2

@@ -175,12 +175,16 @@ def _specification(bundle: Bundle) -> Any:
     require_ctranslate2()
     specs, stacks = (importlib.import_module(f"ctranslate2.{name}") for name in ("specs", "specs.transformer_spec"))
     settings, model = bundle.config.model, bundle.model
+    if settings.decoder_cell != "attention":
+        raise CheckpointError(
+            f"model.decoder_cell is {settings.decoder_cell}, which CTranslate2 does not have; use the native engine"
+        )
     # The library has one number of heads for a stack.
     encoder_heads = max(settings.heads("encoder"))
     decoder_heads = max(settings.heads("decoder") + settings.heads("cross"))
     shape = {
         "pre_norm": settings.norm == "pre",
-        "activation": {"relu": specs.Activation.RELU, "gelu": specs.Activation.GELU}[settings.activation],
+        "activation": getattr(specs.Activation, settings.activation.upper()),
     }
     encoder = stacks.TransformerEncoderSpec(settings.encoder_layers, **shape, **_heads(settings, encoder_heads))
     decoder = stacks.TransformerDecoderSpec(settings.decoder_layers, **shape, **_heads(settings, decoder_heads))
@@ -198,7 +202,10 @@ def _specification(bundle: Bundle) -> Any:
             _normalise(stack.layer_norm, norm)
     decoder.start_from_zero_embedding = model.target_embedding.zero_start
     decoder.projection.weight = _array(model.output_weight)
+    if model.output_bias is not None:
+        decoder.projection.bias = _array(model.output_bias)
     spec = specs.TransformerSpec(encoder, decoder)
+    spec.config.layer_norm_epsilon = settings.norm_epsilon
     _name_pieces(spec, bundle.tokenizers.source, bundle.tokenizers.target)
     return spec
 
@@ -281,7 +288,6 @@ def _project(spec: Any, weight: Tensor, bias: Tensor) -> None:
 
 
 def _normalise(spec: Any, norm: nn.LayerNorm) -> None:
-    # Its epsilon is PyTorch's default, 1e-5.
     spec.gamma, spec.beta = _array(norm.weight), _array(norm.bias)
 
 
