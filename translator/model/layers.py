@@ -114,12 +114,13 @@ class DecoderLayer(nn.Module):
         In training, this method alone uses the weights of the layer, so that a layer can be sharded by itself.
         """
         projected = self.cross_attention.project_memory(memory, memory_layout)
-        states = self.self_residual(states, lambda x: self._look_back(x, layout))
+        states = self.self_residual(states, lambda x: self.look_back(x, layout))
         states = self.cross_residual(states, lambda x: self.cross_attention.attend_to_memory(x, layout, projected))
         output: Tensor = self.feed_forward_residual(states, self.feed_forward)
         return output
 
-    def _look_back(self, states: Tensor, layout: Layout) -> Tensor:
+    def look_back(self, states: Tensor, layout: Layout) -> Tensor:
+        """Masked self-attention, or the recurrent cell in its place, of `[T, d_model]`."""
         if self.recurrent:
             return cast(Tensor, self.cell(states, layout))
         return self.self_attention.attend_to_itself(states, layout, causal=True)

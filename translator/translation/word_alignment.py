@@ -116,7 +116,7 @@ def _weights(model: Transformer, source: Packed, target: Packed, layers: Sequenc
 
 def layer_weights(layer: DecoderLayer, states: Tensor, layout: Layout, memory: Tensor, memory_layout: Layout) -> Tensor:
     """Return the weights `[N, H, Lt, Ls]` of a layer's attention to the encoder output; see `DecoderLayer.forward`."""
-    states = layer.self_residual(states, lambda x: layer.self_attention.attend_to_itself(x, layout, causal=True))
+    states = layer.self_residual(states, lambda x: layer.look_back(x, layout))
     attention, looked = layer.cross_attention, []
 
     def look(x: Tensor) -> Tensor:
