@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 
-from translator.config import KINDS
 from translator.inspection.labels import KIND_TITLES, readable
 from translator.inspection.report import ModelReport
 from translator.runtime.figures import write_picture
@@ -28,22 +27,23 @@ def _draw(report: ModelReport) -> Any:
     from matplotlib.colors import Normalize
     from matplotlib.figure import Figure
 
-    counts = {kind: _grid(report, kind).shape for kind in KINDS}
+    kinds = list(report.distances)
+    counts = {kind: _grid(report, kind).shape for kind in kinds}
     widths = [max(2, columns) for _, columns in counts.values()]
     tallest = max(rows for rows, _ in counts.values())
     figure: Any = Figure(figsize=(2.5 + 0.62 * sum(widths), 1.9 + 0.5 * tallest + 3.0), layout="constrained")
     upper, lower = figure.subfigures(2, 1, height_ratios=(0.9 + 0.5 * tallest, 3.2))
     highest = max(max(each.importance for each in report.heads), 1e-6)
     colours = ScalarMappable(Normalize(0.0, highest), "cividis")
-    axes = upper.subplots(1, 3, width_ratios=widths)
-    for index, (kind, axis) in enumerate(zip(KINDS, axes, strict=True)):
+    axes = upper.subplots(1, len(kinds), width_ratios=widths)
+    for index, (kind, axis) in enumerate(zip(kinds, axes, strict=True)):
         _draw_importance(axis, report, kind, colours)
         if index == 0:
             axis.set_ylabel("layer")
     upper.colorbar(colours, ax=axes, label="rise of the loss when masked\n(nats per token)", fraction=0.05)
     upper.suptitle(f"{readable(report.run)}: importance of each head, on {report.sentences:,} sentence pairs")
-    below = lower.subplots(1, 3, width_ratios=widths)
-    for kind, axis in zip(KINDS, below, strict=True):
+    below = lower.subplots(1, len(kinds), width_ratios=widths)
+    for kind, axis in zip(kinds, below, strict=True):
         shown = axis.imshow(report.distances[kind], cmap="viridis", vmin=0.0, vmax=1.0)
         names = [f"{each.head.layer}.{each.head.head}" for each in report.of_kind(kind)]
         step = max(1, len(names) // 16)

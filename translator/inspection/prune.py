@@ -207,6 +207,8 @@ def kept_heads(settings: ModelSettings, heads: Sequence[Head]) -> dict[tuple[str
 def _pruned_config(config: Config, kept: dict[tuple[str, int], list[int]], output: Path, run: RunDirectory) -> Config:
     shape: dict[str, Any] = {"head_dim": config.model.width_of_head}
     for kind in KINDS:
+        if not config.model.attention_layers(kind):
+            continue
         before = config.model.heads(kind)
         shape[f"{kind}_heads"] = [len(kept.get((kind, layer), range(n))) for layer, n in enumerate(before, start=1)]
     # The prepared data stay where they are.

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from translator.checkpoints import Bundle
-from translator.config import KINDS, DecodingSettings, Head
+from translator.config import DecodingSettings, Head
 from translator.evaluation import evaluate
 from translator.inspection.gold import GoldCounter, Links
 from translator.inspection.importance import Importance, batch_count, measure_importance, model_heads, without_heads
@@ -134,7 +134,7 @@ def inspect_heads(
     if bleu is not None:
         whole, signature, changes = _bleu_without_heads(translator, pairs, list(importance.increase), bleu, to)
     heads = []
-    for kind in KINDS:
+    for kind in statistics:
         own = [head for head in importance.increase if head.kind == kind]
         for index, head in enumerate(own):
             nearest, distance = _nearest(index, statistics[kind])
@@ -150,7 +150,7 @@ def inspect_heads(
                     aligned=aligned.get(head),
                 )
             )
-    distances = {kind: statistics[kind].distances for kind in KINDS}
+    distances = {kind: figures.distances for kind, figures in statistics.items()}
     run, words = bundle.directory.resolve().name, counter.words if counter is not None else None
     return ModelReport(
         run, bundle.weights, bundle.step, pairs.test_set.name, len(pairs.ids), importance.loss, heads, distances,

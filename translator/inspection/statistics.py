@@ -88,7 +88,7 @@ def head_statistics(
     on_look: Callable[[Look], None] | None = None,
     on_progress: Callable[[int], None] | None = None,
 ) -> dict[str, KindStatistics]:
-    """Return the figures of all heads by kind, over pairs that have pieces on both sides.
+    """Return the figures of all heads, by kind of which the model has any, over pairs with pieces on both sides.
 
     `on_look` is called with every batch, `on_progress` with the number of pairs in it.
     """
@@ -96,9 +96,9 @@ def head_statistics(
     source_punctuation, target_punctuation = (
         _punctuation(side, bundle) for side in (tokenizers.source, tokenizers.target)
     )
-    sums = {kind: _Sums() for kind in KINDS}
+    sums = {kind: _Sums() for kind in KINDS if bundle.model.attentions(kind)}
     for look in looks(bundle, pairs):
-        for kind in KINDS:
+        for kind in sums:
             query = look.source if kind == "encoder" else look.target
             key = look.target if kind == "decoder" else look.source
             punctuation = (target_punctuation if kind == "decoder" else source_punctuation)[key.tokens]

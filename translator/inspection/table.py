@@ -60,7 +60,7 @@ def _row(each: HeadReport, report: ModelReport) -> list[str]:
 
 def describe_counts(settings: ModelSettings) -> str:
     """Return how many heads the layers of each kind have, as text."""
-    return "; ".join(f"{kind} {', '.join(map(str, settings.heads(kind)))}" for kind in KINDS)
+    return "; ".join(f"{kind} {', '.join(map(str, heads))}" for kind in KINDS if (heads := settings.heads(kind)))
 
 
 def describe_roles(roles: Sequence[tuple[str, float]]) -> str:

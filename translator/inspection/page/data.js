@@ -9,6 +9,7 @@ const KINDS = {
   decoder: { name: "masked decoder self-attention", rows: "target", columns: "target" },
   cross: { name: "cross-attention", rows: "predicted", columns: "source" },
 };
+for (const kind of Object.keys(KINDS)) if (!data.layers[kind]) delete KINDS[kind];
 
 const heads = [];
 {
