@@ -58,7 +58,9 @@ def test_an_unknown_piece_becomes_the_word_that_it_comes_from() -> None:
 
 def test_words_of_parts_are_counted_through() -> None:
     parts = [LinkedText("a b", ((0, 1), (1, 0)), 2, 2), LinkedText("", (), 3, 0), LinkedText("c", ((0, 0),), 1, 1)]
-    assert join_links(parts) == [(0, 1), (1, 0), (5, 2)]
+    assert join_links(parts, [" ", " ", ""], [" ", " ", ""]) == [(0, 1), (1, 0), (5, 2)]
+    # Without white space between them, the last word of a part and the first of the next are one.
+    assert join_links([parts[0], parts[2]], ["", ""], ["", ""]) == [(0, 1), (1, 0), (1, 1)]
 
 
 def test_every_target_word_of_a_real_run_is_linked(tiny_run: Path, capsys: pytest.CaptureFixture[str]) -> None:

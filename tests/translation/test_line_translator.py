@@ -219,3 +219,35 @@ def test_the_tag_is_the_first_piece_of_every_line_that_is_not_blank(table_steps:
     assert run(steps, ["ab", "", " ", "c\r"], tag=tag) == ["Tab", "", " ", "Tc\r"]
     assert run(steps, ["abcd"], tag=tag, longest=3, long_lines="truncate") == ["Tab"]
     assert run(steps, ["abcd"], tag=tag, longest=3) == ["Tab Tcd"]
+
+
+def test_lines_longer_than_usual_are_translated_sentence_by_sentence(table_steps: Any, capsys: Any) -> None:
+    lines = ["One.  Two.\u2003Three.", "Is. It", "One. Two."]
+    asked: list[tuple[int, ...]] = []
+
+    class Recorded(NativeEngine):
+        def search(self, requests: Any, *arguments: Any, **options: Any) -> Any:
+            asked.extend(request.source for request in requests)
+            return super().search(requests, *arguments, **options)
+
+    def translated(long_lines: str, engine: Any) -> list[str]:
+        own = DECODING.model_copy(update={"long_lines": long_lines})
+        translate = LineTranslator(engine, TOKENIZERS, own, usual_source=8, source_language="en")
+        return [line.text for line in translate([lines])]
+
+    assert translated("split", Recorded(table_steps(copied))) == lines
+    decoded = [TOKENIZERS.source.decode(source) for source in asked]
+    assert decoded == ["One.", "Two.", "Three.", "Is. It"]
+    asked.clear()
+    assert translated("none", Recorded(table_steps(copied))) == lines
+    assert [TOKENIZERS.source.decode(source) for source in asked] == lines
+    assert capsys.readouterr().err == ""
+
+
+def test_a_sentence_that_the_model_cannot_take_is_cut_further(table_steps: Any) -> None:
+    engine = NativeEngine(table_steps(copied))
+    engine.longest_source = 6
+    translate = LineTranslator(engine, TOKENIZERS, DECODING, usual_source=4, longest_part=5, source_language="en")
+    (line,) = translate([["Ab.  Abc def ghi.\tAb."]])
+    assert line.text == "Ab.  Abc def ghi.\tAb."
+    assert line.warnings == ("longer than 6 pieces, the model's limit; translated in parts",)

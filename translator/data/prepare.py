@@ -16,7 +16,7 @@ from translator.config import (
 )
 from translator.data.build import DataBuilder, ScannedCorpora
 from translator.data.corpora import Corpora, describe_corpora, open_corpora, target_languages
-from translator.data.dataset import ParallelDataset
+from translator.data.dataset import ParallelDataset, usual_length
 from translator.data.manifest import (
     MANIFEST,
     TOKENIZER,
@@ -126,11 +126,12 @@ def load_prepared(directory: str | Path, config: Config | None = None) -> Prepar
     verify_files(path, manifest)
     test = path / "test.arrow"
     settings = _resolve(config or Config(), manifest["counts"]["pairs"], manifest["languages"])
+    train = ParallelDataset.open(path / "train.arrow")
     return PreparedData(
         directory=path,
-        config=settings,
+        config=_with_usual_length(settings, train),
         tokenizers=load_tokenizers(path),
-        train=ParallelDataset.open(path / "train.arrow"),
+        train=train,
         valid=ParallelDataset.open(path / "valid.arrow"),
         test=ParallelDataset.open(test) if test.name in manifest["files"] else None,
         manifest=manifest,
@@ -221,6 +222,14 @@ def _resolve(config: Config, pairs: int, languages: Any) -> Config:
         return resolved
     named = {"source_language": languages[0], "target_language": languages[1]}
     return resolved.model_copy(update={"data": resolved.data.model_copy(update=named)})
+
+
+def _with_usual_length(config: Config, train: ParallelDataset) -> Config:
+    """Fill in the length above which a line to translate is split into its sentences."""
+    if config.decoding.split_above != "auto" or not len(train):
+        return config
+    decoding = config.decoding.model_copy(update={"split_above": usual_length(train.source_lengths)})
+    return config.model_copy(update={"decoding": decoding})
 
 
 def _needs_text(subword_sampling: float) -> bool:

@@ -75,14 +75,26 @@ class Linker:
         return first + "".join(word + rest for word, rest in zip(known, others, strict=True))
 
 
-def join_links(parts: Sequence[LinkedText]) -> list[tuple[int, int]]:
-    """Return the links of all parts of a line, with words counted from the start of the line."""
+def join_texts(texts: Sequence[str], gaps: Sequence[str]) -> str:
+    """Join the texts of parts, each followed by its gap; an empty text is left out, with its gap."""
+    kept = [(text, gap) for text, gap in zip(texts, gaps, strict=True) if text]
+    return "".join(text + (gap if index < len(kept) - 1 else "") for index, (text, gap) in enumerate(kept))
+
+
+def join_links(
+    parts: Sequence[LinkedText], source_gaps: Sequence[str], target_gaps: Sequence[str]
+) -> list[tuple[int, int]]:
+    """Return the links of all parts of a line, with words counted from the start of the line.
+
+    Without a gap between them, the last word of a part and the first of the next are one.
+    """
     joined: list[tuple[int, int]] = []
     source, target = 0, 0
-    for part in parts:
+    for part, source_gap, target_gap in zip(parts, source_gaps, target_gaps, strict=True):
         joined += [(source + left, target + right) for left, right in part.links]
-        source, target = source + part.source_words, target + part.target_words
-    return joined
+        source += part.source_words - (not source_gap and part.source_words > 0)
+        target += part.target_words - (not target_gap and part.target_words > 0)
+    return sorted(set(joined))
 
 
 def _count(words: Sequence[int]) -> int:

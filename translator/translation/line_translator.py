@@ -1,7 +1,8 @@
 """Lines in, translated lines out: as many and in the same order, whatever they hold.
 
 Between the text of a line and an engine is everything that this project promises about lines: blank ones never reach
-the model, long ones are translated in parts, and a warning says what was done to a line.
+the model, lines of several sentences and long ones are translated in parts, and a warning says what else was done to a
+line.
 """
 
 import math
@@ -16,10 +17,10 @@ from translator.decoding.hypothesis import Hypothesis, LengthPenalty, Request
 from translator.decoding.mbr import choose_by_mbr
 from translator.runtime.console import warn
 from translator.text import TokenizerPair, describe_lines, with_tag
-from translator.translation.aligned_text import LinkedText, join_links
+from translator.translation.aligned_text import LinkedText, join_links, join_texts
 from translator.translation.constrained_line import ConstrainedLine
 from translator.translation.line_requests import AskedPart, LineRequests, Target, target_of_line, without_term
-from translator.translation.long_lines import split_line
+from translator.translation.long_lines import Part, cut_into_sentences, cut_to_fit
 from translator.translation.result import TranslatedLine, Translation
 
 
@@ -32,6 +33,11 @@ class LineTranslator:
     settings: DecodingSettings
     target_of: Callable[[str | None], Target] = lambda to: Target()
     """Returns what a line is translated into that names the language `to`, or no language (None)."""
+    source_language: str | None = None
+    """The code of the source language, which says where sentences end."""
+    usual_source: int | None = None
+    """Most pieces of a line, tag included, that is not split into its sentences, such as the length of nearly all
+    sources that the model was trained on; without it, no line is split into sentences."""
     longest_part: int | None = None
     """Most pieces of a part of a line that has to be split, such as the model met in training."""
     ask: LineRequests | None = None
@@ -98,14 +104,12 @@ class LineTranslator:
         wanted = [line if isinstance(line, ConstrainedLine) else ConstrainedLine(line) for line in block]
         contents = [content_of(line.text) for line in wanted]
         encoded = self.tokenizers.source.encode(contents)
-        longest = self.engine.longest_source
         lines = []
         for own, text, pieces in zip(wanted, contents, encoded, strict=True):
             target = target_of_line(own, self.target_of)
             (source,) = with_tag([pieces], target.tag)
             line = _Line(own, target, [text], [source] if source else [])
-            if longest is not None and len(source) > longest:
-                self._shorten(line, longest)
+            self._split(line, len(source))
             line.asked = self._ask(own, target, line.texts, line.parts)
             lines.append(line)
         return lines
@@ -114,8 +118,29 @@ class LineTranslator:
     def _ask(self) -> LineRequests:
         return self.ask or LineRequests(self.tokenizers.target, self.settings, self.engine)
 
+    def _split(self, line: "_Line", pieces: int) -> None:
+        """Split a line into its sentences if it has more pieces than usual, and shorten what the model cannot take."""
+        longest, usual = self.engine.longest_source, self.usual_source
+        if self.settings.long_lines == "split" and usual is not None and pieces > usual:
+            room = _room(usual, line.target)
+            sentences = cut_into_sentences(line.texts[0], self._count, room, self.source_language)
+            if len(sentences) > 1:
+                self._set_parts(line, sentences)
+        if longest is not None and any(len(part) > longest for part in line.parts):
+            self._shorten(line, longest)
+
+    def _count(self, texts: Sequence[str]) -> list[int]:
+        return [len(ids) for ids in self.tokenizers.source.encode(texts)]
+
+    def _set_parts(self, line: "_Line", parts: Sequence[Part]) -> None:
+        encoded = with_tag(self.tokenizers.source.encode([part.text for part in parts]), line.target.tag)
+        # What normalisation leaves nothing of needs no translation.
+        kept = [(part, pieces) for part, pieces in zip(parts, encoded, strict=True) if pieces]
+        line.texts, line.gaps = [part.text for part, _ in kept], [part.gap for part, _ in kept]
+        line.parts = [pieces for _, pieces in kept]
+
     def _shorten(self, line: "_Line", longest: int) -> None:
-        """Do with a line that is longer than `longest` pieces what the settings say."""
+        """Do with a line of which a part is longer than `longest` pieces what the settings say."""
         what = f"longer than {longest} pieces, the model's limit"
         if self.settings.long_lines == "blank":
             line.parts = []
@@ -124,15 +149,14 @@ class LineTranslator:
             line.parts = [line.parts[0][:longest]]
             line.warnings = (f"{what}; the rest was left out",)
         else:
-            room = longest if self.longest_part is None else min(longest, self.longest_part)
-            encode = self.tokenizers.source.encode
-            tag = line.target.tag
-            taken = 0 if tag is None else 1
-            line.texts = split_line(
-                line.texts[0], lambda texts: [len(ids) for ids in encode(texts)], max(1, room - taken)
-            )
+            room = _room(longest if self.longest_part is None else min(longest, self.longest_part), line.target)
+            fitting: list[Part] = []
+            for text, gap, pieces in zip(line.texts, line.gaps, line.parts, strict=True):
+                *others, last = [Part(text, "")] if len(pieces) <= longest else cut_to_fit(text, self._count, room)
+                fitting += [*others, Part(last.text, gap)]
+            self._set_parts(line, fitting)
             # A character of many bytes may still be too long.
-            line.parts = [part[:longest] for part in with_tag(encode(line.texts), tag)]
+            line.parts = [part[:longest] for part in line.parts]
             line.warnings = (f"{what}; translated in parts",)
 
     def _answers(self, lines: Sequence["_Line"], on_batch: Callable[[int], None]) -> list[list[list[Hypothesis]]]:
@@ -182,10 +206,8 @@ class LineTranslator:
             own = [[(hypothesis, next(texts)) for hypothesis in hypotheses] for hypotheses in by_part]
             # The second best translation of a line consists of the second best of its parts, and so on.
             ranks = range(max(map(len, own), default=0) if all(own) else 0)
-            space = "" if line.target.is_unspaced else " "
-            joined.append(
-                tuple([self._joined([part[min(rank, len(part) - 1)] for part in own], space) for rank in ranks])
-            )
+            by_rank = [[part[min(rank, len(part) - 1)] for part in own] for rank in ranks]
+            joined.append(tuple([self._joined(parts, line.gaps, line.target) for parts in by_rank]))
         return joined
 
     def _texts(
@@ -215,18 +237,20 @@ class LineTranslator:
                 texts[index] = text
         return texts
 
-    def _joined(self, parts: Sequence[tuple[Hypothesis, LinkedText]], space: str) -> Translation:
-        """Join the translations of the parts of a line, with `space` between them."""
+    def _joined(
+        self, parts: Sequence[tuple[Hypothesis, LinkedText]], gaps: Sequence[str], target: Target
+    ) -> Translation:
+        """Join the translations of the parts of a line, between which the source has the white space `gaps`."""
         if len(parts) == 1:
             ((hypothesis, linked),) = parts
             text, log_probability, score = linked.text, hypothesis.log_probability, hypothesis.score
             links: Sequence[tuple[int, int]] = linked.links
         else:
-            texts = [linked.text for _, linked in parts if linked.text]
-            text = space.join(texts)
+            target_gaps = _target_gaps(gaps, target.is_unspaced)
+            text = join_texts([linked.text for _, linked in parts], target_gaps)
             log_probability = math.fsum(hypothesis.log_probability for hypothesis, _ in parts)
             score = self._joint_score([hypothesis for hypothesis, _ in parts])
-            links = join_links([linked for _, linked in parts])
+            links = join_links([linked for _, linked in parts], gaps, target_gaps)
         pieces: Sequence[str] = ()
         if self.with_scores:
             pieces = self.tokenizers.target.pieces([token for hypothesis, _ in parts for token in hypothesis.tokens])
@@ -252,9 +276,23 @@ class _Line:
     """The text of each part."""
     parts: list[list[int]]
     """The pieces of each part; none for a blank line."""
+    gaps: list[str] = field(default_factory=lambda: [""])
+    """The white space after each part."""
     asked: list[AskedPart] = field(default_factory=list)
     """What is asked of an engine for each part."""
     warnings: tuple[str, ...] = ()
+
+
+def _room(pieces: int, target: Target) -> int:
+    """Return how many of `pieces` are left for text: a language tag takes one."""
+    return max(1, pieces - (target.tag is not None))
+
+
+def _target_gaps(gaps: Sequence[str], is_unspaced: bool) -> list[str]:
+    """Return what is written between translations: the white space of the source, as the target language has it."""
+    if is_unspaced:
+        return ["" if gap == " " else gap for gap in gaps]
+    return [gap or " " for gap in gaps]
 
 
 def content_of(line: str) -> str:

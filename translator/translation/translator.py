@@ -27,6 +27,7 @@ from translator.translation.glossary import Glossary
 from translator.translation.line_requests import LineRequests, Target
 from translator.translation.line_translator import LineTranslator
 from translator.translation.result import TranslatedLine
+from translator.translation.usual_length import usual_source_length
 
 Line = str | ConstrainedLine
 
@@ -44,6 +45,7 @@ class Translator:
         check_ensemble(self.bundles)
         self.engine_for = EngineChoice(self.bundles, engine)
         """Returns the engine for the settings of a call."""
+        self._usual_sources: dict[int | str, int] = {}
         self._linkers: dict[tuple[Any, ...], Linker] = {}
         self._lock = threading.Lock()
 
@@ -168,12 +170,20 @@ class Translator:
             tokenizers,
             settings,
             target_of=lru_cache(None)(target_of),
+            source_language=data.source_language,
+            usual_source=self._usual_source(settings),
             longest_part=data.max_length,
             ask=LineRequests(tokenizers.target, settings, chosen, for_phrases, glossary, to),
             with_scores=with_scores,
             with_alignment=with_alignment,
         )
         return translate(blocks, on_progress)
+
+    def _usual_source(self, settings: DecodingSettings) -> int:
+        with self._lock:
+            if settings.split_above not in self._usual_sources:
+                self._usual_sources[settings.split_above] = usual_source_length(self.bundle, settings)
+            return self._usual_sources[settings.split_above]
 
     def _check_glossary(self, settings: DecodingSettings, to: str | None) -> None:
         """Raise `ConfigError` if terms cannot be required, or nothing says which language they are in."""

@@ -1,0 +1,25 @@
+"""The length of what a run was trained on, above which a line is split into its sentences."""
+
+from translator.checkpoints import Bundle
+from translator.checkpoints.run_directory import RunDirectory
+from translator.config import DecodingSettings
+from translator.data.dataset import ParallelDataset, usual_length
+from translator.errors import DataError
+
+_FALLBACK = 64
+"""In corpora of single sentences about 99 of 100 have fewer pieces than this."""
+
+
+def usual_source_length(bundle: Bundle, settings: DecodingSettings) -> int:
+    """Return `decoding.split_above` in pieces.
+
+    Training writes the number into the settings of a run. For a run of an older version it is taken from the prepared
+    data inside the run; if these are missing as well, it is 64 pieces.
+    """
+    if settings.split_above != "auto":
+        return settings.split_above
+    try:
+        train = ParallelDataset.open(RunDirectory(bundle.directory).prepared / "train.arrow")
+    except DataError:
+        return min(_FALLBACK, bundle.config.data.max_length)
+    return usual_length(train.source_lengths) if len(train) else _FALLBACK
