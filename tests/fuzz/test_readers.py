@@ -1,12 +1,16 @@
 """Damaged files of every format through the readers of corpora and of input."""
 
+import bz2
 import csv
 import gzip
 import io
 import json
+import lzma
+import zipfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from xml.sax.saxutils import escape
 
 import pyarrow
 import pytest
@@ -45,6 +49,29 @@ def columns() -> bytes:
     return buffer.getvalue()
 
 
+def tmx() -> bytes:
+    unit = '<tu><tuv xml:lang="en"><seg>{}</seg></tuv><tuv xml:lang="de"><seg>{}</seg></tuv></tu>'
+    units = "".join(unit.format(escape(source), escape(target)) for source, target in PAIRS)
+    return f'<?xml version="1.0"?>\n<tmx><header srclang="en"/><body>\n{units}</body></tmx>'.encode()
+
+
+def xliff() -> bytes:
+    units = "".join(
+        f"<trans-unit><source>{escape(source)}</source><target>{escape(target)}</target></trans-unit>\n"
+        for source, target in PAIRS
+    )
+    head = '<xliff version="1.2"><file source-language="en" target-language="de"><body>'
+    return f"{head}{units}</body></file></xliff>".encode()
+
+
+def archive() -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as made:
+        made.writestr("a.en", text(0))
+        made.writestr("a.de", text(1))
+    return buffer.getvalue()
+
+
 FORMATS: dict[str, Callable[[], bytes]] = {
     "a.tsv": tsv,
     "a.csv": table,
@@ -53,6 +80,12 @@ FORMATS: dict[str, Callable[[], bytes]] = {
     "a.tsv.gz": lambda: gzip.compress(tsv()),
     "a.csv.gz": lambda: gzip.compress(table()),
     "a.jsonl.gz": lambda: gzip.compress(records()),
+    "a.tsv.bz2": lambda: bz2.compress(tsv()),
+    "a.tsv.xz": lambda: lzma.compress(tsv()),
+    "a.tsv.zst": lambda: pyarrow.Codec("zstd").compress(tsv(), asbytes=True),
+    "a.tmx": tmx,
+    "a.xlf": xliff,
+    "a.zip": archive,
 }
 
 

@@ -5,7 +5,7 @@ Defaults live here and in `presets.py` (which replaces some by corpus size); YAM
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
 
 from translator.config.units import WRITTEN, Duration
 from translator.runtime.device_names import problem_with_device
@@ -60,6 +60,15 @@ OneOrTwoFiles = Annotated[
 ]
 
 
+def _separator(value: str) -> str:
+    if value in ("tab", "comma", "semicolon", "pipe") or (len(value) == 1 and value not in '"\r\n'):
+        return value
+    raise ValueError("expected one character, or tab, comma, semicolon or pipe")
+
+
+Separator = Annotated[str, AfterValidator(_separator)]
+
+
 class CorpusEntry(Settings):
     """One corpus of several: an item of the list in `data.train`, `data.valid` or `data.test`."""
 
@@ -85,11 +94,11 @@ Corpora = Annotated[
 class DataSettings(Settings):
     """Parallel text, and what is kept of it.
 
-    A corpus is one of: a pattern with both languages, `corpus/train.{en,de}` (also `.gz`); a list of two
-    files; one file with both sides, `.tsv`, `.csv`, `.jsonl` or `.parquet` (also `.gz` for the first three);
-    or `hub:NAME[:SPLIT]`, a dataset on the Hugging Face hub. Several corpora are a list of entries, each
-    `{path: CORPUS}`, optionally with `weight`, `source_language` and `target_language`; an epoch has as many
-    pairs as all of them together.
+    A corpus is one of: a pattern with both languages, `corpus/train.{en,de}`; a list of two files; one file with
+    both sides, `.tsv`, `.csv`, `.jsonl`, `.parquet`, `.tmx`, `.xlf` or `.zip` (with a text for each side); or
+    `hub:NAME[:SPLIT]`, a dataset on the Hugging Face hub. Text may be compressed (`.gz`, `.bz2`, `.xz`, `.zst`).
+    Several corpora are a list of entries, each `{path: CORPUS}`, optionally with `weight`, `source_language` and
+    `target_language`; an epoch has as many pairs as all of them together.
     """
 
     train: Corpora | None = None
@@ -111,6 +120,14 @@ class DataSettings(Settings):
     tags."""
     target_language: str | None = None
     """Language code or column name of the target side."""
+    separator: Separator | None = None
+    """What separates the columns of `.tsv` and `.csv` files: a character, or `tab`, `comma`, `semicolon` or `pipe`. By
+    default a tab in `.tsv`, and in `.csv` what the first lines have."""
+    quotes: bool | None = None
+    """Whether `"` encloses fields of `.tsv` and `.csv` files; by default in `.csv` alone."""
+    header: bool | None = None
+    """Whether the first line of `.tsv` and `.csv` files names the columns; by default if it has the names that are
+    looked for, or two languages (`en`, `English`)."""
     prepared: str | None = None
     """Directory of the prepared data; by default `prepared` in the run directory. Share it between runs."""
     max_length: Pieces = 256

@@ -10,6 +10,7 @@ from translator.errors import DataError
 from translator.runtime.console import say
 from translator.text import Corpus, open_corpus
 from translator.text.corpus import KNOWN_COLUMNS, Languages
+from translator.text.formats.table import TableLayout
 
 Corpora = dict[str, list[Corpus]]
 """The corpora of `train`, and of `valid` and `test` if they are set."""
@@ -40,12 +41,13 @@ def _open_set(data: DataSettings, name: str, default: Languages) -> list[Corpus]
     spec = getattr(data, name)
     # Otherwise the languages of `data` say which of the two of a pattern is the source.
     path_decides = data.language_tags or is_list_of_entries(spec)
+    layout = TableLayout(data.separator, data.quotes, data.header)
     corpora = []
     for entry in entries_of(spec):
         wanted: Languages = (entry.source_language, entry.target_language)
         if wanted == (None, None) and not (path_decides and named_languages(entry.path)):
             wanted = default
-        corpora.append(open_corpus(entry.path, *wanted, _SPLITS[name]))
+        corpora.append(open_corpus(entry.path, *wanted, _SPLITS[name], layout))
     return corpora
 
 

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,9 @@ class Corpus:
     read: Callable[[], Iterator[Pair]]
     """Start reading at the beginning of the corpus."""
     revision: str = ""
-    """Identifies the content of a corpus without files."""
+    """Identifies the content of a corpus without files, and how one with files is read."""
+    skipped: dict[str, int] = field(default_factory=dict)
+    """What the last reading to the end passed over because it is no pair, such as blank lines of a table; counts."""
 
     def pairs(self) -> Iterator[Pair]:
         """Yield (source, target); raise `DataError` with file and line for damaged input.
@@ -100,7 +102,7 @@ def choose_columns(names: list[str], wanted: Languages, where: str) -> tuple[str
 
 def one_line(text: str) -> str:
     """Replace every line feed with a space."""
-    return text.replace("\n", " ") if "\n" in text else text
+    return text.replace("\r\n", " ").replace("\n", " ") if "\n" in text else text
 
 
 def _without_surrogates(text: str, where: str) -> str:

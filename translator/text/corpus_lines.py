@@ -80,9 +80,8 @@ def byte_blocks(open_stream: Callable[[], BinaryIO], name: str) -> Iterator[byte
     line_feeds, read_any = 0, False
     try:
         with open_stream() as raw, decompressed(raw) as stream:
-            # One read of the compressed data at a time, so that all that precedes damage is had before it.
-            read = stream.read if stream is raw else cast(BufferedReader, stream).read1
-            while block := read(BLOCK_BYTES):
+            # One read at a time, so that all that precedes damage is had before it.
+            while block := cast(BufferedReader, stream).read1(BLOCK_BYTES):
                 read_any = True
                 line_feeds += block.count(b"\n")
                 yield block

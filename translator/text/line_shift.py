@@ -9,6 +9,12 @@ _MAX_SHIFT = 1000
 _MIN_LINES = 4
 
 
+def describe_shift(source: Iterable[str], target: Iterable[str]) -> str:
+    """Return the part of a message that names the first line that looks shifted; nothing if that is unclear."""
+    line = first_shifted_line(source, target)
+    return f"; line {line:,} is the first that looks shifted" if line else ""
+
+
 def first_shifted_line(source: Iterable[str], target: Iterable[str]) -> int | None:
     """Return the 1-based line from which the sides are shifted against each other, or None if that is unclear.
 

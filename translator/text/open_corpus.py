@@ -1,39 +1,50 @@
-"""Open a parallel corpus by its name: two text files, a table, JSON lines, Parquet or a set on the hub."""
+"""Open a parallel corpus by its name, which tells its format: two text files, one file with both sides, a hub set."""
 
-import csv
-import json
 from collections.abc import Callable, Iterator, Sequence
-from itertools import zip_longest
 from pathlib import Path
-from typing import Any
 
 from translator.config import named_languages
 from translator.config.corpus_spec import split_pattern, without_compression
 from translator.errors import DataError
-from translator.text.corpus import (
-    KNOWN_COLUMNS,
-    Corpus,
-    Languages,
-    Pair,
-    choose_columns,
-    flat_record,
-    one_line,
-    quoted_names,
-    record_pair,
-)
+from translator.text.corpus import Corpus, Languages, Pair
 from translator.text.corpus_lines import read_lines
-from translator.text.line_shift import first_shifted_line
+from translator.text.formats.archive import open_archive
+from translator.text.formats.json_lines import open_json_lines
+from translator.text.formats.table import TableLayout, open_table
+from translator.text.formats.text_pair import read_text_pair
+from translator.text.formats.tmx import open_tmx
+from translator.text.formats.xliff import open_xliff
 
-_TABLES = (".tsv", ".csv", ".jsonl", ".parquet")
+_Open = Callable[[Path, Languages, TableLayout], Corpus]
+
+
+def _open_parquet(file: Path, wanted: Languages, layout: TableLayout) -> Corpus:
+    from translator.text.formats.parquet import open_parquet
+
+    return open_parquet(file, wanted)
+
+
+_FORMATS: dict[str, _Open] = {
+    ".tsv": lambda file, wanted, layout: open_table(file, ".tsv", wanted, layout),
+    ".csv": lambda file, wanted, layout: open_table(file, ".csv", wanted, layout),
+    ".jsonl": lambda file, wanted, layout: open_json_lines(file, wanted),
+    ".parquet": _open_parquet,
+    ".tmx": lambda file, wanted, layout: open_tmx(file, wanted),
+    ".xlf": lambda file, wanted, layout: open_xliff(file, wanted),
+    ".xliff": lambda file, wanted, layout: open_xliff(file, wanted),
+    ".zip": lambda file, wanted, layout: open_archive(file, wanted),
+}
+"""How a file with both sides is opened, by the ending of its name."""
+_PACKED_BY_THEMSELVES = (".parquet", ".zip")
 _EXPECTED = (
-    "expected a pattern such as train.{en,de}, a list of two files, one .tsv, .csv, .jsonl or .parquet file, "
-    "or hub:NAME[:SPLIT]"
+    "expected a pattern such as train.{en,de}, a list of two files, one .tsv, .csv, .jsonl, .parquet, .tmx, .xlf or "
+    ".zip file, or hub:NAME[:SPLIT]"
 )
 
 
 def is_corpus(spec: str) -> bool:
     """Return whether `spec` alone names both sides of a corpus, rather than a file of plain text."""
-    return bool(spec.startswith("hub:") or split_pattern(spec) or _table_kind(Path(spec)) in _TABLES)
+    return bool(spec.startswith("hub:") or split_pattern(spec) or format_of(spec))
 
 
 def open_corpus(
@@ -41,8 +52,11 @@ def open_corpus(
     source_language: str | None = None,
     target_language: str | None = None,
     default_split: str = "train",
+    layout: TableLayout = TableLayout(),  # noqa: B008 (it cannot be changed)
 ) -> Corpus:
     """Open a corpus as the settings `data.train`, `data.valid` and `data.test` name it (see `DataSettings`).
+
+    `layout` says how tables of text are written.
 
     Raises `DataError` if a file or a column is missing; the rest of the content is not read yet. Two files whose
     extensions are the given languages in the opposite order are swapped.
@@ -56,13 +70,13 @@ def open_corpus(
     if not isinstance(spec, str):
         return _open_text_pair([Path(part) for part in spec], wanted)
     if spec.startswith("hub:"):
-        from translator.text.hub import open_hub_set
+        from translator.text.formats.hub import open_hub_set
 
         return open_hub_set(spec.removeprefix("hub:"), wanted, default_split)
     if parts := split_pattern(spec):
         before, first, second, after = parts
         return _open_text_pair([Path(before + first + after), Path(before + second + after)], wanted, (first, second))
-    return _open_table(Path(spec), wanted)
+    return _open_file(Path(spec), wanted, layout)
 
 
 def _open_text_pair(files: list[Path], wanted: Languages, found: Languages = (None, None)) -> Corpus:
@@ -76,23 +90,11 @@ def _open_text_pair(files: list[Path], wanted: Languages, found: Languages = (No
         files = files[::-1]
     languages = found if wanted == (None, None) else wanted
     name = f"{files[0]} and {files[1].name}"
-    return Corpus(name, files, languages, lambda: _read_text_pair(files[0], files[1]))
+    return Corpus(name, files, languages, lambda: _read_files(files[0], files[1]))
 
 
-def _read_text_pair(source: Path, target: Path) -> Iterator[Pair]:
-    for left, right in zip_longest(read_lines(source), read_lines(target)):
-        if left is None or right is None:
-            break
-        yield left, right
-    else:
-        return
-    counts = [sum(1 for _ in read_lines(file)) for file in (source, target)]
-    shifted = first_shifted_line(read_lines(source), read_lines(target))
-    where = f"; line {shifted:,} is the first that looks shifted" if shifted else ""
-    raise DataError(
-        f"corpus {source} has {counts[0]:,} lines but {target} has {counts[1]:,}{where}. "
-        "Line i of both files must belong together; only a line feed ends a line"
-    )
+def _read_files(source: Path, target: Path) -> Iterator[Pair]:
+    return read_text_pair(lambda: read_lines(source), lambda: read_lines(target), (str(source), str(target)))
 
 
 def _require_file(file: Path) -> None:
@@ -102,93 +104,17 @@ def _require_file(file: Path) -> None:
         raise DataError(f"{file} is not a file; {_EXPECTED}")
 
 
-def _table_kind(file: Path) -> str:
-    return Path(without_compression(file.name)).suffix.lower()
+def format_of(spec: str) -> str | None:
+    """Return the format of a file with both sides, which is the ending of its name; None for any other name."""
+    ending = Path(without_compression(spec)).suffix.lower()
+    if ending in _PACKED_BY_THEMSELVES and ending != Path(spec).suffix.lower():
+        return None
+    return ending if ending in _FORMATS else None
 
 
-def _open_table(file: Path, wanted: Languages) -> Corpus:
-    kind = _table_kind(file)
-    if kind not in _TABLES or (kind == ".parquet" and file.suffix.lower() != kind):
+def _open_file(file: Path, wanted: Languages, layout: TableLayout) -> Corpus:
+    kind = format_of(str(file))
+    if kind is None:
         raise DataError(f"cannot tell what kind of corpus {file} is; {_EXPECTED}")
     _require_file(file)
-    if kind == ".parquet":
-        from translator.text.parquet import open_parquet
-
-        return open_parquet(file, wanted)
-    if kind == ".jsonl":
-        return _open_records(file, wanted)
-    return _open_rows(file, wanted, _read_tsv if kind == ".tsv" else _read_csv)
-
-
-def _open_rows(file: Path, wanted: Languages, read: Callable[[Path], Iterator[tuple[int, list[str]]]]) -> Corpus:
-    """Open a table with or without a header line; without one, the first two columns are source and target."""
-    _, header = next(read(file), (0, []))
-    names = [cell.strip() for cell in header]
-    candidates = [wanted] if wanted != (None, None) else list(KNOWN_COLUMNS)
-    columns = next((pair for pair in candidates if all(name in names for name in pair)), None)
-    present = [name for name in wanted if name in names]
-    if columns is None and present:
-        missing = wanted[1] if present[0] == wanted[0] else wanted[0]
-        raise DataError(f"{file}, line 1: the header line has no column `{missing}`; found {quoted_names(names)}")
-    indices = (0, 1) if columns is None else (names.index(str(columns[0])), names.index(str(columns[1])))
-
-    def pairs() -> Iterator[Pair]:
-        rows = read(file)
-        if columns is not None:
-            next(rows)
-        for number, cells in rows:
-            if len(cells) <= max(indices):
-                raise DataError(
-                    f"{file}, line {number:,}: found {len(cells)} column{'s' * (len(cells) != 1)}, expected "
-                    f"at least {max(indices) + 1}"
-                )
-            yield one_line(cells[indices[0]]), one_line(cells[indices[1]])
-
-    languages = wanted if wanted != (None, None) else columns or (None, None)
-    return Corpus(str(file), [file], languages, pairs)
-
-
-def _read_tsv(file: Path) -> Iterator[tuple[int, list[str]]]:
-    for number, line in enumerate(read_lines(file), start=1):
-        yield number, line.split("\t")
-
-
-def _read_csv(file: Path) -> Iterator[tuple[int, list[str]]]:
-    rows = csv.reader((line + "\n" for line in read_lines(file)), strict=True)
-    number = 1
-    try:
-        for row in rows:
-            if row:
-                yield number, row
-            number = rows.line_num + 1
-    except csv.Error as error:
-        raise DataError(f'{file}, line {number:,}: not valid CSV ({error}); quote fields with "..."') from None
-
-
-def _open_records(file: Path, wanted: Languages) -> Corpus:
-    first = next(_read_records(file), None)
-    where = f"{file}, line 1"
-    columns = choose_columns(list(flat_record(first[1])), wanted, where) if first else wanted
-
-    def pairs() -> Iterator[Pair]:
-        for number, record in _read_records(file):
-            yield record_pair(record, columns, f"{file}, line {number:,}")
-
-    return Corpus(str(file), [file], columns, pairs)
-
-
-def _read_records(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    for number, line in enumerate(read_lines(file), start=1):
-        try:
-            record = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise DataError(
-                f"{file}, line {number:,}: not valid JSON ({error.msg} at character {error.pos + 1}); "
-                "expected one object a line"
-            ) from None
-        except (RecursionError, ValueError) as error:
-            reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
-            raise DataError(f"{file}, line {number:,}: JSON that cannot be read ({reason})") from None
-        if not isinstance(record, dict):
-            raise DataError(f"{file}, line {number:,}: found {type(record).__name__}, expected an object")
-        yield number, record
+    return _FORMATS[kind](file, wanted, layout)
