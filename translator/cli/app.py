@@ -38,6 +38,7 @@ def make_app() -> typer.Typer:
         data,
         doctor,
         evaluate,
+        export,
         heads,
         plot,
         prune,
@@ -65,6 +66,7 @@ def make_app() -> typer.Typer:
     app.command()(prune.prune)
     app.command()(plot.plot)
     app.command()(average.average)
+    app.command()(export.export)
     app.command()(doctor.doctor)
     app.add_typer(tokenizer.app, name="tokenizer", help="Train and apply a SentencePiece tokenizer.")
     app.add_typer(data.app, name="data", help="Prepare parallel text and report on it.")

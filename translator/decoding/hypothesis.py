@@ -7,6 +7,9 @@ import numpy as np
 
 Number = TypeVar("Number", float, np.ndarray[Any, Any])
 
+_GNMT_EXPONENT = 0.75
+"""((5 + n) / 6) ** alpha grows like n ** (0.75 * alpha) around n = 15."""
+
 
 @dataclass(frozen=True)
 class LengthPenalty:
@@ -24,6 +27,11 @@ class LengthPenalty:
         base = length if self.kind == "mean" else (5.0 + length) / 6.0
         divisor: Number = base**self.alpha
         return divisor
+
+    @property
+    def exponent(self) -> float:
+        """The x for which n ** x, the only penalty of other libraries, is this penalty or grows like it (gnmt)."""
+        return self.alpha * (1.0 if self.kind == "mean" else _GNMT_EXPONENT)
 
 
 class Request(NamedTuple):

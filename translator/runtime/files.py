@@ -15,6 +15,7 @@ import stat
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from translator.errors import OutputError
 from translator.runtime.console import say
@@ -40,12 +41,22 @@ def write_bytes(path: Path, data: bytes) -> None:
 
     A link at `path` is replaced, not followed. Permissions of a file that was there are kept.
     """
+    with new_file(path) as file:
+        file.write(data)
+
+
+@contextlib.contextmanager
+def new_file(path: Path) -> Iterator[BinaryIO]:
+    """Yield a file to fill, for what is too large for `write_bytes`; at the end of the block it becomes `path`.
+
+    After an error the new file is deleted, and what was at `path` remains.
+    """
     remove_leftovers(path)
     partial, descriptor = create_file(path, PARTIAL)
     try:
-        with os.fdopen(descriptor, "wb") as file:
+        with os.fdopen(descriptor, "w+b") as file:
             _keep_permissions(path, descriptor)
-            file.write(data)
+            yield file
             file.flush()
             os.fsync(descriptor)
             partial.replace(path)

@@ -3,17 +3,20 @@
 A link is followed: what it leads to is replaced. Pipes and devices are written to as a stream.
 """
 
+from __future__ import annotations
+
 import contextlib
 import io
 import os
 import re
 import stat
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 from translator.errors import DataError, OutputError, ReaderGoneError
-from translator.runtime.files import write_bytes
+from translator.runtime.files import new_file, write_bytes
 
 _STREAMS = {"/dev/stdout": 1, "/dev/stderr": 2}
 _DESCRIPTOR = re.compile(r"/(?:dev|proc/self)/fd/(\d{1,6})")
@@ -64,6 +67,29 @@ def write_output(path: Path, data: bytes) -> Path:
     except (OSError, RuntimeError) as error:
         raise _cannot_write(path, getattr(error, "strerror", None) or str(error)) from None
     return path
+
+
+@contextlib.contextmanager
+def new_output(path: Path) -> Iterator[BinaryIO | OutputStream]:
+    """Yield a file to fill, as `write_output` writes one at once; at the end of the block it becomes `path`.
+
+    After an error, what was at `path` remains. Raises `OutputError` if it cannot be written.
+    """
+    if is_stream(path):
+        stream = OutputStream(path)
+        yield stream
+        stream.close()
+        return
+    try:
+        target = real_path(path)
+    except (OSError, RuntimeError) as error:
+        raise _cannot_write(path, getattr(error, "strerror", None) or str(error)) from None
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with new_file(target) as file:
+            yield file
+    except OSError as error:
+        raise _cannot_write(path, error.strerror or str(error)) from None
 
 
 def is_stream(path: Path) -> bool:

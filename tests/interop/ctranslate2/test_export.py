@@ -144,11 +144,11 @@ def test_without_the_library_there_is_a_hint(bundle: Bundle, monkeypatch: pytest
 def written(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """Where models were written to."""
     places: list[Path] = []
-    write: Callable[[Bundle, Path], None] = ctranslate2._write
+    write: Callable[..., None] = ctranslate2._write
 
-    def spy(bundle: Bundle, path: Path) -> None:
+    def spy(bundle: Bundle, path: Path, *arguments: Any, **keywords: Any) -> None:
         places.append(path)
-        write(bundle, path)
+        write(bundle, path, *arguments, **keywords)
 
     monkeypatch.setattr(ctranslate2, "_write", spy)
     return places

@@ -1,13 +1,13 @@
-"""A run as a model directory for CTranslate2, the C++ library for inference: written once, kept in the run directory.
+"""A run as a model directory for CTranslate2, the C++ library for inference.
 
-The library's specification of a Transformer covers everything that our models can be. Weights are written as they are,
-in fp32; the library converts them to other number formats when it loads them.
+The library's specification of a Transformer covers everything that our models can be. The export that our own engine
+uses is written once, in fp32, and kept in the run directory; the library converts weights to other number formats when
+it loads them. An export for other programs (`translator export`) may have them converted already.
 """
 
 import atexit
 import hashlib
 import importlib
-import json
 import re
 import shutil
 import tempfile
@@ -22,11 +22,13 @@ from torch.nn import functional
 from translator.attention import MultiHeadAttention
 from translator.checkpoints import Bundle, RunDirectory, model_tensors
 from translator.config import ModelSettings
-from translator.errors import CheckpointError, ConfigError, DataError, OutputError, TokenizerError
+from translator.errors import CheckpointError, ConfigError, OutputError, TokenizerError
+from translator.interop.checksums import CHECKSUMS, is_whole, listed_files, write_checksums
 from translator.model.embedding import Embedding
 from translator.model.layers import DecoderLayer, EncoderLayer, FeedForward
 from translator.runtime.console import say, warn
 from translator.runtime.directories import (
+    Contents,
     foreign_names,
     new_directory,
     refuse_links,
@@ -35,13 +37,14 @@ from translator.runtime.directories import (
     set_aside,
 )
 from translator.runtime.files import locked
-from translator.runtime.json_files import read_json
-from translator.text import hash_file
 from translator.text.tokenizer import TOKENIZER_NAMES, Tokenizer, save_tokenizers
 
-_CHECKSUMS = "sha256.json"
 _VOCABULARIES = {f"{side}_vocabulary.json" for side in ("source", "target", "shared")}
-_NAMES = {_CHECKSUMS, "model.bin", "config.json", *_VOCABULARIES, *TOKENIZER_NAMES}
+_NAMES = {CHECKSUMS, "model.bin", "config.json", *_VOCABULARIES, *TOKENIZER_NAMES}
+QUANTIZATIONS = (
+    "float32", "float16", "bfloat16", "int16", "int8", "int8_float32", "int8_float16", "int8_bfloat16",
+)  # fmt: skip
+"""Number formats of weights on disk, as the library calls them."""
 _LAYOUT = 2
 """To be raised when the same weights are written in another way, so that kept exports are written again."""
 
@@ -59,16 +62,19 @@ def require_ctranslate2() -> Any:
         ) from None
 
 
-def export_ctranslate2(bundle: Bundle, directory: str | Path) -> Path:
-    """Write a loaded run as a CTranslate2 model directory and return its path; an existing directory is replaced.
+def export_ctranslate2(
+    bundle: Bundle, directory: str | Path, *, quantization: str = "float32", readme: str | None = None
+) -> Path:
+    """Write a loaded run as a CTranslate2 model directory and return its path; an earlier export there is replaced.
 
     The model takes token strings, which are the pieces of the tokenizer (its file is next to the model), and adds the
-    end-of-sentence token of the source itself. Raises `ConfigError` if the library is not installed, `TokenizerError`
-    if two pieces are the same string, and `CheckpointError` if the directory cannot be written.
+    end-of-sentence token of the source itself. `quantization` is one of `QUANTIZATIONS`, and `readme` the text of a
+    README.md. Raises `ConfigError` if the library is not installed, `TokenizerError` if two pieces are the same
+    string, `OutputError` if the directory has files of others, and `CheckpointError` if it cannot be written.
     """
     path = Path(directory)
     try:
-        _write(bundle, path)
+        _write(bundle, path, listed_files, quantization, readme)
     except OSError as error:
         raise CheckpointError(
             f"cannot write {path}: {error.strerror or error}; choose another directory, or make room and see that "
@@ -86,19 +92,19 @@ def cached_ctranslate2(bundle: Bundle) -> Path:
     """
     exports = RunDirectory(bundle.directory).exports
     path = exports / f"ctranslate2-{bundle.weights}-{_key(bundle)}"
-    if _is_whole(path):
+    if is_whole(path):
         return path
     try:
         refuse_links(bundle.directory, [exports])
         exports.mkdir(exist_ok=True)
         with locked(exports):
-            if not _is_whole(path):
+            if not is_whole(path):
                 if path.is_dir():
                     warn(f"{path} is damaged: its files do not match their checksums; it is made again")
                 remove_partial(exports)
                 if path.is_dir() and foreign_names(path, _files_of_export):
                     set_aside(path)
-                _write(bundle, path)
+                _write(bundle, path, _files_of_export)
                 _remove_others(path)
         return path
     except (OSError, OutputError) as error:
@@ -138,36 +144,26 @@ def _key(bundle: Bundle) -> str:
     return digest.hexdigest()[:16]
 
 
-def _is_whole(path: Path) -> bool:
-    """Tell whether a directory holds the files that were written, and no others."""
-    try:
-        checksums = read_json(path / _CHECKSUMS, {str: str}, DataError, "")
-        names = {file.name for file in path.iterdir()} - {_CHECKSUMS}
-        return names == checksums.keys() and all(hash_file(path / name) == checksums[name] for name in names)
-    except (OSError, DataError):
-        return False
-
-
 def _files_of_export(path: Path) -> set[str]:
-    """Return the names of the files of an exported model; none of another directory."""
-    try:
-        listed = set(read_json(path / _CHECKSUMS, {str: str}, DataError, ""))
-    except (OSError, DataError):
-        # Damaged, or from a version that kept no checksums.
-        listed = set()
+    """Return the names of the files of a model in a run's `exports`, damaged or not; none of another directory."""
+    listed = listed_files(path)
+    # The list may be damaged.
     return listed | _NAMES if listed or (path / "model.bin").is_file() else set()
 
 
-def _write(bundle: Bundle, path: Path) -> None:
+def _write(
+    bundle: Bundle, path: Path, contents: Contents, quantization: str = "float32", readme: str | None = None
+) -> None:
     spec = _specification(bundle)
     spec.validate()
     # Shared matrices are stored once.
-    spec.optimize()
-    with new_directory(path, _files_of_export) as partial:
+    spec.optimize(quantization)
+    with new_directory(path, contents) as partial:
         spec.save(str(partial))
         save_tokenizers(bundle.tokenizers, partial)
-        checksums = {file.name: hash_file(file) for file in sorted(partial.iterdir())}
-        (partial / _CHECKSUMS).write_text(json.dumps(checksums, indent=1) + "\n")
+        if readme is not None:
+            (partial / "README.md").write_text(readme, encoding="utf-8")
+        write_checksums(partial)
 
 
 def _specification(bundle: Bundle) -> Any:

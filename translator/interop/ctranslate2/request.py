@@ -6,13 +6,11 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from translator.config import DecodingSettings
-from translator.decoding.hypothesis import Request
+from translator.decoding.hypothesis import LengthPenalty, Request
 from translator.errors import ConfigError
 
 _FILLER = -1e8
 """The library gives -1e10 to what fills a beam that has too few hypotheses."""
-_GNMT_EXPONENT = 0.75
-"""((5 + n) / 6) ** alpha grows like n ** (0.75 * alpha) around n = 15."""
 
 
 class LibraryHypothesis(NamedTuple):
@@ -68,7 +66,7 @@ class LibrarySearch:
         width = settings.beam_size
         if width == 1:
             return cls(1, 0.0, 1, False)
-        exponent = settings.length_alpha * (1.0 if settings.length_penalty == "mean" else _GNMT_EXPONENT)
+        exponent = LengthPenalty(settings.length_penalty, settings.length_alpha).exponent
         if exponent == 0.0:
             # The library then stops at the best hypothesis, if no others are asked for.
             return cls(width, 0.0, settings.n_best, True)
