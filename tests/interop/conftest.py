@@ -26,8 +26,8 @@ def with_model() -> Callable[..., Bundle]:
 
     def make(bundle: Bundle, seed: int = 5, **shape: Any) -> Bundle:
         config = bundle.config.model_copy(update={"model": bundle.config.model.model_copy(update=shape)})
-        sizes = bundle.tokenizers.source.vocab_size, bundle.tokenizers.target.vocab_size
-        model = build_model(config.model, *sizes, seed=seed).eval()
+        tokenizers = bundle.tokenizers
+        model = build_model(config.model, *tokenizers.sizes, seed, tokenizers.target.zero_start).eval()
         generator = torch.Generator().manual_seed(seed)
         with torch.no_grad():
             for parameter in model.parameters():

@@ -66,8 +66,8 @@ def describe_run(bundle: Bundle) -> list[str]:
 
 def vocabulary_text(bundle: Bundle) -> str:
     """Name the vocabularies and their sizes."""
-    source, target = bundle.tokenizers.source.vocab_size, bundle.tokenizers.target.vocab_size
-    if bundle.tokenizers.joint:
+    source, target = bundle.tokenizers.sizes
+    if bundle.tokenizers.share_ids:
         return f"{target:,} SentencePiece pieces for both languages"
     return f"{source:,} SentencePiece pieces for the source and {target:,} for the target"
 

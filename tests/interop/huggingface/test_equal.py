@@ -16,6 +16,7 @@ from translator.decoding.engine import NativeEngine
 from translator.decoding.hypothesis import Request
 from translator.inference import TransformerStepModel
 from translator.interop.huggingface import export_huggingface
+from translator.text import Tokenizer, TokenizerPair, Vocabulary
 
 pytestmark = pytest.mark.slow  # Loading the library alone takes seconds.
 transformers = pytest.importorskip("transformers", reason="the extra bench is not installed")
@@ -52,12 +53,13 @@ def pairs_of(bundle: Bundle) -> list[tuple[list[int], list[int]]]:
 
 
 @torch.inference_mode()
-def assert_same_logits(bundle: Bundle, model: Any) -> None:
+def assert_same_logits(bundle: Bundle, model: Any, never: int | None = None) -> None:
+    """Compare all logits but those of `never`, a piece of the library's alone."""
     target = bundle.tokenizers.target
     pairs = pairs_of(bundle)
     # One batch with padding on both sides.
     sources = [torch.tensor([*source, target.eos_id]) for source, _ in pairs]
-    inputs = [torch.tensor([target.bos_id, *pieces]) for _, pieces in pairs]
+    inputs = [torch.tensor([model.config.decoder_start_token_id, *pieces]) for _, pieces in pairs]
     pad = torch.nn.utils.rnn.pad_sequence
     found = model(
         input_ids=pad(sources, batch_first=True, padding_value=model.config.pad_token_id),
@@ -65,8 +67,11 @@ def assert_same_logits(bundle: Bundle, model: Any) -> None:
         decoder_input_ids=pad(inputs, batch_first=True, padding_value=model.config.pad_token_id),
     ).logits
     for row, source, target_input in zip(found, sources, inputs, strict=True):
-        states = bundle.model(pack([source.tolist()]), pack([target_input.tolist()]))
+        states = bundle.model(pack([source.tolist()]), pack([[target.bos_id, *target_input.tolist()[1:]]]))
         expected = bundle.model.logits(states)
+        if never is not None:
+            assert (row[:, never] < -1000).all()
+            expected[:, never : never + 1] = row[: len(target_input), never : never + 1]
         torch.testing.assert_close(row[: len(target_input), : target.vocab_size], expected, atol=2e-4, rtol=1e-4)
         assert (row[: len(target_input), target.vocab_size :] < -1000).all()
 
@@ -181,3 +186,25 @@ def test_language_tags(bundle: Bundle, with_model: Make, with_tags: Make, tmp_pa
         expected = [tag, *source.encode(["a dog"])[0], source.eos_id]
         assert tokenizer(f">>{language}<< a dog").input_ids == expected
     assert_same_logits(bundle, model)
+
+
+@pytest.mark.parametrize("norm", ["post", "pre"])
+@pytest.mark.parametrize("pad", [None, "<pad>"])
+@pytest.mark.parametrize("sides", ["one model", "two models"])
+def test_a_vocabulary_from_elsewhere(
+    bundle: Bundle, with_model: Make, tmp_path: Path, norm: str, pad: str | None, sides: str
+) -> None:
+    """Ids of its own and no start token: the decoder begins with the zero vector of Marian's `<pad>`."""
+    tokenizer = bundle.tokenizers.source
+    pieces = [piece for piece in tokenizer.pieces(range(tokenizer.vocab_size)) if piece != "<s>"]
+    vocabulary = Vocabulary((*reversed(pieces), ">>de<<", *([pad] if pad else [])))
+    sides_of = [Tokenizer(tokenizer.model, "spm", vocabulary) for _ in range(1 if sides == "one model" else 2)]
+    pair = TokenizerPair(sides_of[0], sides_of[-1], sides == "one model")
+    bundle = with_model(dataclasses.replace(bundle, tokenizers=pair), norm=norm)
+    theirs, model = load(export_huggingface(bundle, tmp_path / "model"))
+    assert_same_logits(bundle, model, model.config.pad_token_id)
+    assert theirs.pad_token == "<pad>" and theirs.pad_token_id == model.config.decoder_start_token_id
+    for text in TEXTS:
+        assert theirs(text).input_ids == [*pair.source.encode([text])[0], pair.target.eos_id]
+    tag = pair.source.tags["de"]
+    assert theirs(">>de<< a dog").input_ids == [tag, *pair.source.encode(["a dog"])[0], pair.target.eos_id]

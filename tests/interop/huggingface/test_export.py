@@ -178,7 +178,10 @@ def test_pieces_and_special_tokens_that_cannot_be_told_apart(bundle: Bundle, tmp
         def pieces(self, ids: Any) -> list[str]:
             return [f"x{piece}" for piece in super().pieces(ids)]
 
-    for kind, problem in ((Alike, "two pieces of the source tokenizer are written 'a'"), (Other, "have other ids in")):
+    for kind, problem in (
+        (Alike, "two pieces of the source tokenizer are written 'a'"),
+        (Other, "have other ids or names in"),
+    ):
         pair = TokenizerPair(kind(bundle.tokenizers.source.model), bundle.tokenizers.target, False)
         with pytest.raises(TokenizerError, match=problem):
             export_huggingface(dataclasses.replace(bundle, tokenizers=pair), tmp_path / "model")

@@ -28,6 +28,8 @@ ENDING = ".argosmodel"
 _VERSION = "1.0"
 _ARGOS_VERSION = "1.9"
 """The oldest Argos Translate that packages of this form are meant for."""
+_POSITIONS = 1024
+"""Argos Translate lets CTranslate2 read 1,024 pieces and write 256, whatever the model; too few positions crash it."""
 _CODE = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,30}")
 _DATE = (1980, 1, 1, 0, 0, 0)
 """Of every file in the package, so that equal weights make equal packages."""
@@ -46,7 +48,9 @@ def export_argos(
     metadata = _metadata(bundle)
     try:
         with tempfile.TemporaryDirectory(prefix="translator-") as directory:
-            model = export_ctranslate2(bundle, Path(directory) / "model", quantization=quantization)
+            model = export_ctranslate2(
+                bundle, Path(directory) / "model", quantization=quantization, fewest_positions=_POSITIONS
+            )
             texts = {"metadata.json": json.dumps(metadata, indent=2), "README.md": _readme(bundle, metadata, scores)}
             with new_output(path) as output:
                 _write_package(cast(BinaryIO, output), _folder(metadata), texts, bundle.tokenizers, model)
@@ -93,6 +97,12 @@ def refuse_foreign_run(bundle: Bundle) -> None:
                 f"data.{name}: found {code!r}, but Argos Translate finds packages by the codes of their languages, "
                 "such as en; write the code into config.yaml of the run"
             )
+    model = bundle.config.model
+    if model.positions == "learned" and model.max_positions < _POSITIONS:
+        problems.append(
+            f"model.max_positions: found {model.max_positions:,} with learned positions, but Argos Translate may ask "
+            f"for {_POSITIONS:,}; use --to ctranslate2 or --to huggingface"
+        )
     if not _has_all_bytes(bundle.tokenizers):
         problems.append(
             "tokenizer: the target has pieces for single bytes that the source lacks, and Argos Translate has one "

@@ -24,7 +24,7 @@ from translator.checkpoints import Bundle, RunDirectory, model_tensors
 from translator.config import ModelSettings
 from translator.errors import CheckpointError, ConfigError, OutputError, TokenizerError
 from translator.interop.checksums import CHECKSUMS, is_whole, listed_files, write_checksums
-from translator.model.embedding import Embedding
+from translator.model.embedding import Embedding, SinusoidalPositions
 from translator.model.layers import DecoderLayer, EncoderLayer, FeedForward
 from translator.runtime.console import say, warn
 from translator.runtime.directories import (
@@ -63,18 +63,24 @@ def require_ctranslate2() -> Any:
 
 
 def export_ctranslate2(
-    bundle: Bundle, directory: str | Path, *, quantization: str = "float32", readme: str | None = None
+    bundle: Bundle,
+    directory: str | Path,
+    *,
+    quantization: str = "float32",
+    readme: str | None = None,
+    fewest_positions: int = 0,
 ) -> Path:
     """Write a loaded run as a CTranslate2 model directory and return its path; an earlier export there is replaced.
 
     The model takes token strings, which are the pieces of the tokenizer (its file is next to the model), and adds the
     end-of-sentence token of the source itself. `quantization` is one of `QUANTIZATIONS`, and `readme` the text of a
-    README.md. Raises `ConfigError` if the library is not installed, `TokenizerError` if two pieces are the same
-    string, `OutputError` if the directory has files of others, and `CheckpointError` if it cannot be written.
+    README.md. A table of sinusoids has `fewest_positions` at least, even if the run never uses that many. Raises
+    `ConfigError` if the library is not installed, `TokenizerError` if two pieces are the same string, `OutputError` if
+    the directory has files of others, and `CheckpointError` if it cannot be written.
     """
     path = Path(directory)
     try:
-        _write(bundle, path, listed_files, quantization, readme)
+        _write(bundle, path, listed_files, quantization, readme, fewest_positions)
     except OSError as error:
         raise CheckpointError(
             f"cannot write {path}: {error.strerror or error}; choose another directory, or make room and see that "
@@ -152,9 +158,14 @@ def _files_of_export(path: Path) -> set[str]:
 
 
 def _write(
-    bundle: Bundle, path: Path, contents: Contents, quantization: str = "float32", readme: str | None = None
+    bundle: Bundle,
+    path: Path,
+    contents: Contents,
+    quantization: str = "float32",
+    readme: str | None = None,
+    fewest_positions: int = 0,
 ) -> None:
-    spec = _specification(bundle)
+    spec = _specification(bundle, fewest_positions)
     spec.validate()
     # Shared matrices are stored once.
     spec.optimize(quantization)
@@ -166,7 +177,7 @@ def _write(
         write_checksums(partial)
 
 
-def _specification(bundle: Bundle) -> Any:
+def _specification(bundle: Bundle, fewest_positions: int) -> Any:
     """Return the library's description of the model, filled with its weights and vocabularies."""
     require_ctranslate2()
     specs, stacks = (importlib.import_module(f"ctranslate2.{name}") for name in ("specs", "specs.transformer_spec"))
@@ -184,8 +195,8 @@ def _specification(bundle: Bundle) -> Any:
     }
     encoder = stacks.TransformerEncoderSpec(settings.encoder_layers, **shape, **_heads(settings, encoder_heads))
     decoder = stacks.TransformerDecoderSpec(settings.decoder_layers, **shape, **_heads(settings, decoder_heads))
-    _embed(encoder.embeddings[0], encoder.position_encodings, model.source_embedding)
-    _embed(decoder.embeddings, decoder.position_encodings, model.target_embedding)
+    _embed(encoder.embeddings[0], encoder.position_encodings, model.source_embedding, fewest_positions)
+    _embed(decoder.embeddings, decoder.position_encodings, model.target_embedding, fewest_positions)
     for layer, source in zip(encoder.layer, cast(Sequence[EncoderLayer], model.encoder_layers), strict=True):
         _attend_to_itself(layer.self_attention, source.self_attention, source.self_residual.norm, encoder_heads)
         _feed_forward(layer.ffn, source.feed_forward, source.feed_forward_residual.norm)
@@ -229,10 +240,13 @@ def _name_pieces(spec: Any, source: Tokenizer, target: Tokenizer) -> None:
     config.add_source_eos = True
 
 
-def _embed(embeddings: Any, positions: Any, embedding: Embedding) -> None:
+def _embed(embeddings: Any, positions: Any, embedding: Embedding, fewest_positions: int) -> None:
     # The stacks of the library scale by sqrt(d_model) by default, as ours do.
     embeddings.weight = _array(embedding.weight)
-    positions.encodings = _array(cast(Tensor, embedding.positions.table))
+    table = cast(Tensor, embedding.positions.table)
+    if isinstance(embedding.positions, SinusoidalPositions) and len(table) < fewest_positions:
+        table = SinusoidalPositions(fewest_positions, table.shape[1]).table
+    positions.encodings = _array(table)
 
 
 def _heads(settings: ModelSettings, heads: int) -> dict[str, int | None]:

@@ -12,9 +12,11 @@ def usage(bundle: Bundle, quantization: str, scores: Sequence[Score] = ()) -> st
     """Return the text: an example that runs in the directory, what the model is, and its scores."""
     source, targets = languages_of(bundle)
     decoding = bundle.config.decoding
+    # Its decoder begins with the start token.
+    longest = bundle.config.model.max_positions - 1
     files = tokenizer_files(bundle.tokenizers.joint)
-    tags = bundle.tokenizers.source.tags if bundle.config.data.language_tags else {}
-    symbols = bundle.tokenizers.source.pieces([tags[language] for language in sorted(tags)])
+    ids = bundle.tokenizers.source.tags if bundle.config.data.language_tags else {}
+    symbols = bundle.tokenizers.source.pieces([ids[language] for language in sorted(ids)])
     penalty = LengthPenalty(decoding.length_penalty, decoding.length_alpha)
     lines = [
         f"# CTranslate2 model {source or 'source'}-{'+'.join(targets) or 'target'}",
@@ -30,7 +32,7 @@ def usage(bundle: Bundle, quantization: str, scores: Sequence[Score] = ()) -> st
         'pieces = source.encode(["A line of text."], out_type=str)',
         *([f'pieces = [["{symbols[0]}", *line] for line in pieces]'] if symbols else []),
         f"answers = translator.translate_batch(pieces, beam_size={decoding.beam_size}, length_penalty="
-        f"{penalty.exponent:g}, max_input_length=0)",
+        f"{penalty.exponent:g}, max_decoding_length={min(256, longest)})",
         "print(target.decode([answer.hypotheses[0] for answer in answers]))",
         "```",
         "",
@@ -38,9 +40,10 @@ def usage(bundle: Bundle, quantization: str, scores: Sequence[Score] = ()) -> st
         "`target_prefix` makes translations begin with given pieces of the target.",
     ]
     if symbols:
+        tags = ", ".join(f"`{symbol}`" for symbol in symbols)
         lines += [
             "",
-            f"The first piece of every source is the tag of the language to translate into: `{'`, `'.join(symbols)}`. No text is encoded "
+            f"The first piece of every source is the tag of the language to translate into: {tags}. No text is encoded "
             "as a tag, so it is put before the pieces, as above; `target_prefix` does not choose the language.",
         ]
     lines += ["", "## Model and data", "", *describe_run(bundle), "", "## Scores", "", *describe_scores(scores)]

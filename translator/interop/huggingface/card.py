@@ -7,6 +7,12 @@ from translator.checkpoints import Bundle
 from translator.interop.card import Score, describe_run, describe_scores, languages_of
 from translator.interop.huggingface.tokenizer import marian_tag
 
+_CONVERTER = (
+    "Do not use CTranslate2's own converter on this directory: it misreads models of this kind without an error (it "
+    "lets the decoder begin with a vector of zeros and drops the last row of the embeddings). Run `translator export "
+    "RUN --to ctranslate2` instead."
+)
+
 
 def model_card(bundle: Bundle, scores: Sequence[Score]) -> str:
     """Return the card: how to use the model, what it was trained on, its scores, and what to beware of."""
@@ -65,9 +71,7 @@ def _example(bundle: Bundle, targets: Sequence[str]) -> list[str]:
 def _warnings(bundle: Bundle) -> list[str]:
     decoding = bundle.config.decoding
     warnings = [
-        "Do not use CTranslate2's own converter on this directory: it misreads models of this kind without an error "
-        "(it lets the decoder begin with a vector of zeros and drops the last row of the embeddings). Run `translator "
-        "export RUN --to ctranslate2` instead.",
+        *([] if bundle.tokenizers.target.zero_start else [_CONVERTER]),
         "A line that begins with `>>` and contains `<<` is read as one with a language tag; begin it with a space to "
         "have it translated as text.",
         "A translation may have as many pieces as the model has positions. `translator translate` sets a limit for "

@@ -6,6 +6,7 @@ from translator.checkpoints import Bundle
 from translator.config import ModelSettings
 from translator.decoding.hypothesis import LengthPenalty
 from translator.errors import ConfigError
+from translator.interop.huggingface.tokenizer import padding
 
 
 def refuse_foreign_model(settings: ModelSettings) -> None:
@@ -34,8 +35,11 @@ def refuse_foreign_model(settings: ModelSettings) -> None:
 
 def vocabulary_sizes(bundle: Bundle) -> tuple[int, int]:
     """Return the sizes of their vocabularies: Marian may have two, Pegasus has one for both sides."""
-    sizes = bundle.tokenizers.source.vocab_size, bundle.tokenizers.target.vocab_size
-    return (max(sizes), max(sizes)) if bundle.config.model.norm == "pre" else sizes
+    sizes = bundle.tokenizers.sizes
+    added = padding(bundle.tokenizers).index + 1
+    if bundle.config.model.norm == "pre" or added > max(sizes):
+        return max(*sizes, added), max(*sizes, added)
+    return sizes
 
 
 def model_config(bundle: Bundle) -> dict[str, Any]:
@@ -45,6 +49,7 @@ def model_config(bundle: Bundle) -> dict[str, Any]:
     source_size, target_size = vocabulary_sizes(bundle)
     heads = settings.d_model // settings.width_of_head
     shares_all = settings.tie_embeddings == "all"
+    pad = padding(bundle.tokenizers).index
     config = {
         "architectures": ["PegasusForConditionalGeneration" if is_pegasus else "MarianMTModel"],
         "model_type": "pegasus" if is_pegasus else "marian",
@@ -63,11 +68,10 @@ def model_config(bundle: Bundle) -> dict[str, Any]:
         "max_position_embeddings": settings.max_positions,
         "scale_embedding": True,
         "is_encoder_decoder": True,
-        # There is no padding piece; the attention mask tells what is padding.
-        "pad_token_id": target.bos_id,
-        "bos_token_id": target.bos_id,
+        "pad_token_id": pad,
+        "bos_token_id": pad,
         "eos_token_id": target.eos_id,
-        "decoder_start_token_id": target.bos_id,
+        "decoder_start_token_id": pad,
         "forced_eos_token_id": None,
         "tie_word_embeddings": shares_all if is_pegasus else settings.tie_embeddings != "none",
         "dtype": "float32",
@@ -79,18 +83,18 @@ def model_config(bundle: Bundle) -> dict[str, Any]:
 
 def generation_config(bundle: Bundle) -> dict[str, Any]:
     """Return the content of `generation_config.json`: the run's search, in that library's terms."""
-    decoding, target = bundle.config.decoding, bundle.tokenizers.target
+    decoding, target, pad = bundle.config.decoding, bundle.tokenizers.target, padding(bundle.tokenizers).index
     config: dict[str, Any] = {
-        "decoder_start_token_id": target.bos_id,
-        "bos_token_id": target.bos_id,
+        "decoder_start_token_id": pad,
+        "bos_token_id": pad,
         "eos_token_id": target.eos_id,
-        "pad_token_id": target.bos_id,
+        "pad_token_id": pad,
         "forced_eos_token_id": None,
         "num_beams": decoding.beam_size,
         # It has no limit that depends on the source.
         "max_length": bundle.config.model.max_positions,
         # Never in text: the token that every target begins with, and the language tags of the source.
-        "suppress_tokens": [target.bos_id, *sorted(target.tags.values())],
+        "suppress_tokens": [pad, *sorted(target.tags.values())],
     }
     if decoding.beam_size > 1:
         config["length_penalty"] = LengthPenalty(decoding.length_penalty, decoding.length_alpha).exponent

@@ -19,7 +19,7 @@ from translator.interop.huggingface.config import (
     refuse_foreign_model,
     vocabulary_sizes,
 )
-from translator.interop.huggingface.tokenizer import write_tokenizer
+from translator.interop.huggingface.tokenizer import padding, write_tokenizer
 from translator.interop.huggingface.weights import library_tensors
 from translator.runtime.directories import new_directory
 
@@ -36,7 +36,8 @@ def export_huggingface(bundle: Bundle, directory: str | Path, scores: Sequence[S
     path = Path(directory)
     settings = bundle.config.model
     refuse_foreign_model(settings)
-    tensors = library_tensors(bundle.model.state_dict(), settings, *vocabulary_sizes(bundle))
+    zero_row = padding(bundle.tokenizers).index if bundle.tokenizers.target.zero_start else None
+    tensors = library_tensors(bundle.model.state_dict(), settings, *vocabulary_sizes(bundle), zero_row)
     try:
         with new_directory(path, listed_files) as partial:
             write_tokenizer(bundle, partial)

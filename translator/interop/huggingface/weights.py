@@ -29,18 +29,23 @@ def stream_order(settings: ModelSettings) -> Tensor:
 
 
 def library_tensors(
-    weights: Mapping[str, Tensor], settings: ModelSettings, source_vocabulary: int, target_vocabulary: int
+    weights: Mapping[str, Tensor],
+    settings: ModelSettings,
+    source_vocabulary: int,
+    target_vocabulary: int,
+    zero_row: int | None = None,
 ) -> dict[str, Tensor]:
     """Return our `weights`, as the model's `state_dict` names them, as their tensors in fp32.
 
-    The vocabularies are those of their model; rows that ours lack are zeros, and their logits are never chosen.
+    The vocabularies are those of their model; rows that ours lack are zeros, and their logits are never chosen. So is
+    the row `zero_row`, which a decoder that begins with a vector of zeros begins with.
     """
     order = stream_order(settings)
     heads = settings.d_model // settings.width_of_head
     tensors: dict[str, Tensor] = {}
     for part in parts(settings):
         tensors |= _part(part, weights, order, heads * settings.width_of_head)
-    tensors |= _embeddings(weights, settings, order, source_vocabulary, target_vocabulary)
+    tensors |= _embeddings(weights, settings, order, (source_vocabulary, target_vocabulary), zero_row)
     if settings.positions == "learned":
         tensors |= {theirs: weights[ours] for ours, theirs in POSITIONS.items()}
     return {name: tensor.float().cpu().contiguous() for name, tensor in tensors.items()}
@@ -75,15 +80,22 @@ def _attention(ours: str, theirs: str, weights: Mapping[str, Tensor], order: Ten
 
 
 def _embeddings(
-    weights: Mapping[str, Tensor], settings: ModelSettings, order: Tensor, source_size: int, target_size: int
+    weights: Mapping[str, Tensor], settings: ModelSettings, order: Tensor, sizes: tuple[int, int], zero_row: int | None
 ) -> dict[str, Tensor]:
     def rows(name: str, size: int) -> Tensor:
         weight = weights[name][:, order]
-        return functional.pad(weight, (0, 0, 0, size - len(weight)))
+        weight = functional.pad(weight, (0, 0, 0, size - len(weight)))
+        if zero_row is not None:
+            weight[zero_row] = 0.0
+        return weight
 
-    source, target = rows("source_embedding.weight", source_size), rows("target_embedding.weight", target_size)
-    bias = torch.zeros(1, target_size)
+    source, target = (
+        rows(f"{side}_embedding.weight", size) for side, size in zip(("source", "target"), sizes, strict=True)
+    )
+    bias = torch.zeros(1, sizes[1])
     bias[0, len(weights["output_weight"]) :] = _NEVER
+    if zero_row is not None:
+        bias[0, zero_row] = _NEVER
     tensors = {"final_logits_bias": bias}
     if settings.tie_embeddings == "all":
         return {**tensors, "model.shared.weight": source}
@@ -93,5 +105,5 @@ def _embeddings(
         # It ties all matrices or none. Its `shared` is not used then, but is expected.
         tensors["model.shared.weight"] = source.clone()
     if is_pegasus or settings.tie_embeddings == "none":
-        tensors["lm_head.weight"] = rows("output_weight", target_size)
+        tensors["lm_head.weight"] = rows("output_weight", sizes[1])
     return tensors
