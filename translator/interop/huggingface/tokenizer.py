@@ -1,8 +1,9 @@
 """The tokenizers of a run as the files of `transformers`' MarianTokenizer."""
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from translator.checkpoints import Bundle
 from translator.errors import TokenizerError
@@ -13,7 +14,8 @@ VOCABULARY, TARGET_VOCABULARY = "vocab.json", "target_vocab.json"
 _PAD = "<pad>"
 
 
-class Padding(NamedTuple):
+@dataclass(frozen=True)
+class Padding:
     """The piece that fills up batches, and that every target begins with: its name and its id on both sides."""
 
     name: str
