@@ -97,7 +97,7 @@ class LineRequests:
         phrases = tuple(self._encoded(phrase, target.is_unspaced) for phrase in required)
         terms = self._terms(line, texts)
         engine = self._engine
-        if self._engine_for_phrases is not None and (line.has_phrases or any(terms)):
+        if parts and self._engine_for_phrases is not None and (line.has_phrases or any(terms)):
             engine = self._engine_for_phrases(banned=bool(banned), required=bool(required or any(terms)))
         asked = []
         for index, (part, own) in enumerate(zip(parts, terms, strict=False)):

@@ -161,18 +161,17 @@ class LineTranslator:
 
     def _answers(self, lines: Sequence["_Line"], on_batch: Callable[[int], None]) -> list[list[list[Hypothesis]]]:
         """Return the hypotheses for every part of every line."""
-        asked = [part for line in lines for part in line.asked]
-        found = self._search([(part.engine, part.request) for part in asked], on_batch)
+        asked = [(line, part) for line in lines for part in line.asked]
+        found = self._search([(part.engine, part.request) for _, part in asked], on_batch)
         # Without its terms of the glossary a translation is better than none, but its reader must know.
-        again = [index for index, (part, own) in enumerate(zip(asked, found, strict=True)) if part.terms and not own]
-        plain = self._search([(asked[index].engine, asked[index].without_terms) for index in again], on_batch)
+        again = [index for index, (_, part) in enumerate(asked) if part.terms and not found[index]]
+        plain = self._search([(asked[index][1].engine, asked[index][1].without_terms) for index in again], on_batch)
         for index, own in zip(again, plain, strict=True):
+            line, part = asked[index]
+            if own:
+                line.warnings = tuple(dict.fromkeys([*line.warnings, *map(without_term, part.terms)]))
             found[index] = own
-        answers, without = iter(found), set(again)
-        flat = iter(range(len(found)))
-        for line in lines:
-            terms = [term for part in line.asked if next(flat) in without for term in part.terms]
-            line.warnings += tuple([without_term(term) for term in dict.fromkeys(terms)])
+        answers = iter(found)
         return [[next(answers) for _ in line.asked] for line in lines]
 
     def _search(
@@ -222,18 +221,13 @@ class LineTranslator:
             for hypothesis in own
         ]
         unknown = self.settings.replace_unknown and any(target.unk_id in own[2] for _, own in found)
-        if not (self.with_alignment or unknown):
+        # All lines have a linker or none has one.
+        if not (self.with_alignment or unknown) or any(linker is None for linker, _ in found):
             return [LinkedText(text) for text in target.decode_all([own[2] for _, own in found])]
         texts = [LinkedText("")] * len(found)
-        for linker in {id(linker): linker for linker, _ in found}.values():
-            # Without a linker nothing can be aligned.
-            own = [index for index, (one, _) in enumerate(found) if one is linker]
-            linked = (
-                linker([found[index][1] for index in own])
-                if linker is not None
-                else [LinkedText(text) for text in target.decode_all([found[index][1][2] for index in own])]
-            )
-            for index, text in zip(own, linked, strict=True):
+        for linker in {id(linker): linker for linker, _ in found if linker is not None}.values():
+            indices = [index for index, (own, _) in enumerate(found) if own is linker]
+            for index, text in zip(indices, linker([found[index][1] for index in indices]), strict=True):
                 texts[index] = text
         return texts
 
