@@ -61,6 +61,8 @@ def test_all_mistakes_are_said_at_once_with_the_nearest_name(tmp_path: Path) -> 
         (["preset=tiny", "model.num_heads=3"], "3 heads do not divide model.d_model = 128"),
         (["preset=tiny", "training.average_last=9"], "raise keep_last"),
         (["preset=tiny", "tokenizer.joint=false"], "`all` needs one vocabulary"),
+        (["preset=tiny", "tokenizer.normalization=table"], "tokenizer.normalization_table: set it together"),
+        (["preset=tiny", "tokenizer.normalization_table=rules.tsv"], "tokenizer.normalization_table: set it together"),
         (["preset=tiny", "data.max_length=2000"], "do not fit into model.max_positions"),
         (["preset=tiny", "model.d_model=33", "model.head_dim=8"], "need an even width"),
     ],

@@ -201,10 +201,10 @@ def test_a_joint_tokenizer_is_one_object_and_can_be_copied(tmp_path: Path) -> No
     assert [file.name for file in (tmp_path / "b").iterdir()] == ["tokenizer.model"]
 
 
-@pytest.mark.parametrize("normalization", ["nfkc", "identity"])
+@pytest.mark.parametrize("normalization", ["nfkc", "identity", "nfc"])
 def test_normalization(tmp_path: Path, normalization: str) -> None:
     tokenizer = train(tmp_path, normalization=normalization).source
-    expected = {"nfkc": "file 1", "identity": "ﬁle １"}[normalization]
+    expected = {"nfkc": "file 1", "identity": "ﬁle １", "nfc": "ﬁle １"}[normalization]
     assert tokenizer.decode(tokenizer.encode(["ﬁle １"])[0]) == expected
 
 

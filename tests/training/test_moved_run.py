@@ -80,3 +80,19 @@ def test_links_and_look_alikes(copied: Path, tmp_path: Path) -> None:
     (tmp_path / "plain").mkdir()
     shutil.copy(copied / "config.yaml", tmp_path / "plain")
     assert run_directory(load_config(tmp_path / "plain" / "config.yaml")) == copied.parent / "run"
+
+
+def test_a_run_that_was_begun_under_another_default_rule_continues_under_its_own(
+    settings_file: Path, call_program: Callable[..., tuple[int, str, str]]
+) -> None:
+    """Before `nfc` the default was `nfkc`; the rule of a run is in its tokenizer."""
+    run = settings_file.parent / "run"
+    words = ["training.max_steps=2", "tokenizer.normalization=nfkc"]
+    assert call_program("train", settings_file, *words)[0] == 0
+    kept = (run / "tokenizer.model").read_bytes()
+    code, _, errors = call_program("train", settings_file, "training.max_steps=4")
+    assert code == 0 and "up to date" in errors, errors
+    assert (run / "tokenizer.model").read_bytes() == kept
+    assert "normalization: nfkc" in (run / "config.yaml").read_text()
+    code, _, errors = call_program("train", settings_file, "training.max_steps=6", "tokenizer.normalization=nfc")
+    assert code == 1 and "tokenizer.normalization" in errors

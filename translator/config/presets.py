@@ -7,7 +7,7 @@ from typing import Any
 
 from translator.config.corpus_spec import corpus_mistakes
 from translator.config.heads import KINDS
-from translator.config.schema import Config
+from translator.config.schema import Config, TokenizerSettings
 from translator.errors import ConfigError
 
 PRESETS: dict[str, dict[str, Any]] = {
@@ -69,6 +69,17 @@ def resolve_preset(config: Config, pairs: int = 0) -> Config:
     return resolved
 
 
+def tokenizer_mistakes(settings: TokenizerSettings) -> list[str]:
+    """Return a sentence for every contradiction among the settings of the tokenizer."""
+    has_table = "table" in (settings.normalization, settings.source_normalization)
+    if has_table == (settings.normalization_table is not None):
+        return []
+    return [
+        "tokenizer.normalization_table: set it together with tokenizer.normalization=table or "
+        "tokenizer.source_normalization=table, or leave both out"
+    ]
+
+
 def _contradictions(config: Config) -> list[str]:
     problems = corpus_mistakes(config.data)
     model, training = config.model, config.training
@@ -93,6 +104,7 @@ def _contradictions(config: Config) -> list[str]:
         problems.append(
             "model.tie_embeddings: `all` needs one vocabulary (tokenizer.joint: true); expected decoder or none"
         )
+    problems += tokenizer_mistakes(config.tokenizer)
     if training.average_last > training.keep_last:
         problems.append(
             f"training.average_last: {training.average_last} checkpoints cannot be averaged when "

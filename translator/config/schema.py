@@ -67,6 +67,7 @@ def _separator(value: str) -> str:
 
 
 Separator = Annotated[str, AfterValidator(_separator)]
+Normalization = Literal["nfc", "identity", "nfkc", "nmt_nfkc", "nfkc_cf", "table"]
 
 
 class CorpusEntry(Settings):
@@ -160,8 +161,16 @@ class TokenizerSettings(Settings):
     """Share of the characters in the text that get a piece of their own; the others are spelled in bytes."""
     byte_fallback: bool = True
     """Spell unknown characters in UTF-8 bytes, so that every text can be encoded."""
-    normalization: Literal["nfkc", "nmt_nfkc", "nfkc_cf", "identity"] = "nfkc"
-    """Unicode normalisation before the text is split (SentencePiece's rule names; `nfkc_cf` also lower-cases)."""
+    normalization: Normalization = "nfc"
+    """What is done to characters before a text is split. `nfc` and `identity` change nothing that a reader can see.
+    SentencePiece's `nfkc`, `nmt_nfkc` and `nfkc_cf` do (`²` becomes `2`; `nfkc_cf` also lower-cases), and the model can
+    then not write what they take away. `table` stands for `normalization_table`."""
+    source_normalization: Normalization | None = None
+    """The same for the source alone, such as `nfkc`; by default as `normalization`. With a joint vocabulary there are
+    then two model files with the same pieces."""
+    normalization_table: str | None = None
+    """File of the rules that `table` stands for (SentencePiece's `normalization_rule_tsv`): lines such as
+    `FB01<TAB>66 69`, code points in hexadecimal."""
     sample_size: PositiveCount = 1_000_000
     """Most lines that the tokenizer is trained on, drawn evenly over the corpus."""
 

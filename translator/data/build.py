@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from translator.config import DataSettings, TokenizerSettings
+from translator.data.altered import AlteredLines
 from translator.data.cleaning import REASONS, Sentences, fits, scan, select
 from translator.data.corpora import Corpora, hold_out, target_languages
 from translator.data.dataset import DatasetWriter
@@ -108,6 +109,7 @@ class DataBuilder:
         reasons: Counter[str] = Counter(dropped)
         parts = np.split(keep, np.cumsum(self.scanned.read)[:-1])
         entries = []
+        altered = {"source": AlteredLines(), "target": AlteredLines()}
         with DatasetWriter(self.directory / "train.arrow", with_text=self.with_text) as writer:
             for corpus, part in zip(self.corpora["train"], parts, strict=True):
                 before = writer.pairs
@@ -115,17 +117,30 @@ class DataBuilder:
                 bar = progress(kept, description="encoding train", total=int(part.sum()), unit="pairs")
                 tag = self._tag(tokenizers, corpus)
                 for batch in _batches(bar):
-                    reasons.update(self._write_fitting(writer, tokenizers, batch, tag))
+                    reasons.update(self._write_fitting(writer, tokenizers, batch, tag, altered))
                 names = {"name": corpus.name, "languages": list(corpus.languages)}
                 entries.append({**names, "pairs": len(part), "train": writer.pairs - before})
         table = {reason: reasons[reason] for reason in REASONS}
         _require_pairs(entries, table)
-        return {"train": writer.pairs, "corpora": entries, "dropped": table}
+        return {
+            "train": writer.pairs,
+            "corpora": entries,
+            "dropped": table,
+            "altered": {side: lines.as_count() for side, lines in altered.items()},
+        }
 
     def _write_fitting(
-        self, writer: DatasetWriter, tokenizers: TokenizerPair, batch: list[tuple[str, str]], tag: int | None
+        self,
+        writer: DatasetWriter,
+        tokenizers: TokenizerPair,
+        batch: list[tuple[str, str]],
+        tag: int | None,
+        altered: dict[str, AlteredLines],
     ) -> list[str]:
-        """Write the pairs whose lengths are possible; return the reasons against the others."""
+        """Write the pairs whose lengths are possible; return the reasons against the others.
+
+        Counts in `altered` which lines of the pairs that are written do not come back.
+        """
         data = self.data
         texts = [(source.removesuffix("\r"), target.removesuffix("\r")) for source, target in batch]
         sources, targets = _encode(tokenizers, texts)
@@ -136,9 +151,12 @@ class DataBuilder:
         kept = [index for index, reason in enumerate(judged) if reason is None]
         if kept:
             sides = tuple([texts[index][side] for index in kept] for side in (0, 1))
+            sources, targets = [sources[index] for index in kept], [targets[index] for index in kept]
+            altered["source"].count(tokenizers.source, sides[0], sources)
+            altered["target"].count(tokenizers.target, sides[1], targets)
             writer.write(
-                with_tag([sources[index] for index in kept], tag),
-                [targets[index] for index in kept],
+                with_tag(sources, tag),
+                targets,
                 (sides[0], sides[1]) if writer.with_text else None,
             )
         return [reason for reason in judged if reason is not None]

@@ -17,6 +17,9 @@ MANIFEST = "manifest.json"
 TOKENIZER = "tokenizer"
 """The name, among the inputs, of tokenizers that were given and not trained."""
 _NAMES = {MANIFEST, "train.arrow", "valid.arrow", "test.arrow", *TOKENIZER_NAMES}
+NORMALIZATION_TABLE = "normalization_table"
+"""The name, among the inputs, of the table by which tokenizers that are trained here normalise."""
+_LATER = ("source_normalization", "normalization_table", "user_defined_symbols", "split_digits")
 _FORMAT = 1
 _SHAPE = {
     "format": int,
@@ -31,6 +34,7 @@ _SHAPE = {
         "test?": int,
         "corpora?": [{"name": str, "languages": [(str, None)], "pairs": int, "train": int}],
         "dropped?": {str: int},
+        "altered?": {str: {"lines": int, "examples": [[str]]}},
     },
     "train_text?": bool,
     "train_pairs?": str,
@@ -80,6 +84,9 @@ def settings_that_matter(data: DataSettings, tokenizer: TokenizerSettings | None
     if data.language_tags:
         names.append("language_tags")
     trained = tokenizer.model_dump(mode="json", exclude={"model"}) if tokenizer is not None else {}
+    defaults = TokenizerSettings().model_dump(mode="json")
+    # Prepared data of versions without these settings stay as they are.
+    trained = {name: value for name, value in trained.items() if name not in _LATER or value != defaults[name]}
     return {"data": {name: values[name] for name in names}, "tokenizer": trained}
 
 

@@ -14,11 +14,13 @@ from translator.config import (
     resolve_preset,
     run_directory,
 )
+from translator.data.altered import describe_altered
 from translator.data.build import DataBuilder, ScannedCorpora
 from translator.data.corpora import Corpora, describe_corpora, open_corpora, target_languages
 from translator.data.dataset import ParallelDataset, usual_length
 from translator.data.manifest import (
     MANIFEST,
+    NORMALIZATION_TABLE,
     TOKENIZER,
     describe_files,
     describe_inputs,
@@ -36,7 +38,14 @@ from translator.errors import DataError, TokenizerError
 from translator.runtime.console import say
 from translator.runtime.directories import new_directory
 from translator.runtime.files import locked
-from translator.text import TokenizerPair, load_given_tokenizers, load_tokenizers, require_shared_ids, tag_symbol
+from translator.text import (
+    TokenizerPair,
+    hash_file,
+    load_given_tokenizers,
+    load_tokenizers,
+    require_shared_ids,
+    tag_symbol,
+)
 
 _PARTS_OF_A_RUN = ("checkpoints", "models", "exports", "hypotheses", "tensorboard")
 
@@ -100,6 +109,10 @@ def prepare(
     if given is not None and config.data.language_tags:
         _require_tags(given, target_languages(corpora), config.start_from, given_name)
     inputs = describe_inputs(corpora, config.data.language_tags, given, given_name)
+    if given is None and (table := config.tokenizer.normalization_table) is not None:
+        if not Path(table).is_file():
+            raise TokenizerError(f"tokenizer.normalization_table: there is no file {table}")
+        inputs[NORMALIZATION_TABLE] = {"name": table, "fingerprint": hash_file(Path(table))}
     target.parent.mkdir(parents=True, exist_ok=True)
     with locked(target.parent):
         if _is_current(path, config, inputs, begun):
@@ -111,6 +124,8 @@ def prepare(
                     _require_same_pairs(digest, begun)
             say(f"prepared data written to {path}")
     prepared = load_prepared(path, config)
+    for line in describe_altered(prepared.manifest["counts"]):
+        say(line)
     if begun is not None:
         _require_same_pairs(prepared.train_digest(), begun)
     if prepared.mixture is not None:
@@ -198,8 +213,9 @@ def _is_current(path: Path, config: Config, inputs: dict[str, Any], begun: Begun
             say(f"{path} has another vocabulary than {begun.run}; preparing again")
             return False
         # The vocabulary is the right one, whether it was trained here or given.
-        own = {name: entry for name, entry in manifest["inputs"].items() if name == TOKENIZER}
-        inputs = {name: entry for name, entry in inputs.items() if name != TOKENIZER} | own
+        names = (TOKENIZER, NORMALIZATION_TABLE)
+        own = {name: entry for name, entry in manifest["inputs"].items() if name in names}
+        inputs = {name: entry for name, entry in inputs.items() if name not in names} | own
     if has_other_inputs(manifest, inputs):
         say(f"the inputs of {path} have changed; preparing again")
         return False

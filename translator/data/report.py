@@ -43,6 +43,7 @@ def report(prepared: PreparedData) -> dict[str, Any]:
         "read": counts["pairs"] + counts["held_out"],
         "held_out": counts["held_out"],
         "dropped": counts["dropped"],
+        "altered": counts.get("altered", {}),
         "corpora": counts.get("corpora", []),
         "sets": {
             name: {
@@ -72,6 +73,7 @@ def describe_report(figures: dict[str, Any]) -> str:
             f"  {count:>12,}  {100 * count / figures['read']:6.2f} %  {REASONS[reason]}"
             for reason, count in figures["dropped"].items()
         ),
+        *_describe_altered(figures),
         *_describe_corpora(figures["corpora"]),
         "",
         f"{'':<14}{'pairs':>12}{'pieces':>14}{'mean':>8}"
@@ -88,6 +90,19 @@ def describe_report(figures: dict[str, Any]) -> str:
         f"preset that suits: {figures['suggested_preset']}",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _describe_altered(figures: dict[str, Any]) -> list[str]:
+    """Return the lines that the tokenizer does not give back, with examples."""
+    rows = []
+    train = figures["sets"]["train"]["pairs"]
+    for side, altered in figures["altered"].items():
+        if altered["lines"]:
+            share = 100 * altered["lines"] / train
+            rows += ["", f"{altered['lines']:,} training lines of the {side} ({share:.2f} %) do not come back from the "
+                     "tokenizer as they are:"]  # fmt: skip
+            rows += [f"  {text!r} comes back as {found!r}" for text, found in altered["examples"]]
+    return rows
 
 
 def _describe_corpora(corpora: list[dict[str, Any]]) -> list[str]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from translator.config import TokenizerSettings, load_config
 from translator.config.corpus_spec import split_pattern
+from translator.config.presets import tokenizer_mistakes
 from translator.errors import ConfigError, DataError, TokenizerError
 from translator.runtime.outputs import check_output, write_output
 from translator.text.corpus import Languages
@@ -26,7 +27,7 @@ def read_tokenizer_settings(words: Sequence[str]) -> tuple[TokenizerSettings, La
     for word in words:
         key, equals, _ = word.partition("=")
         name = key.removeprefix("tokenizer.")
-        if name in ("model", "joint"):
+        if name in ("model", "joint", "source_normalization"):
             problems.append(
                 f"{key}: one model is trained here, on all text that is given; call the command for each "
                 "side to have two"
@@ -38,6 +39,8 @@ def read_tokenizer_settings(words: Sequence[str]) -> tuple[TokenizerSettings, La
     if problems:
         raise ConfigError(problems)
     config = load_config(None, dotted)
+    if problems := tokenizer_mistakes(config.tokenizer):
+        raise ConfigError(problems)
     return config.tokenizer, (config.data.source_language, config.data.target_language)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from translator.config.schema import TokenizerSettings
 from translator.errors import TokenizerError
 from translator.runtime.console import say
+from translator.text.normalization import make_normalizer, rule_options, with_rule
 from translator.text.tags import tag_symbol
 from translator.text.tokenizer import Tokenizer, TokenizerPair, save_tokenizers
 
@@ -44,11 +45,25 @@ def train_tokenizers(
         for pair in pairs():
             yield from pair
 
-    if settings.joint:
+    source_rule = settings.source_normalization or settings.normalization
+    of_source = settings.model_copy(update={"normalization": source_rule})
+    if settings.joint and source_rule == settings.normalization:
         joint = train_tokenizer(both, settings, seed, languages=languages)
         tokenizers = TokenizerPair(joint, joint, True)
+    elif settings.joint:
+        # The pieces are those of both sides, each under its own rule, and the two models differ in the rule alone.
+        rule = make_normalizer(source_rule, settings.normalization_table)
+
+        def each_normalized() -> Iterator[str]:
+            for source, target in pairs():
+                yield rule.normalize(source)
+                yield target
+
+        target = train_tokenizer(each_normalized, settings, seed, languages=languages)
+        model = with_rule(target.model, source_rule, settings.normalization_table)
+        tokenizers = TokenizerPair(Tokenizer(model, "source tokenizer"), target, False)
     else:
-        source = train_tokenizer(lambda: (pair[0] for pair in pairs()), settings, seed, "source tokenizer", languages)
+        source = train_tokenizer(lambda: (pair[0] for pair in pairs()), of_source, seed, "source tokenizer", languages)
         target = train_tokenizer(lambda: (pair[1] for pair in pairs()), settings, seed, "target tokenizer")
         tokenizers = TokenizerPair(source, target, False)
     directory.mkdir(parents=True, exist_ok=True)
@@ -104,28 +119,32 @@ def _run_sentencepiece(
     writer = io.BytesIO()
     # Only unigram training supports a soft limit.
     limit: Any = {"hard_vocab_limit": False} if settings.type == "unigram" else {}
-    sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=sample,
-        model_writer=writer,
-        model_type=settings.type,
-        vocab_size=vocab_size,
-        character_coverage=settings.character_coverage,
-        byte_fallback=settings.byte_fallback,
-        normalization_rule_name=settings.normalization,
-        unk_id=0,
-        bos_id=1,
-        eos_id=2,
-        pad_id=-1,
-        control_symbols=control_symbols,
-        num_threads=_THREADS,
-        # In bytes; our lines are shorter, but normalisation can lengthen them.
-        max_sentence_length=1 << 20,
-        shuffle_input_sentence=False,
-        self_test_sample_size=0,
-        minloglevel=3,
-        **limit,
-    )
-    return writer.getvalue()
+    with rule_options(settings.normalization, settings.normalization_table) as rule:
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=sample,
+            model_writer=writer,
+            model_type=settings.type,
+            vocab_size=vocab_size,
+            character_coverage=settings.character_coverage,
+            byte_fallback=settings.byte_fallback,
+            unk_id=0,
+            bos_id=1,
+            eos_id=2,
+            pad_id=-1,
+            control_symbols=control_symbols,
+            num_threads=_THREADS,
+            # In bytes; our lines are shorter, but normalisation can lengthen them.
+            max_sentence_length=1 << 20,
+            shuffle_input_sentence=False,
+            self_test_sample_size=0,
+            minloglevel=3,
+            **rule,
+            **limit,
+        )
+    model = writer.getvalue()
+    if "normalization_rule_tsv" in rule:
+        model = with_rule(model, settings.normalization, settings.normalization_table)
+    return model
 
 
 def _explained(error: RuntimeError, settings: TokenizerSettings, name: str) -> TokenizerError:

@@ -35,6 +35,18 @@ def foresee(config: Config, run: RunDirectory) -> Config:
     return config
 
 
+def keep_normalization(config: Config, run: RunDirectory) -> Config:
+    """Return the settings with the rule that a begun run was made with, unless they state one.
+
+    The rule is in the run's tokenizer. Its default was another one before this version, and must not stop such a run.
+    """
+    begun = _begun(run)
+    if begun is None or "normalization" in config.tokenizer.model_fields_set:
+        return config
+    rule = {"normalization": begun.tokenizer.normalization}
+    return config.model_copy(update={"tokenizer": config.tokenizer.model_copy(update=rule)})
+
+
 def check_agreement(config: Config, run: RunDirectory) -> Config:
     """Return the settings, with the batch size and the order of batches that were chosen when the run began.
 

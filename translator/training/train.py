@@ -26,7 +26,7 @@ from translator.runtime.device import Machine, choose_machine, hint_about_precis
 from translator.runtime.directories import remove_partial
 from translator.runtime.host_memory import keep_freed_memory
 from translator.text import copy_tokenizers
-from translator.training.agreement import check_agreement, foresee, require_free, with_batch_tokens
+from translator.training.agreement import check_agreement, foresee, keep_normalization, require_free, with_batch_tokens
 from translator.training.batch_loader import BatchLoader
 from translator.training.batch_size import find_batch_tokens, try_largest_batch
 from translator.training.compilation import choose_order, should_compile
@@ -59,6 +59,7 @@ def train(config: Config) -> TrainingResult:
         # All checks before any work, and whatever only the corpora can tell before anything is replaced.
         config = complete_config(config)
         run = RunDirectory(run_directory(config))
+        config = keep_normalization(config, run)
         run.refuse_links()
         run.refuse_odd_metrics()
         if world.is_main:
