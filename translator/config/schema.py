@@ -67,6 +67,7 @@ def _separator(value: str) -> str:
 
 
 Separator = Annotated[str, AfterValidator(_separator)]
+Symbol = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\s\u2581]+$")]
 Normalization = Literal["nfc", "identity", "nfkc", "nmt_nfkc", "nfkc_cf", "table"]
 
 
@@ -171,6 +172,10 @@ class TokenizerSettings(Settings):
     normalization_table: str | None = None
     """File of the rules that `table` stands for (SentencePiece's `normalization_rule_tsv`): lines such as
     `FB01<TAB>66 69`, code points in hexadecimal."""
+    user_defined_symbols: Annotated[list[Symbol], Field(max_length=10_000)] = []
+    """Text that is always one piece, never split and never changed, such as [<ph1>, "{name}"]."""
+    split_digits: bool = False
+    """Give every digit a piece of its own."""
     sample_size: PositiveCount = 1_000_000
     """Most lines that the tokenizer is trained on, drawn evenly over the corpus."""
 

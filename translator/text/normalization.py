@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from translator.errors import TokenizerError
+from translator.text.model_fields import NORMALIZER, field, fields
 
-_NORMALIZER_FIELD = 3
-"""Of a SentencePiece model, a protocol buffer (`ModelProto.normalizer_spec`)."""
+_NAME, _COMPILED, _TABLE = 1, 2, 6
+"""Fields of a `NormalizerSpec`."""
 
 
 @contextlib.contextmanager
@@ -63,9 +64,11 @@ def with_rule(model: bytes, rule: str, table: str | None) -> bytes:
 
     compiled = make_normalizer(rule, table).serialized_normalizer_spec()
     # The path of a table is left out: the same text must give the same model.
-    spec = _field(1, rule.encode()) + _field(2, _character_map(compiled)) + _field(6, b"")
+    rules = dict(fields(compiled)).get(_COMPILED, b"")
+    assert isinstance(rules, bytes)
+    spec = field(_NAME, rule.encode()) + field(_COMPILED, rules) + field(_TABLE, b"")
     # Concatenated protocol buffers are merged: the later value of a field counts.
-    merged = model + _field(_NORMALIZER_FIELD, spec)
+    merged = model + field(NORMALIZER, spec)
     changed: bytes = sentencepiece.SentencePieceProcessor(model_proto=merged).serialized_model_proto()
     return changed
 
@@ -127,35 +130,3 @@ def _check_table(content: bytes, name: str) -> None:
                 f"{name}, line {number:,}: found {line[:60]!r}, expected code points in hexadecimal, a tab, and those "
                 "that replace them, such as `FB01<TAB>66 69`"
             )
-
-
-def _character_map(spec: bytes) -> bytes:
-    """Return field 2 of a `NormalizerSpec`, the compiled rules; empty if there are none."""
-    offset = 0
-    while offset < len(spec):
-        key, offset = _varint(spec, offset)
-        size, offset = _varint(spec, offset)
-        if key & 7 == 2:
-            if key >> 3 == 2:
-                return spec[offset : offset + size]
-            offset += size
-    return b""
-
-
-def _varint(data: bytes, offset: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        byte = data[offset]
-        value |= (byte & 127) << shift
-        offset, shift = offset + 1, shift + 7
-        if byte < 128:
-            return value, offset
-
-
-def _field(number: int, content: bytes) -> bytes:
-    """Encode a field of a protocol buffer that holds bytes."""
-    size, length = len(content), bytearray()
-    while size > 127:
-        length.append(size & 127 | 128)
-        size >>= 7
-    return bytes([number << 3 | 2, *length, size]) + content

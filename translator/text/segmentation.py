@@ -7,6 +7,7 @@ and a resumed training would get different pieces. Here a draw depends only on t
 import heapq
 import math
 import random
+import re
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from itertools import accumulate
@@ -28,8 +29,11 @@ Pieces = tuple[int, ...]
 class Segmenter:
     """Draws segmentations under a SentencePiece model of type `bpe` or `unigram`."""
 
-    def __init__(self, processor: Any) -> None:
+    def __init__(self, processor: Any, whole: Sequence[str] = ()) -> None:
+        """`whole` pieces are never split, nor merged with others."""
         self._processor = processor
+        longest_first = sorted(whole, key=len, reverse=True)
+        self._whole = re.compile(f"({'|'.join(map(re.escape, longest_first))})") if whole else None
         pieces = range(processor.vocab_size())
         special = (processor.is_control, processor.is_unknown, processor.is_unused, processor.is_byte)
         usable = [piece for piece in pieces if not any(is_special(piece) for is_special in special)]
@@ -59,10 +63,16 @@ class Segmenter:
     def _segment_uncached(self, word: str, strength: float | None, variant: int) -> Pieces:
         """Draw the pieces of a word; the most probable ones if `strength` is None."""
         draw = random.Random(f"{word} {variant}")
-        if self._is_unigram:
-            parts = self._sample(word, strength, draw)
-        else:
-            parts = self._merge(word, lambda: strength is not None and draw.random() < strength)
+        # With a group, `split` returns the whole pieces at odd indices.
+        texts = [word] if self._whole is None else self._whole.split(word)
+        parts: list[str] = []
+        for index, text in enumerate(texts):
+            if index % 2:
+                parts.append(text)
+            elif self._is_unigram:
+                parts += self._sample(text, strength, draw)
+            else:
+                parts += self._merge(text, lambda: strength is not None and draw.random() < strength)
         return tuple(piece for part in parts for piece in self._pieces(part))
 
     def _pieces(self, part: str) -> list[int]:

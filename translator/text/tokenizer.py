@@ -12,6 +12,7 @@ from typing import Any
 from translator.config import ModelSettings
 from translator.errors import ConfigError, TokenizerError
 from translator.runtime.files import write_bytes
+from translator.text.model_fields import user_defined_pieces
 from translator.text.segmentation import Segmenter
 from translator.text.vocabulary import SUFFIX, Vocabulary
 
@@ -136,7 +137,7 @@ class Tokenizer:
 
     @cached_property
     def _segmenter(self) -> Segmenter:
-        return Segmenter(self._processor)
+        return Segmenter(self._processor, user_defined_pieces(self.model))
 
     def decode(self, ids: Sequence[int]) -> str:
         """Return the text of piece ids, without special tokens; a line feed (spelt in bytes) becomes a space."""

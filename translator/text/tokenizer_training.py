@@ -132,6 +132,8 @@ def _run_sentencepiece(
             eos_id=2,
             pad_id=-1,
             control_symbols=control_symbols,
+            user_defined_symbols=settings.user_defined_symbols,
+            split_digits=settings.split_digits,
             num_threads=_THREADS,
             # In bytes; our lines are shorter, but normalisation can lengthen them.
             max_sentence_length=1 << 20,
