@@ -1,70 +1,177 @@
-"""The GPU script runs from end to end on the CPU in toy sizes, so that a lent GPU is not spent on its mistakes."""
+"""The GPU script runs from end to end on the CPU in toy sizes, so that time on a GPU is not spent on its mistakes."""
 
-import importlib.util
 import json
+import os
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
+from typing import Any
 
 import pytest
+import torch
 
-from translator.checkpoints import load_bundle
+from scripts import gpu_check
+from scripts.gpu_parts import check as check_module
+from scripts.gpu_parts import commands, decoding, training
+from scripts.gpu_parts.searches import work_of_step
 from translator.config import ModelSettings
+from translator.inference.cuda_graphs import GraphedStepModel
 from translator.model import build_model
 
+ROOT = Path(__file__).parents[2]
 QUICK = ["--device", "cpu", "--precision", "fp32", "--quick"]
 
 
-def load_script(name: str) -> ModuleType:
-    path = Path(__file__).parents[2] / "scripts" / f"{name}.py"
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def run_script(output: Path, *arguments: str, code: str = "") -> subprocess.CompletedProcess[str]:
+    """Run the script in a process without threads, as it is meant to be; `code` is run before its `main`."""
+    options = ["--output", str(output), "--scratch", str(output.parent / "scratch"), *QUICK, *arguments]
+    program = f"import sys\nfrom scripts import gpu_check\n{code}\nsys.exit(gpu_check.main({options!r}))"
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300
+    )
+
+
+def found_in(output: Path) -> dict[str, dict[str, Any]]:
+    return {path.stem: json.loads(path.read_text()) for path in output.glob("*.json")}
 
 
 @pytest.mark.slow
-def test_all_parts_but_the_long_ones_run_anywhere(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    script = load_script("gpu_check")
-    figures = tmp_path / "figures.json"
-    arguments = [*QUICK, "--parts", "ceilings,kernels,steps,training"]
-    assert script.main([*arguments, "--json", str(figures)]) == 0
-    printed = capsys.readouterr().out
-    assert "FAILS" not in printed
-    assert printed.count("agrees") == 2 * (6 + 2)  # as they are found, and in the table
-    found = json.loads(figures.read_text())
-    assert found["copy_gb_per_second"] > 0 and found["matmul_tflops"] > 0
-    assert found["training_base"]["tokens_per_second"] > 0 and found["training_big"]["tokens_per_second"] > 0
-    assert found["step_replayed_128x5"]["microseconds"] > 0 and found["step_plain_1x1"]["share_of_ceiling"] > 0
+def test_all_parts_run_anywhere(tmp_path: Path) -> None:
+    commands.write_corpus(tmp_path)
+    output = tmp_path / "output"
+    result = run_script(output, "--multi30k", str(tmp_path))
+    found = found_in(output)
+    assert {name: part["status"] for name, part in found.items()} == dict.fromkeys(gpu_check.PARTS, "passed"), (
+        result.stdout + result.stderr
+    )
+    assert result.returncode == 0
+    figures = {name: part["figures"] for name, part in found.items()}
+    assert figures["ceilings"]["copy_gb_per_second"] > 0 and figures["ceilings"]["doctor"]["torch"]
+    assert figures["eager"]["base_eager"]["tokens_per_second"] > 0
+    assert figures["big"]["big_compiled"]["share_of_matmul"] > 0
+    assert figures["decoding"]["step_replayed_128x5"]["microseconds"] > 0
+    assert figures["sample"]["sample"]["step"] == 6 and figures["multi30k"]["multi30k"]["step"] in (2, 4)
+    assert "self CPU time total" in (output / "profile-big.txt").read_text().replace("Self", "self")
+    table = (output / "table.md").read_text()
+    assert "FAILS" not in table and all(f"| {name} |" in table for name in gpu_check.PARTS)
+
+
+FAILING = """
+from scripts.gpu_parts import device, training, decoding
+import os, time
+def crash(check): check.add("before", "the crash", figure=1); os.kill(os.getpid(), 11)
+def hang(check): check.add("before", "the end", figure=2); time.sleep(60)
+def differ(check): check.expect(False, "a sum", "1 instead of 2")
+def refuse(check): raise ValueError("not today")
+device.ceilings, device.kernels, training.precision, training.eager = crash, hang, differ, refuse
+gpu_check.PARTS["kernels"] = gpu_check.Part("device.kernels", 1.0)
+"""
+
+
+@pytest.mark.slow
+def test_a_part_that_fails_ends_no_other_and_comes_again(tmp_path: Path) -> None:
+    output = tmp_path / "output"
+    result = run_script(output, "--parts", "1-4,base", code=FAILING)
+    assert result.returncode == 1
+    found = found_in(output)
+    assert {name: part["status"] for name, part in found.items()} == {
+        "ceilings": "crashed (-11)", "kernels": "timed out", "precision": "failed", "eager": "raised", "base": "passed",
+    }, result.stdout + result.stderr  # fmt: skip
+    # What was found before the end is kept, and the table says what was wrong.
+    assert found["ceilings"]["figures"] == {"figure": 1} and found["kernels"]["figures"] == {"figure": 2}
+    assert "ValueError: not today" in found["eager"]["problem"]
+    table = (output / "table.md").read_text()
+    assert "a sum: 1 instead of 2" in table and "ended after 1 seconds" in table and "ValueError: not today" in table
+    result = run_script(output, "--parts", "ceilings,precision,base")
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "base: passed in an earlier call" in result.stdout
+    assert found_in(output)["ceilings"]["status"] == "passed"
+
+
+def test_without_time_no_part_is_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gpu_check, "run_with_limit", lambda *arguments: pytest.fail("a part was started"))
+    monkeypatch.setattr(gpu_check.time, "monotonic", iter([0.0, *[575.0] * 20]).__next__)
+    assert gpu_check.main(["--output", str(tmp_path), *QUICK]) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("3", ["precision"]),
+        ("1-2,decoding", ["ceilings", "kernels", "decoding"]),
+        ("multi30k,1", ["ceilings", "multi30k"]),
+        ("1-10", list(gpu_check.PARTS)),
+    ],
+)
+def test_parts_are_chosen_by_name_and_number(text: str, expected: list[str]) -> None:
+    assert gpu_check.chosen_parts(text) == expected
+
+
+@pytest.mark.parametrize("text", ["0", "11", "3-1", "everything", "1-", ""])
+def test_parts_that_do_not_exist_are_refused(text: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
-        script.main(["--parts", "everything"])
+        gpu_check.parse_options(["--output", "x", "--parts", text])
+    assert "--parts: found" in capsys.readouterr().err
 
 
-def test_searches_are_compared_and_timed(tiny_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    script = load_script("gpu_check")
-    check = script.Check(script.parse_options(QUICK))
-    check.compare_searches(load_bundle(tiny_run, device="cpu"), [[5, 6, 7], [8], [9, 10]])
-    assert check.failures == 0
-    assert capsys.readouterr().out.count("agrees") == 2
-    assert check.figures["decoding_fp32_beam_5_replayed"]["tokens_per_second"] > 0
-    assert check.figures["decoding_fp32_beam_1_plain"]["milliseconds_alone"] > 0
+def test_wheels_are_importable_here_and_in_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with zipfile.ZipFile(tmp_path / "carried-1.0-py3-none-any.whl", "w") as wheel:
+        wheel.writestr("carried_for_a_test.py", "ANSWER = 42\n")
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setenv("PYTHONPATH", "/elsewhere")
+    gpu_check.unpack_wheels(tmp_path, tmp_path / "unpacked")
+    code = "import carried_for_a_test; print(carried_for_a_test.ANSWER)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "42\n"
+    assert os.environ["PYTHONPATH"].endswith(os.pathsep + "/elsewhere")
+    with pytest.raises(SystemExit, match="found no"):
+        gpu_check.unpack_wheels(tmp_path / "unpacked", tmp_path)
 
 
-def test_steps_that_compute_something_else_fail(monkeypatch: pytest.MonkeyPatch) -> None:
-    script = load_script("gpu_check")
-    check = script.Check(script.parse_options(QUICK))
-    monkeypatch.setattr(script.Check, "_time_steps", lambda *arguments: None)
-    step = script.GraphedStepModel.step
-    monkeypatch.setattr(script.GraphedStepModel, "step", lambda *arguments: step(*arguments) + 0.1)
-    check.steps()
-    assert check.failures == 2
+@pytest.fixture
+def check(tmp_path: Path) -> Callable[[str], check_module.Check]:
+    def make(part: str) -> check_module.Check:
+        return check_module.Check(part, gpu_check.parse_options(["--output", str(tmp_path), *QUICK]), 100.0)
+
+    return make
+
+
+def test_steps_that_compute_something_else_fail(
+    check: Callable[[str], check_module.Check], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step = GraphedStepModel.step
+    monkeypatch.setattr(GraphedStepModel, "step", lambda *arguments: step(*arguments) + 0.1)
+    part = check("decoding")
+    model = build_model(part.preset("base").model, 500, 500, seed=1).eval()
+    decoding.compare_steps(part, model)
+    assert len(part.failures) == 2
+    assert check_module.read(part.output / "decoding.json")["rows"][0][1] == "FAILS"
+
+
+def test_gradients_that_are_wrong_fail(
+    check: Callable[[str], check_module.Check], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = training.batch_loss
+
+    def wrong(*arguments: Any, **options: Any) -> Any:
+        loss = real(*arguments, **options)
+        return loss if options["dtype"] == torch.float32 else loss._replace(objective=loss.objective * 1.1)
+
+    monkeypatch.setattr(training, "batch_loss", wrong)
+    monkeypatch.setattr(training.dist, "init_process_group", lambda *arguments, **options: None)
+    monkeypatch.setattr(training.dist, "destroy_process_group", lambda: None)
+    monkeypatch.setattr(training, "Sharded", training.Replicated)
+    part = check("precision")
+    training.precision(part)
+    assert [failure.partition(":")[0] for failure in part.failures] == ["gradients, bf16"]
 
 
 def test_the_work_of_a_step_is_counted_by_hand() -> None:
-    script = load_script("gpu_decoding")
     shape = {"encoder_layers": 1, "decoder_layers": 2, "d_model": 16, "d_ff": 24, "num_heads": 2}
     model = build_model(ModelSettings(**shape), 30, 30, seed=1)
-    work = script.work_of_step(model, sentences=3, width=5, memory=7, position=11, bytes_each=2)
+    work = work_of_step(model, sentences=3, width=5, memory=7, position=11, bytes_each=2)
     # Six square matrices (query, key, value and output; query and output), biases of all eight, feed-forward, norms.
     layer = 6 * 16 * 16 + 8 * 16 + 2 * 16 * 24 + 24 + 16 + 3 * 2 * 16
     weights = 2 * layer + 30 * 16
