@@ -1,24 +1,25 @@
 """Building prepared data: scan the corpora, train the tokenizers, clean, encode, write."""
 
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import compress, islice
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from translator.config import DataSettings, TokenizerSettings
 from translator.data.altered import AlteredLines
-from translator.data.cleaning import REASONS, Sentences, fits, scan, select
+from translator.data.cleaning import KEPT, REASONS, Sentences, are_blank, fits, reason_of, scan, select
 from translator.data.corpora import Corpora, hold_out, target_languages
 from translator.data.dataset import DatasetWriter
+from translator.data.dropped import Dropped, skipped_of
 from translator.errors import DataError
-from translator.runtime.console import progress, say
+from translator.runtime.console import progress, say, warn
 from translator.text import Corpus, TokenizerPair, save_tokenizers, train_tokenizers, with_tag
 
 _BATCH_PAIRS = 8192
+_Item = TypeVar("_Item")
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,13 @@ class ScannedCorpora:
         sizes = [len(hashes) for hashes in sentences["train"]]
         held_out = hold_out(sizes, data) if "valid" not in corpora else [0] * len(sizes)
         read = [size - count for size, count in zip(sizes, held_out, strict=True)]
+        valid = sentences.get("valid") or [part[size:] for part, size in zip(sentences["train"], read, strict=True)]
+        name = (
+            "the valid corpus " + corpora["valid"][0].name
+            if "valid" in corpora
+            else "the pairs held out for validation"
+        )
+        _require_valid_text(name, sum(int(are_blank(part).sum()) for part in valid), sum(map(len, valid)))
         return cls(corpora, sentences, read, held_out)
 
 
@@ -65,18 +73,19 @@ class DataBuilder:
     def build(self) -> tuple[TokenizerPair, dict[str, Any]]:
         """Write the tokenizers and the Arrow files; return the tokenizers and the counts of pairs."""
         read = self.scanned.read
-        keep, dropped = self._select()
+        codes = self._select()
         tokenizers = self._tokenizers()
         counts = {
             "pairs": sum(read),
             "held_out": sum(self.scanned.held_out),
-            **self._write_train(tokenizers, keep, dropped),
+            **self._write_train(tokenizers, codes),
             "valid": self._write_references("valid", tokenizers),
             "test": self._write_references("test", tokenizers) if "test" in self.corpora else 0,
         }
         return tokenizers, counts
 
-    def _select(self) -> tuple[np.ndarray, dict[str, int]]:
+    def _select(self) -> np.ndarray:
+        """Return for each training pair whether it is kept, as `select` does."""
         scans, read, data = self.scanned.sentences, self.scanned.read, self.data
         train = [sentences[:count] for sentences, count in zip(scans["train"], read, strict=True)]
         references = [sentences for name, part in scans.items() if name != "train" for sentences in part]
@@ -104,45 +113,43 @@ class DataBuilder:
     def _tag(self, tokenizers: TokenizerPair, corpus: Corpus) -> int | None:
         return tokenizers.source.tags[str(corpus.languages[1])] if self.data.language_tags else None
 
-    def _write_train(self, tokenizers: TokenizerPair, keep: np.ndarray, dropped: dict[str, int]) -> dict[str, Any]:
+    def _write_train(self, tokenizers: TokenizerPair, codes: np.ndarray) -> dict[str, Any]:
         """Encode the pairs that are left, drop those of impossible length, and return the counts."""
-        reasons: Counter[str] = Counter(dropped)
-        parts = np.split(keep, np.cumsum(self.scanned.read)[:-1])
+        dropped = Dropped()
+        parts = np.split(codes, np.cumsum(self.scanned.read)[:-1])
         entries = []
         altered = {"source": AlteredLines(), "target": AlteredLines()}
         with DatasetWriter(self.directory / "train.arrow", with_text=self.with_text) as writer:
             for corpus, part in zip(self.corpora["train"], parts, strict=True):
                 before = writer.pairs
-                kept = compress(islice(corpus.pairs(), len(part)), part)
-                bar = progress(kept, description="encoding train", total=int(part.sum()), unit="pairs")
+                kept = _kept(corpus, part, dropped)
+                bar = progress(kept, description="encoding train", total=int((part == KEPT).sum()), unit="pairs")
                 tag = self._tag(tokenizers, corpus)
                 for batch in _batches(bar):
-                    reasons.update(self._write_fitting(writer, tokenizers, batch, tag, altered))
+                    texts = [(source.removesuffix("\r"), target.removesuffix("\r")) for _, (source, target) in batch]
+                    for index, reason in self._write_fitting(writer, tokenizers, texts, tag, altered):
+                        dropped.add(reason, corpus, batch[index][0], batch[index][1])
                 names = {"name": corpus.name, "languages": list(corpus.languages)}
                 entries.append({**names, "pairs": len(part), "train": writer.pairs - before})
-        table = {reason: reasons[reason] for reason in REASONS}
-        _require_pairs(entries, table)
+        _require_pairs(entries, dropped.counts())
         return {
             "train": writer.pairs,
             "corpora": entries,
-            "dropped": table,
+            "dropped": dropped.counts(),
+            "skipped": skipped_of(self.corpora["train"]),
+            "examples": dropped.examples(),
             "altered": {side: lines.as_count() for side, lines in altered.items()},
         }
 
     def _write_fitting(
-        self,
-        writer: DatasetWriter,
-        tokenizers: TokenizerPair,
-        batch: list[tuple[str, str]],
-        tag: int | None,
+        self, writer: DatasetWriter, tokenizers: TokenizerPair, texts: list[tuple[str, str]], tag: int | None,
         altered: dict[str, AlteredLines],
-    ) -> list[str]:
-        """Write the pairs whose lengths are possible; return the reasons against the others.
+    ) -> list[tuple[int, str]]:  # fmt: skip
+        """Write the pairs whose lengths are possible; return the indices of the others, with the reasons.
 
         Counts in `altered` which lines of the pairs that are written do not come back.
         """
         data = self.data
-        texts = [(source.removesuffix("\r"), target.removesuffix("\r")) for source, target in batch]
         sources, targets = _encode(tokenizers, texts)
         judged = [
             fits(len(source), len(target), data.max_length, data.max_length_ratio, tag is not None)
@@ -159,7 +166,7 @@ class DataBuilder:
                 targets,
                 (sides[0], sides[1]) if writer.with_text else None,
             )
-        return [reason for reason in judged if reason is not None]
+        return [(index, reason) for index, reason in enumerate(judged) if reason is not None]
 
     def _write_references(self, name: str, tokenizers: TokenizerPair) -> int:
         """Write valid or test, every pair with its text; without a valid corpus, it is what train holds out."""
@@ -188,8 +195,28 @@ def _require_pairs(entries: list[dict[str, Any]], dropped: dict[str, int]) -> No
     )
 
 
-def _batches(pairs: Iterator[tuple[str, str]]) -> Iterator[list[tuple[str, str]]]:
-    stream = iter(pairs)
+def _kept(corpus: Corpus, codes: np.ndarray, dropped: Dropped) -> Iterator[tuple[int, tuple[str, str]]]:
+    """Yield the pairs that are kept so far, with their numbers; count the others."""
+    for number, (pair, code) in enumerate(zip(corpus.pairs(), codes.tobytes(), strict=False), start=1):
+        if code == KEPT:
+            yield number, pair
+        else:
+            dropped.add(reason_of(code), corpus, number, pair)
+
+
+def _require_valid_text(name: str, blank: int, pairs: int) -> None:
+    """Raise `DataError` if no validation pair can be scored; warn if some cannot."""
+    if blank == pairs:
+        raise DataError(
+            f"{name}: all of {pairs:,} pairs have a blank source or target, so nothing can be validated; set "
+            "data.valid to pairs with text on both sides"
+        )
+    if blank:
+        warn(f"{name}: {blank:,} of {pairs:,} pairs have a blank source or target")
+
+
+def _batches(items: Iterable[_Item]) -> Iterator[list[_Item]]:
+    stream = iter(items)
     while batch := list(islice(stream, _BATCH_PAIRS)):
         yield batch
 

@@ -1,4 +1,4 @@
-"""Which training pairs are kept, judged by their text: blank sides, leaks, repetitions; with counts.
+"""Which training pairs are kept, judged by their text: blank sides, leaks, repetitions.
 
 Sentences are compared by 64-bit hashes (BLAKE2b) of their text without surrounding white space: 8 bytes of host memory
 per sentence, and for a million pairs a chance of about 1 in 30 million that any is dropped by mistake.
@@ -19,6 +19,13 @@ REASONS = {
     "length_ratio": "ratio of lengths above data.max_length_ratio",
 }
 """Why a training pair is dropped, in the order of the checks; only the first reason counts."""
+KEPT = 0
+_CODES = {reason: code for code, reason in enumerate(REASONS, start=1)}
+
+
+def reason_of(code: int) -> str:
+    """Return the reason with a code of `select` other than `KEPT`."""
+    return list(REASONS)[code - 1]
 
 
 @dataclass(frozen=True)
@@ -58,31 +65,33 @@ def select(
     drop_duplicates: bool,
     drop_leaks: bool,
     targets: np.ndarray | None = None,
-) -> tuple[np.ndarray, dict[str, int]]:
-    """Return which training pairs are kept (bool [N]) and how many were dropped for each reason.
+) -> np.ndarray:
+    """Return for each training pair `KEPT` or the code of the reason why it is dropped (uint8 [N]).
 
     `targets` are indices of the target languages (int [N]) if there are several. Then a sentence is a leak on either
     side, and the same pair for another target language is not a repetition.
     """
-    blank = _among(train, [np.frombuffer(_hash(""), dtype=np.uint64)] * 2)
-    keep = ~blank
-    counts = {"blank": int(blank.sum()), "leak": 0, "duplicate": 0}
+    codes = np.full(len(train), KEPT, dtype=np.uint8)
+    codes[are_blank(train)] = _CODES["blank"]
     if drop_leaks and held_out:
         sides = [np.concatenate([getattr(part, side) for part in held_out]) for side in ("source", "target")]
         if targets is not None:
             sides = [np.concatenate(sides)] * 2
-        leak = keep & _among(train, sides)
-        counts["leak"] = int(leak.sum())
-        keep &= ~leak
+        codes[(codes == KEPT) & _among(train, sides)] = _CODES["leak"]
     if drop_duplicates:
+        keep = codes == KEPT
         repeated = keep.copy()
         hashes = _pair_hashes(train)
         if targets is not None:
             hashes += targets.astype(np.uint64) * np.uint64(0x165667B19E3779F9)
         repeated[keep] = ~_first_occurrences(hashes[keep])
-        counts["duplicate"] = int(repeated.sum())
-        keep &= ~repeated
-    return keep, counts
+        codes[repeated] = _CODES["duplicate"]
+    return codes
+
+
+def are_blank(sentences: Sentences) -> np.ndarray:
+    """Return which pairs have a side without text (bool [N])."""
+    return _among(sentences, [np.frombuffer(_hash(""), dtype=np.uint64)] * 2)
 
 
 def fits(

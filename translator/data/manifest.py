@@ -35,6 +35,8 @@ _SHAPE = {
         "corpora?": [{"name": str, "languages": [(str, None)], "pairs": int, "train": int}],
         "dropped?": {str: int},
         "altered?": {str: {"lines": int, "examples": [[str]]}},
+        "skipped?": {str: int},
+        "examples?": {str: [{"corpus": str, "pair": int, "source": str, "target": str}]},
     },
     "train_text?": bool,
     "train_pairs?": str,

@@ -18,6 +18,7 @@ from translator.data.altered import describe_altered
 from translator.data.build import DataBuilder, ScannedCorpora
 from translator.data.corpora import Corpora, describe_corpora, open_corpora, target_languages
 from translator.data.dataset import ParallelDataset, usual_length
+from translator.data.dropped import describe_dropped
 from translator.data.manifest import (
     MANIFEST,
     NORMALIZATION_TABLE,
@@ -173,6 +174,10 @@ def _build(
         scanned, resolved.data, resolved.tokenizer, given, directory, with_text
     ).build()  # fmt: skip
     digest = ParallelDataset.open(directory / "train.arrow").digest()
+    read = counts["pairs"] + counts["held_out"]
+    table = describe_dropped(read, counts["train"], counts["held_out"], counts["dropped"], counts["skipped"])
+    for line in table:
+        say(line)
     manifest = {
         "inputs": inputs,
         "settings": settings_that_matter(resolved.data, resolved.tokenizer if given is None else None),

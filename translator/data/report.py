@@ -8,8 +8,8 @@ import numpy as np
 
 from translator.config import prepared_directory, read_run_config, suggest_preset
 from translator.config.load import RUN_CONFIG
-from translator.data.cleaning import REASONS
 from translator.data.dataset import ParallelDataset
+from translator.data.dropped import describe_dropped, describe_examples
 from translator.data.manifest import MANIFEST
 from translator.data.prepare import PreparedData
 from translator.errors import DataError
@@ -44,6 +44,8 @@ def report(prepared: PreparedData) -> dict[str, Any]:
         "held_out": counts["held_out"],
         "dropped": counts["dropped"],
         "altered": counts.get("altered", {}),
+        "skipped": counts.get("skipped", {}),
+        "examples": counts.get("examples", {}),
         "corpora": counts.get("corpora", []),
         "sets": {
             name: {
@@ -64,15 +66,10 @@ def describe_report(figures: dict[str, Any]) -> str:
     source, target = (" and ".join(sorted({side or "?" for side in sides})) for sides in zip(*directions, strict=True))
     pieces = " and ".join(f"{size:,}" for size in dict.fromkeys(figures["vocab_size"]))
     train = figures["sets"]["train"]["pairs"]
-    held_out = f", of which {figures['held_out']:,} held out for validation" if figures["held_out"] else ""
     lines = [
         f"{figures['directory']}: {source} to {target}, {pieces} pieces in the vocabulary",
         "",
-        f"training pairs: {figures['read']:,} read{held_out}, {train:,} kept",
-        *(
-            f"  {count:>12,}  {100 * count / figures['read']:6.2f} %  {REASONS[reason]}"
-            for reason, count in figures["dropped"].items()
-        ),
+        *describe_dropped(figures["read"], train, figures["held_out"], figures["dropped"], figures["skipped"]),
         *_describe_altered(figures),
         *_describe_corpora(figures["corpora"]),
         "",
@@ -88,6 +85,7 @@ def describe_report(figures: dict[str, Any]) -> str:
         "Lengths are in pieces, without EOS. `unknown`: pieces that replace lost text; `in bytes`:",
         "pieces that spell one byte of a character that has no piece of its own.",
         f"preset that suits: {figures['suggested_preset']}",
+        *describe_examples(figures["examples"]),
     ]
     return "\n".join(lines) + "\n"
 
