@@ -40,6 +40,7 @@ def make_app() -> typer.Typer:
         evaluate,
         export,
         heads,
+        import_,
         plot,
         prune,
         score,
@@ -67,6 +68,7 @@ def make_app() -> typer.Typer:
     app.command()(plot.plot)
     app.command()(average.average)
     app.command()(export.export)
+    app.command("import")(import_.import_model)
     app.command()(doctor.doctor)
     app.add_typer(tokenizer.app, name="tokenizer", help="Train and apply a SentencePiece tokenizer.")
     app.add_typer(data.app, name="data", help="Prepare parallel text and report on it.")

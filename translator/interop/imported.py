@@ -1,0 +1,99 @@
+"""A model of another system on its way to a run: what every importer returns, and how it is written."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from torch import Tensor
+
+from translator.checkpoints import Checkpoint, Identity, RunDirectory, check_shapes, write_checkpoint
+from translator.checkpoints.run_directory import FINAL
+from translator.config import Config, ModelSettings, resolve_preset, write_config
+from translator.errors import CheckpointError, ConfigError
+from translator.model import parameter_shapes
+from translator.runtime.directories import new_directory
+from translator.runtime.outputs import real_path
+from translator.text import TokenizerPair, require_shared_ids, save_tokenizers
+
+
+@dataclass(frozen=True)
+class Languages:
+    """Codes of the source and target language; None if they are not known."""
+
+    source: str | None = None
+    target: str | None = None
+
+
+@dataclass(frozen=True)
+class ImportedModel:
+    """A model of another system in our terms."""
+
+    system: str
+    """The system it is from."""
+    origin: str
+    """The file or directory it was read from."""
+    settings: ModelSettings
+    tokenizers: TokenizerPair
+    weights: Mapping[str, Tensor]
+    """By our names, on the CPU, in fp32."""
+    languages: Languages = field(default_factory=Languages)
+    language_tags: bool = False
+    """Whether sources begin with a tag of the target language."""
+    decoding: Mapping[str, Any] = field(default_factory=dict)
+    """Settings of the section `decoding` that the model came with."""
+
+
+def write_imported(model: ImportedModel, output: str | Path) -> Config:
+    """Write a run with the model as its final weights to a new or empty directory; return its settings.
+
+    Raises `CheckpointError` if weights are missing or have another shape than the settings say, and `ConfigError` or
+    `TokenizerError` if settings and vocabularies contradict each other.
+    """
+    path = real_path(Path(output))
+    config = _config(model, path)
+    require_shared_ids(config.model, model.tokenizers)
+    expected = parameter_shapes(config.model, *model.tokenizers.sizes)
+    check_shapes({name: tuple(weight.shape) for name, weight in model.weights.items()}, expected, model.origin)
+    state = {
+        "step": 0,
+        "imported": {"system": model.system, "origin": model.origin},
+        **Identity.of(config, model.tokenizers).as_state(),
+    }
+    try:
+        with new_directory(path) as partial:
+            run = RunDirectory(partial)
+            run.models.mkdir()
+            write_checkpoint(run.models / FINAL, Checkpoint(dict(model.weights), {}, state))
+            save_tokenizers(model.tokenizers, partial)
+            write_config(config, run.config)
+    except OSError as error:
+        raise CheckpointError(
+            f"cannot write {path}: {error.strerror or error}; make room, check that it is writable, or choose another "
+            "directory with --output"
+        ) from None
+    return config
+
+
+def _config(model: ImportedModel, path: Path) -> Config:
+    data: dict[str, Any] = {
+        "source_language": model.languages.source,
+        "target_language": model.languages.target,
+        "language_tags": model.language_tags,
+        "max_length": min(256, model.settings.max_positions - 1),
+    }
+    stated = {
+        "preset": "base",
+        "run": str(path),
+        "data": {name: value for name, value in data.items() if value is not None},
+        "tokenizer": {"joint": model.tokenizers.joint},
+        "model": model.settings.model_dump(),
+        "decoding": dict(model.decoding),
+    }
+    try:
+        return resolve_preset(Config.model_validate(stated))
+    except ValidationError as error:
+        raise ConfigError(
+            [f"{model.origin}: {'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()]
+        ) from None
