@@ -344,7 +344,8 @@ class DecodingSettings(Settings):
     beam_size: FewCount = 5
     """Hypotheses kept for each sentence; 1 is greedy."""
     n_best: FewCount = 1
-    """Translations returned for each line: at most `beam_size`, or with mbr at most `mbr_samples`."""
+    """Translations returned for each line: at most `beam_size`, or with mbr at most `mbr_samples`. No text is returned
+    twice, except by sampling."""
     length_penalty: Literal["gnmt", "mean"] = "gnmt"
     """Divisor of a hypothesis's log-probability: gnmt ((5 + n) / 6) ** alpha, mean n ** alpha."""
     length_alpha: Annotated[float, Field(ge=0.0, le=5.0, allow_inf_nan=False)] = 0.6

@@ -19,9 +19,10 @@ from translator.config import (
     write_config,
 )
 from translator.data import PreparedData, prepare
+from translator.data.vocabulary_fit import misfits
 from translator.distributed.world import World, join_world
 from translator.model import count_parameters
-from translator.runtime.console import say
+from translator.runtime.console import say, warn
 from translator.runtime.device import Machine, choose_machine, hint_about_precision
 from translator.runtime.directories import remove_partial
 from translator.runtime.host_memory import keep_freed_memory
@@ -136,6 +137,9 @@ def _build_trainer(
         f"{machine}{f', {world.size} processes' if world.size > 1 else ''}; {parameters:,} parameters "
         f"({config.preset}); {len(data.train):,} training pairs, {len(data.valid):,} for validation; run {run.root}"
     )
+    if world.is_main:
+        for misfit in misfits(data.train, data.tokenizers):
+            warn(misfit)
     try_largest_batch(update, batches, batch_tokens)
     if world.is_main:
         with explained_disk_errors(run):

@@ -19,6 +19,7 @@ from translator.runtime.console import warn
 from translator.text import TokenizerPair, describe_lines, with_tag
 from translator.translation.aligned_text import LinkedText, join_links, join_texts
 from translator.translation.constrained_line import ConstrainedLine
+from translator.translation.distinct import search_distinct
 from translator.translation.line_requests import AskedPart, LineRequests, Target, target_of_line, without_term
 from translator.translation.long_lines import Part, cut_into_sentences, cut_to_fit
 from translator.translation.result import TranslatedLine, Translation
@@ -183,7 +184,10 @@ class LineTranslator:
         for engine, request in asked:
             by_engine.setdefault(id(engine), (engine, {}))[1][request] = []
         for engine, answers in by_engine.values():
-            found = engine.search(list(answers), self.settings, with_scores=self.with_scores, on_batch=on_batch)
+            found = search_distinct(
+                engine, list(answers), self.settings, self.tokenizers.target.decode_all,
+                with_scores=self.with_scores, on_batch=on_batch,
+            )  # fmt: skip
             if self.settings.search == "mbr":
                 found = [self._choose_by_mbr(samples) for samples in found]
             answers.update(zip(answers, found, strict=True))
