@@ -7,7 +7,7 @@ never averaged: the loss is a sum over target tokens that was already divided by
 import contextlib
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from itertools import chain
 from typing import cast
 
@@ -20,9 +20,7 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 
 from translator.distributed.world import World
 from translator.model import Transformer
-
-# 64 MiB of fp32.
-_BUCKET_NUMBERS = 1 << 24
+from translator.training.gradient_sums import GradientSums, buckets, copy_parts
 
 
 def share_model(model: Transformer, world: World, device: torch.device, sharded: bool) -> "Parallel":
@@ -51,7 +49,7 @@ class Parallel(ABC):
 
     @abstractmethod
     def sum_gradients(self) -> None:
-        """Sum the gradients over all processes. Call it after the last backward pass."""
+        """Finish summing the gradients over all processes. Call it after the last backward pass, even if it failed."""
 
     @abstractmethod
     def gradient_norm(self) -> Tensor:
@@ -80,31 +78,27 @@ class Parallel(ABC):
 
 
 class Replicated(Parallel):
-    """Every process has the full model; gradients are summed once per update, after all backward passes.
+    """Every process has the full model; gradients are summed once per update, during its last backward pass.
 
-    They are not summed during backward, so that a process that runs out of memory there can repeat the update without
-    leaving the others waiting.
+    A process that runs out of memory there still takes part in all sums, so that the others do not wait for it and all
+    can repeat the update.
     """
 
     can_repeat = True
 
     def __init__(self, model: Transformer, world: World, device: torch.device) -> None:
         super().__init__(model.to(device), world)
+        self._sums = GradientSums(model.parameters()) if world.size > 1 else None
 
     def begin_batch(self, last: bool) -> None:
-        """Do nothing: there is no communication before the end of the update."""
+        """Sum during the last backward pass."""
+        if last and self._sums is not None:
+            self._sums.begin()
 
-    @torch.no_grad()
     def sum_gradients(self) -> None:
-        """Sum in a few large buckets; a parameter without a gradient in this process counts as zero."""
-        if self.world.size == 1:
-            return
-        for bucket in _buckets(p for p in self.model.parameters() if p.requires_grad):
-            for parameter in bucket:
-                if parameter.grad is None:
-                    parameter.grad = torch.zeros_like(parameter)
-            gradients = [parameter.grad for parameter in bucket if parameter.grad is not None]
-            _through_one_tensor(gradients, dist.all_reduce)
+        """Finish the sums; a parameter without a gradient in this process counts as zero."""
+        if self._sums is not None:
+            self._sums.finish()
 
     def gradient_norm(self) -> Tensor:
         """Compute it locally: the summed gradients are the same in all processes."""
@@ -208,30 +202,11 @@ class Sharded(Parallel):
 def _broadcast(model: nn.Module, world: World) -> None:
     """Give every process the weights of rank 0."""
     if world.size > 1:
-        for bucket in _buckets(model.parameters()):
-            _through_one_tensor([parameter.detach() for parameter in bucket], lambda flat: dist.broadcast(flat, 0))
-
-
-def _through_one_tensor(tensors: list[Tensor], work: Callable[[Tensor], object]) -> None:
-    """Apply `work` to all `tensors` as one flat tensor, in place."""
-    flat = torch.cat([tensor.flatten() for tensor in tensors])
-    work(flat)
-    parts = flat.split([tensor.numel() for tensor in tensors])
-    torch._foreach_copy_(tensors, [part.view_as(tensor) for part, tensor in zip(parts, tensors, strict=True)])
-
-
-def _buckets(parameters: Iterable[nn.Parameter]) -> Iterator[list[nn.Parameter]]:
-    """Group parameters, in order, into buckets of up to about 64 MiB."""
-    bucket: list[nn.Parameter] = []
-    numbers = 0
-    for parameter in parameters:
-        if bucket and numbers + parameter.numel() > _BUCKET_NUMBERS:
-            yield bucket
-            bucket, numbers = [], 0
-        bucket.append(parameter)
-        numbers += parameter.numel()
-    if bucket:
-        yield bucket
+        for bucket in buckets(model.parameters()):
+            weights = [parameter.detach() for parameter in bucket]
+            flat = torch.cat([weight.flatten() for weight in weights])
+            dist.broadcast(flat, 0)
+            copy_parts(flat, weights)
 
 
 def _full_tensor(tensor: Tensor) -> Tensor:

@@ -83,10 +83,12 @@ class Updater:
                     sums.append((loss.smoothed, loss.nll))
             # After a backward pass that failed, the loss would keep all activations during the next attempt.
             loss = None
+            if attempt.failed:
+                self._free_memory()
+            state.parallel.sum_gradients()
             if not self.world.sum([attempt.failed])[0]:
                 break
             batches = self._halve(batches, attempt.failed)
-        state.parallel.sum_gradients()
         smoothed, nll = (torch.stack(part).sum() for part in zip(*sums, strict=True))
         norm, skipped = self._apply_gradients()
         return UpdateSums(smoothed, nll, norm, skipped, tokens, all_tokens)
@@ -102,7 +104,8 @@ class Updater:
             "training.batch_tokens and raise training.accumulate"
         ) as attempt:
             for batch in batches:
-                self.state.parallel.begin_batch(last=True)
+                # Processes that can repeat an update rehearse each by itself; the others must do it together.
+                self.state.parallel.begin_batch(last=not self.state.parallel.can_repeat)
                 loss = self._loss(batch.to(self.machine.device), forward=self._forward)
                 self.state.scaler.scale(loss.objective / batch.target_tokens).backward()
                 set_learning_rate(optimizer, 0.0)
@@ -133,9 +136,7 @@ class Updater:
 
         Raises `DeviceError` if that was on this rank and every batch is a single sentence already.
         """
-        self.state.optimizer.zero_grad(set_to_none=True)
-        if self.machine.device.type == "cuda":
-            torch.cuda.empty_cache()
+        self._free_memory()
         largest = max(batch.target_tokens for batch in batches)
         warn(
             f"out of memory in a batch of {largest:,} target tokens; it is done again in halves. If this comes often, "
@@ -148,6 +149,12 @@ class Updater:
                 "take a smaller model (preset)"
             )
         return halves
+
+    def _free_memory(self) -> None:
+        """Give up the gradients, which will be computed again."""
+        self.state.optimizer.zero_grad(set_to_none=True)
+        if self.machine.device.type == "cuda":
+            torch.cuda.empty_cache()
 
     @contextlib.contextmanager
     def _attempt(self, explanation: str) -> Iterator["_Attempt"]:
