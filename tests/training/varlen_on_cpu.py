@@ -65,6 +65,11 @@ def _backward(
 
 @pytest.fixture
 def varlen_on_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """See `take_varlen`."""
+    take_varlen(monkeypatch)
+
+
+def take_varlen(monkeypatch: pytest.MonkeyPatch) -> None:
     """Take FlashAttention's route in every dtype and width, computed by the kernels above, and the dropout of GPUs."""
     monkeypatch.setattr(kernels, "takes_varlen", lambda device, dtype, head_dim, dropout=0.0: dropout == 0.0)
 
@@ -88,20 +93,28 @@ class Graphs:
 
 @pytest.fixture
 def graphs(monkeypatch: pytest.MonkeyPatch) -> Iterator[Graphs]:
-    """Count the graphs that `torch.compile` makes, with a backend that takes no compiler."""
+    """See `count_graphs`."""
+    yield count_graphs(monkeypatch)
+    torch._dynamo.reset()
+
+
+def count_graphs(monkeypatch: pytest.MonkeyPatch) -> Graphs:
+    """Count the graphs that `torch.compile` makes from now on, with a backend that takes no compiler."""
     from torch._dynamo.backends.registry import lookup_backend
 
     torch._dynamo.reset()
     torch._dynamo.utils.counters.clear()
-    found, real = Graphs(), torch.compile
+    found = Graphs()
 
     def counting(graph: torch.fx.GraphModule, inputs: list[Tensor]) -> Callable[..., Any]:
         found.count += 1
         return lookup_backend("aot_eager")(graph, inputs)
 
     def compile_counted(model: Any, **options: Any) -> Any:
-        return real(model, **{**options, "backend": counting})
+        return _compile(model, **{**options, "backend": counting})
 
     monkeypatch.setattr(torch, "compile", compile_counted)
-    yield found
-    torch._dynamo.reset()
+    return found
+
+
+_compile = torch.compile

@@ -333,6 +333,9 @@ class TrainingSettings(Settings):
     """Write the metrics for TensorBoard too, in RUN/tensorboard."""
     sharded: bool = False
     """Split weights, gradients and optimizer state over the devices (FSDP2), for a model that does not fit on one."""
+    sharded_gather: Literal["fp32", "bf16"] = "fp32"
+    """Number format in which the devices of `sharded` gather the weights of a layer. bf16 is half the traffic and needs
+    precision bf16; the weights themselves, the sums of gradients and the optimizer stay in fp32."""
 
 
 class DecodingSettings(Settings):

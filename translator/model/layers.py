@@ -8,6 +8,7 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from translator.attention import Layout, MultiHeadAttention
 from translator.attention.dropout import Dropout
@@ -17,12 +18,20 @@ from translator.model.ssru import SSRU
 Block = Callable[[Tensor], Tensor]
 
 
+class LayerNorm(nn.LayerNorm):
+    """LayerNorm that computes in fp32 with weights in a narrower format, such as those of sharded layers."""
+
+    def forward(self, states: Tensor) -> Tensor:
+        """Normalise `states` `[..., d_model]`."""
+        return functional.layer_norm(states, self.normalized_shape, self.weight.float(), self.bias.float(), self.eps)
+
+
 class PostNorm(nn.Module):
     """LayerNorm(x + dropout(block(x))), as in the paper."""
 
     def __init__(self, settings: ModelSettings) -> None:
         super().__init__()
-        self.norm = nn.LayerNorm(settings.d_model, settings.norm_epsilon)
+        self.norm = LayerNorm(settings.d_model, settings.norm_epsilon)
         self.dropout = Dropout(settings.dropout)
 
     def forward(self, states: Tensor, block: Block) -> Tensor:

@@ -15,7 +15,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.fsdp import FSDPModule, fully_shard
+from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
 
 from translator.distributed.world import World
@@ -23,14 +23,20 @@ from translator.model import Transformer
 from translator.training.gradient_sums import GradientSums, buckets, copy_parts
 
 
-def share_model(model: Transformer, world: World, device: torch.device, sharded: bool) -> "Parallel":
+def share_model(
+    model: Transformer, world: World, device: torch.device, sharded: bool, gather_dtype: torch.dtype = torch.float32
+) -> "Parallel":
     """Lay out a `model`, built on the CPU, over the processes of `world`; all start with the weights of rank 0.
+
+    Sharded weights of layers are gathered in `gather_dtype`; anything but fp32 needs autocast to it.
 
     Call it before making the optimizer and the moving average and before compiling: they take the parameters as they
     are afterwards.
     """
     _broadcast(model, world)
-    return Sharded(model, world, device) if sharded and world.size > 1 else Replicated(model, world, device)
+    if sharded and world.size > 1:
+        return Sharded(model, world, device, gather_dtype)
+    return Replicated(model, world, device)
 
 
 class Parallel(ABC):
@@ -137,13 +143,19 @@ class Sharded(Parallel):
 
     can_repeat = False
 
-    def __init__(self, model: Transformer, world: World, device: torch.device) -> None:
+    def __init__(
+        self, model: Transformer, world: World, device: torch.device, gather_dtype: torch.dtype = torch.float32
+    ) -> None:
         super().__init__(model, world)
         self._shell = _without_weights(model, device)
         self._nothing = _all_parameters(self._shell)
         mesh = init_device_mesh(device.type, (world.size,))
+        policy = MixedPrecisionPolicy()
+        if gather_dtype != torch.float32:
+            # The layers get and give fp32 as without it; autocast decides in what format a product is computed.
+            policy = MixedPrecisionPolicy(gather_dtype, reduce_dtype=torch.float32, cast_forward_inputs=False)
         for layer in chain(model.encoder_layers, model.decoder_layers):
-            fully_shard(layer, mesh=mesh)
+            fully_shard(layer, mesh=mesh, mp_policy=policy)
         # Weights outside of the layers stay gathered until backward: the loss uses the output weight after forward.
         fully_shard(model, mesh=mesh, reshard_after_forward=False)
         for module in model.modules():

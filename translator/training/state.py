@@ -7,6 +7,7 @@ import torch
 from translator.checkpoints import Checkpoint, load_weights, model_tensors
 from translator.config import TrainingSettings
 from translator.distributed.world import World
+from translator.errors import ConfigError
 from translator.model import Transformer
 from translator.runtime.device import Machine
 from translator.training.initial_model import freeze
@@ -38,10 +39,14 @@ class TrainingState:
     ) -> "TrainingState":
         """The state before the first step of `model`, which is on the CPU; all processes start with the same weights.
 
-        Raises `ConfigError` if a pattern of `training.freeze` matches nothing.
+        Raises `ConfigError` if a pattern of `training.freeze` matches nothing, or if `training.sharded_gather` does not
+        suit the precision.
         """
         freeze(model, settings.freeze)
-        parallel = share_model(model, world or World(), machine.device, settings.sharded)
+        gather_dtype = torch.bfloat16 if settings.sharded_gather == "bf16" else torch.float32
+        if settings.sharded_gather == "bf16" and machine.precision != "bf16":
+            raise ConfigError([f"training.sharded_gather: bf16 needs precision=bf16; found {machine.precision}"])
+        parallel = share_model(model, world or World(), machine.device, settings.sharded, gather_dtype)
         return cls(
             model=model,
             optimizer=make_optimizer(model, settings),
