@@ -403,8 +403,9 @@ class DecodingSettings(Settings):
     quantize: Literal["none", "int8"] = "none"
     """Weights of the matrix products in 8 bits, by CTranslate2: faster on the CPU, and translations may differ in a few
     words."""
-    batch_tokens: Tokens = 8192
-    """Source tokens of a batch, times the beam, that are decoded together."""
+    batch_tokens: CountOrAuto = "auto"
+    """Source tokens of a batch, times the beam, that are decoded together; `auto` is 8,192, and on CUDA up to 81,920 as
+    far as a quarter of the device's memory allows."""
 
 
 def _known_device(name: object) -> object:

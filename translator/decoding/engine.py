@@ -12,6 +12,7 @@ from typing import Protocol, TypedDict, Unpack
 import torch
 
 from translator.config import DecodingSettings
+from translator.decoding.batch_tokens import AUTOMATIC, batch_tokens_of
 from translator.decoding.beam_search import beam_search
 from translator.decoding.constraints.automata import BannedText, TokenBytes
 from translator.decoding.constraints.rules import Rules
@@ -63,23 +64,35 @@ class NativeEngine:
     One thread for each batch beats several threads for each matrix product, since these products have few rows.
     PyTorch releases the interpreter lock while it computes, whereas threads that share a product wait for each other,
     for very long on a busy machine.
+
+    On a device, two workers search in turn: while one waits for the results of its step, the other prepares the next
+    step of its own batch, so that neither host nor device rests.
     """
 
     name = "native"
 
-    def __init__(self, step_model: StepModel, vocabulary: TokenBytes | None = None, workers: int = 1) -> None:
+    def __init__(
+        self,
+        step_model: StepModel,
+        vocabulary: TokenBytes | None = None,
+        workers: int = 1,
+        automatic_batch_tokens: int = AUTOMATIC,
+    ) -> None:
         """`vocabulary` is what the target tokens spell; without it, text cannot be banned.
 
         With several `workers`, each computes on a single thread; a single worker uses the caller's thread and its
-        PyTorch settings.
+        PyTorch settings. `automatic_batch_tokens` is what `decoding.batch_tokens: auto` means.
         """
         self.step_model, self.workers = step_model, workers
+        self._automatic_batch_tokens = automatic_batch_tokens
         self.longest_source = step_model.max_length
         self._banned_text = lru_cache(64)(partial(_banned_text, vocabulary))
         self._halving = Halving(
             step_model.device, "a batch of translations", "decoding.batch_tokens", step_model.free_device_memory
         )
-        self._pool = ThreadPoolExecutor(workers, "search", partial(torch.set_num_threads, 1)) if workers > 1 else None
+        # Which device is the current one is a property of a thread; workers take that of the caller.
+        self._current_device = torch.cuda.current_device() if step_model.device.type == "cuda" else None
+        self._pool = ThreadPoolExecutor(workers, "search", self._begin_worker) if workers > 1 else None
 
     def search(
         self, requests: Sequence[Request], settings: DecodingSettings, **options: Unpack[SearchOptions]
@@ -91,7 +104,10 @@ class NativeEngine:
         width = hypotheses_of(settings)
         # Each source counts with its end token, once for every hypothesis.
         lengths = [(len(requests[index].source) + 1) * width for index in filled]
-        budget = even_budget(lengths, settings.batch_tokens, self.workers)
+        budget = batch_tokens_of(settings, self._automatic_batch_tokens)
+        if self.step_model.device.type == "cpu":
+            # A worker without a batch is a core that rests. On a device it only leaves the other one alone.
+            budget = even_budget(lengths, budget, self.workers)
         batches = [[filled[index] for index in batch] for batch in token_batches(lengths, budget)]
 
         def search(batch: list[Request]) -> list[list[Hypothesis]]:
@@ -108,6 +124,11 @@ class NativeEngine:
             if on_batch is not None:
                 on_batch(len(batch))
         return results
+
+    def _begin_worker(self) -> None:
+        torch.set_num_threads(1)
+        if self._current_device is not None:
+            torch.cuda.set_device(self._current_device)
 
     def _search(
         self, requests: Sequence[Request], settings: DecodingSettings, with_scores: bool

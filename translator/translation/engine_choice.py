@@ -11,6 +11,7 @@ import torch
 
 from translator.checkpoints import Bundle
 from translator.config import DecodingSettings
+from translator.decoding.batch_tokens import automatic_batch_tokens
 from translator.decoding.constraints.automata import TokenBytes
 from translator.decoding.engine import Engine, NativeEngine
 from translator.decoding.ensemble import join_step_models
@@ -22,6 +23,8 @@ from translator.runtime.host_memory import keep_freed_memory
 from translator.text import Tokenizer
 
 AUTO, NATIVE, CTRANSLATE2 = "auto", "native", "ctranslate2"
+_SEARCHES_ON_A_DEVICE = 2
+"""One prepares its next step on the host while the device computes that of the other."""
 ENGINES = (AUTO, NATIVE, CTRANSLATE2)
 
 
@@ -114,9 +117,14 @@ class EngineChoice:
             on_cpu = self._bundles[0].machine.device.type == "cpu"
             if on_cpu:
                 keep_freed_memory()
-            workers = torch.get_num_threads() if on_cpu else 1
-            vocabulary = _token_bytes(self._bundles[0].tokenizers.target)
-            self._engines[NATIVE, "none"] = NativeEngine(join_step_models(self._bundles), vocabulary, workers)
+            self._engines[NATIVE, "none"] = NativeEngine(
+                join_step_models(self._bundles),
+                _token_bytes(self._bundles[0].tokenizers.target),
+                workers=torch.get_num_threads() if on_cpu else _SEARCHES_ON_A_DEVICE,
+                automatic_batch_tokens=automatic_batch_tokens(
+                    [bundle.model for bundle in self._bundles], self._bundles[0].machine
+                ),
+            )
         return self._engines[NATIVE, "none"]
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from translator.checkpoints import Bundle
 from translator.config import DecodingSettings
+from translator.decoding.batch_tokens import batch_tokens_of
 from translator.decoding.ensemble import check_ensemble
 from translator.decoding.hypothesis import LengthPenalty
 from translator.decoding.scoring import ScoredTarget, longest_side, perplexity, score_pairs
@@ -72,7 +73,7 @@ def _score_windows(
     while block := list(itertools.islice(pairs, window)):
         sources = tokenizers.source.encode([content_of(source) for source, _ in block])
         targets = tokenizers.target.encode([content_of(target) for _, target in block])
-        scored = score_pairs(models, with_tag(sources, tag), targets, batch_tokens=settings.batch_tokens)
+        scored = score_pairs(models, with_tag(sources, tag), targets, batch_tokens=batch_tokens_of(settings))
         for source, target, result in zip(sources, targets, scored, strict=True):
             number += 1
             if result is None or not math.isfinite(result.log_probability):

@@ -20,6 +20,7 @@ import torch
 
 from translator.checkpoints import Bundle
 from translator.config import DecodingSettings
+from translator.decoding.batch_tokens import batch_tokens_of
 from translator.decoding.constraints.rules import Rules
 from translator.decoding.engine import NOTHING, length_bounds, token_batches
 from translator.decoding.hypothesis import Hypothesis, LengthPenalty, Request
@@ -122,7 +123,7 @@ class CTranslate2Engine:
             minimum, limit = length_bounds(len(request.source), settings, self._longest)
             if len(request.prefix) <= limit:
                 tasks.append(LibraryRequest(index, request, minimum, limit))
-        waiting = deque(self._batches(tasks, search, settings.batch_tokens))
+        waiting = deque(self._batches(tasks, search, batch_tokens_of(settings)))
         running: deque[tuple[list[LibraryRequest], list[Any]]] = deque()
         while waiting or running:
             # A few ahead, so that no thread is idle while answers are read.
@@ -136,7 +137,7 @@ class CTranslate2Engine:
                 complete, again = batch, list[LibraryRequest]()
             else:
                 complete, again = self._read_and_rank(batch, answers, search, settings, with_scores, results)
-            waiting.extend(self._batches(again, search, settings.batch_tokens))
+            waiting.extend(self._batches(again, search, batch_tokens_of(settings)))
             if on_batch is not None and complete:
                 on_batch(len(complete))
         return results
