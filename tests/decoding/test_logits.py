@@ -33,3 +33,22 @@ def test_logsumexp_equals_pytorch() -> None:
     logits = torch.randn(2, 3, 50) * 30
     expected = logits.logsumexp(-1, keepdim=True)
     torch.testing.assert_close(logsumexp(logits, logits.amax(-1, keepdim=True)), expected)
+
+
+@pytest.mark.parametrize("vocabulary", [2000, 2048])
+def test_logits_in_half_precision_are_read_as_they_are(vocabulary: int) -> None:
+    logits = (torch.randn(3, 2, vocabulary) * 5).bfloat16()
+    before = logits.clone()
+    values, ids = top_k(logits, 6)
+    assert torch.equal(values, logits.topk(6).values)
+    assert torch.equal(logits.gather(-1, ids), values)
+    found = logsumexp(logits, values[..., :1])
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found, logits.float().logsumexp(-1, keepdim=True))
+    assert torch.equal(logits, before)
+
+
+@pytest.mark.parametrize("vocabulary", [2000, 2048])
+def test_top_k_stays_on_its_device(vocabulary: int) -> None:
+    values, ids = top_k(torch.empty(3, 2, vocabulary, dtype=torch.bfloat16, device="meta"), 6)
+    assert values.is_meta and ids.is_meta and ids.shape == (3, 2, 6)

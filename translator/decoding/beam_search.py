@@ -77,13 +77,13 @@ def beam_search(
         tokens = torch.full((len(sources), 1), step_model.bos_id, device=device)  # [M, K]
         live = torch.zeros(len(sources), 1, dtype=torch.float64, device=choice_device)
         for length in range(longest + 1):
-            logits = step_model.step(tokens, state).float()  # [M, K, V]
+            logits = step_model.step(tokens, state)  # [M, K, V]
             if tracker is None:
                 forced = np.where(ceilings <= length, step_model.eos_id, -1)
                 values, ids = _continuations(logits, beam_size + 1, forced)
             else:
                 forced = tracker.forced(length, ceilings)
-                values, ids = _continuations_within_rules(logits.contiguous(), beam_size + 1, forced, tracker)
+                values, ids = _continuations_within_rules(logits.float().contiguous(), beam_size + 1, forced, tracker)
             choice = choose(live.unsqueeze(-1) + values.to(choice_device), ids.to(choice_device), tracker)
             endings, ending_parents, totals, parents, chosen = to_host(choice)
             backpointers.extend(length, sentences, parents, chosen)
@@ -120,11 +120,13 @@ def _continuations(logits: Tensor, count: int, forced: NDArray[Any]) -> tuple[Te
     With `count` = K + 1, they contain the K best tokens other than the end token. That is enough with diversity
     penalties too, since these concern fewer than K tokens. Sentences with a `forced` token [M] (-1: none) get only it.
     """
+    if not logits.is_cuda:
+        logits = logits.float()  # The CPU compares in fp32 faster than in half precision.
     values, ids = top_k(logits, count)
     highest = values[..., :1]
     values, ids = _with_forced(logits, values, ids, forced)
     # A hypothesis whose logits are NaN must not win.
-    return (values - logsumexp(logits, highest)).nan_to_num_(nan=_NEVER, neginf=_NEVER), ids
+    return (values.float() - logsumexp(logits, highest)).nan_to_num_(nan=_NEVER, neginf=_NEVER), ids
 
 
 def _continuations_within_rules(
