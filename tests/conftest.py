@@ -168,7 +168,7 @@ def call_program(
 
     def call(*arguments: object, input: bytes = b"") -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["translator", *map(str, arguments)])
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(input)))
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BufferedReader(io.BytesIO(input))))
         with pytest.raises(SystemExit) as caught:
             main()
         sys.stdout.flush()

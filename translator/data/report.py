@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from translator.config import prepared_directory, read_run_config, suggest_preset
+from translator.config import Config, prepared_directory, read_run_config, suggest_preset
 from translator.config.load import RUN_CONFIG
 from translator.data.dataset import ParallelDataset
 from translator.data.dropped import describe_dropped, describe_examples
@@ -25,6 +25,9 @@ def find_prepared(directory: Path) -> Path:
         return directory
     if (directory / RUN_CONFIG).is_file():
         return prepared_directory(read_run_config(directory), directory)
+    # `data prepare` makes the data of a run before there is a run.
+    if ((inside := prepared_directory(Config(), directory)) / MANIFEST).is_file():
+        return inside
     raise DataError(
         f"{directory} is neither a run (it has no {RUN_CONFIG}) nor prepared data (no {MANIFEST}); make them "
         "with `translator data prepare`"

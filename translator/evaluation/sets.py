@@ -6,6 +6,7 @@ from pathlib import Path
 
 from translator.errors import EvaluationError
 from translator.text import hash_file, read_lines
+from translator.text.line_shift import describe_shift
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ def open_translations(hypothesis: Path, references: Sequence[Path], source: Path
 
 
 def open_test_set(source: Path, references: Sequence[Path]) -> TestSet:
-    """Read a source file and its references, plain or gzipped.
+    """Read a source file and its references, plain or compressed.
 
     Raises `DataError` if text is damaged, and `EvaluationError` if the numbers of lines differ.
     """
@@ -83,6 +84,7 @@ def _read(name: str, source: Path, references: Sequence[Path]) -> TestSet:
         if len(stream) != len(sources):
             raise EvaluationError(
                 f"{source} has {len(sources):,} lines but {reference} has {len(stream):,}; expected the same number"
+                f"{describe_shift(sources, stream)}"
             )
     if not sources:
         raise EvaluationError(f"{source} is empty; expected at least one line to score")
