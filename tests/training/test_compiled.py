@@ -216,6 +216,21 @@ def test_sizes_are_tried_before_the_one_that_is_taken_is_compiled(
 
 
 @pytest.mark.usefixtures("varlen_on_cpu")
+def test_a_compiler_that_fails_is_explained(
+    settings_file: Path, call_program: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("no C compiler was found, says the test")
+
+    compile_model = torch.compile
+    monkeypatch.setattr(torch, "compile", lambda model, **options: compile_model(model, backend=fail, **options))
+    code, _, errors = call_program("train", settings_file, *TRAINING, "compile=true")
+    assert code == 1 and "Traceback" not in errors
+    assert "error: the model could not be compiled" in errors and "says the test); compile=false trains" in errors
+    torch._dynamo.reset()
+
+
+@pytest.mark.usefixtures("varlen_on_cpu")
 def test_halves_of_a_batch_that_does_not_fit_are_not_compiled(graphs: Graphs, monkeypatch: pytest.MonkeyPatch) -> None:
     pairs = Pairs(60, longest=12)
     shape = BatchShape.fixed(pairs, batch_tokens=120, max_length=12)  # type: ignore[arg-type]

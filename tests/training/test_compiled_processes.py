@@ -59,11 +59,11 @@ def test_weights_are_gathered_in_bf16_and_kept_in_fp32(found: dict[str, Any]) ->
     assert difference.norm() < 0.1 * moved.norm()
 
 
-def test_gathering_in_bf16_needs_products_in_bf16() -> None:
-    settings = ModelSettings(encoder_layers=1, decoder_layers=1, d_model=16, d_ff=16, num_heads=2)
-    training = TrainingSettings(sharded=True, sharded_gather="bf16")
-    with pytest.raises(ConfigError, match="sharded_gather: bf16 needs precision=bf16; found fp32"):
-        TrainingState.initial(build_model(settings, 40, 40, seed=1), training, Machine(torch.device("cpu"), "fp32"))
+@pytest.mark.parametrize("setting", ["sharded_gather", "activations"])
+def test_numbers_in_bf16_need_products_in_bf16(setting: str) -> None:
+    training = TrainingSettings(**{setting: "bf16"})
+    with pytest.raises(ConfigError, match=f"training.{setting}: bf16 needs precision=bf16; found fp32"):
+        TrainingState.initial(build_model(MODEL, 40, 40, seed=1), training, Machine(torch.device("cpu"), "fp32"))
 
 
 class Sums:

@@ -147,6 +147,37 @@ def test_the_optimizer_comes_back_from_its_tensors() -> None:
     assert all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True))
 
 
+@pytest.mark.parametrize("norm", ["post", "pre"])
+def test_layers_can_pass_on_bf16_while_weights_and_gradients_are_fp32(norm: str) -> None:
+    shape = ModelSettings(encoder_layers=2, decoder_layers=2, d_model=16, d_ff=16, num_heads=2, dropout=0.0, norm=norm)
+    losses, saved = {}, {}
+    for activations in ("fp32", "bf16"):
+        model = build_model(shape, 40, 40, seed=1).train()
+        training = TrainingSettings(activations=activations)
+        machine = choose_machine("cpu", "bf16")
+        update = Updater(TrainingState.initial(model, training, machine), training, machine)
+        passed, kept = set(), {}
+        outputs = [*model.encoder_layers, *model.decoder_layers, model.encoder_norm, model.decoder_norm]
+        for layer in outputs:
+            layer.register_forward_hook(lambda *call, passed=passed: passed.add(call[2].dtype))
+
+        def keep(tensor: torch.Tensor, kept: dict[int, int] = kept) -> torch.Tensor:
+            kept[tensor.untyped_storage()._cdata] = tensor.untyped_storage().nbytes()
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            sums = update([batch_of(PAIRS)])
+        assert passed == {torch.float32 if activations == "fp32" else torch.bfloat16}
+        assert {p.dtype for p in model.parameters()} == {torch.float32}
+        assert {v.dtype for v in optimizer_tensors(model, update.state.optimizer).values()} == {torch.float32}
+        losses[activations], saved[activations] = float(sums.smoothed) / 14, sum(kept.values())
+        # Validation is not in training, and keeps its numbers.
+        batch = batch_of(PAIRS)
+        assert model.eval()(batch.source, batch.target).dtype == torch.float32
+    assert losses["bf16"] == pytest.approx(losses["fp32"], rel=1e-2)
+    assert saved["bf16"] < saved["fp32"]
+
+
 @pytest.mark.parametrize(
     ("schedule", "expected"),
     [

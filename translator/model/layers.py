@@ -19,11 +19,15 @@ Block = Callable[[Tensor], Tensor]
 
 
 class LayerNorm(nn.LayerNorm):
-    """LayerNorm that computes in fp32 with weights in a narrower format, such as those of sharded layers."""
+    """LayerNorm that computes in fp32 and returns the format that it gets, whatever that of its weights.
+
+    The weights of sharded layers may be in bf16, and so may the states; autocast on CUDA would return fp32.
+    """
 
     def forward(self, states: Tensor) -> Tensor:
         """Normalise `states` `[..., d_model]`."""
-        return functional.layer_norm(states, self.normalized_shape, self.weight.float(), self.bias.float(), self.eps)
+        weight, bias = self.weight.float(), self.bias.float()
+        return functional.layer_norm(states, self.normalized_shape, weight, bias, self.eps).to(states.dtype)
 
 
 class PostNorm(nn.Module):

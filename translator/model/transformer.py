@@ -16,7 +16,7 @@ from torch.nn import functional
 from translator.attention import Layout, MultiHeadAttention, Packed
 from translator.config import ModelSettings
 from translator.model.embedding import POSITIONS, Embedding
-from translator.model.layers import DecoderLayer, EncoderLayer
+from translator.model.layers import DecoderLayer, EncoderLayer, LayerNorm
 from translator.runtime.host_memory import check_host_memory
 
 
@@ -31,6 +31,9 @@ class Transformer(nn.Module):
     ) -> None:
         super().__init__()
         self.settings = settings
+        self.activation_dtype: torch.dtype | None = None
+        """The number format of what layers pass on in training, under autocast; None is that of the embeddings. What
+        layers normalise and add up is then as narrow as what they multiply."""
         d_model = settings.d_model
         target_weight = _embedding_weight(target_vocabulary, d_model)
         source_weight = (
@@ -41,8 +44,8 @@ class Transformer(nn.Module):
         self.encoder_layers = nn.ModuleList(EncoderLayer(settings, layer) for layer in range(settings.encoder_layers))
         self.decoder_layers = nn.ModuleList(DecoderLayer(settings, layer) for layer in range(settings.decoder_layers))
         pre_norm = settings.norm == "pre"
-        self.encoder_norm = nn.LayerNorm(d_model, settings.norm_epsilon) if pre_norm else nn.Identity()
-        self.decoder_norm = nn.LayerNorm(d_model, settings.norm_epsilon) if pre_norm else nn.Identity()
+        self.encoder_norm = LayerNorm(d_model, settings.norm_epsilon) if pre_norm else nn.Identity()
+        self.decoder_norm = LayerNorm(d_model, settings.norm_epsilon) if pre_norm else nn.Identity()
         self.output_weight = (
             _embedding_weight(target_vocabulary, d_model) if settings.tie_embeddings == "none" else target_weight
         )
@@ -67,7 +70,7 @@ class Transformer(nn.Module):
 
     def encode(self, source: Packed) -> Tensor:
         """The memory `[S, d_model]` of source sentences that end with the end-of-sentence token."""
-        states = self.source_embedding(source)
+        states = self._narrowed(self.source_embedding(source))
         for layer in self.encoder_layers:
             states = layer(states, source.layout)
         memory: Tensor = self.encoder_norm(states)
@@ -75,11 +78,14 @@ class Transformer(nn.Module):
 
     def decode(self, target: Packed, memory: Tensor, memory_layout: Layout) -> Tensor:
         """Decoder output `[T, d_model]` for targets that begin with the begin-of-sentence token."""
-        states = self.target_embedding(target)
+        states = self._narrowed(self.target_embedding(target))
         for layer in self._decoder:
             states = layer(states, target.layout, memory, memory_layout)
         output: Tensor = self.decoder_norm(states)
         return output
+
+    def _narrowed(self, states: Tensor) -> Tensor:
+        return states.to(self.activation_dtype) if self.training and self.activation_dtype is not None else states
 
     def logits(self, states: Tensor) -> Tensor:
         """Unnormalised log-probabilities `[..., V]` of decoder output `[..., d_model]`."""

@@ -5,6 +5,7 @@ data, and on batches of one shape its grid would be as wide as the longest sente
 only where attention is FlashAttention over offsets, and batches are filled up to one shape only if it is compiled.
 """
 
+import sys
 from collections.abc import Iterable
 from itertools import chain
 from typing import cast
@@ -63,6 +64,18 @@ def _obstacle(config: Config, machine: Machine) -> str | None:
         "it pays with FlashAttention only, which takes bf16 or fp16 on CUDA devices of compute capability 8.0 or "
         f"higher, heads of a width that is a multiple of 8 up to 256, and no attention dropout: {why}"
     )
+
+
+def compiler_failure(error: BaseException) -> str | None:
+    """Say what to do if `error` came from compiling the model; None for any other error."""
+    # The compiler takes a second to import, and is there if it has failed.
+    exceptions = sys.modules.get("torch._dynamo.exc")
+    if exceptions is None or not isinstance(error, exceptions.TorchDynamoException):
+        return None
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    # The first line names the backend, the second what it said.
+    reason = " ".join(lines[:2]) or type(error).__name__
+    return f"the model could not be compiled ({reason}); compile=false trains without that, more slowly"
 
 
 class CompiledForward:

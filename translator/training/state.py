@@ -39,13 +39,16 @@ class TrainingState:
     ) -> "TrainingState":
         """The state before the first step of `model`, which is on the CPU; all processes start with the same weights.
 
-        Raises `ConfigError` if a pattern of `training.freeze` matches nothing, or if `training.sharded_gather` does not
-        suit the precision.
+        Raises `ConfigError` if a pattern of `training.freeze` matches nothing, or if `training.activations` or
+        `training.sharded_gather` does not suit the precision.
         """
         freeze(model, settings.freeze)
+        if settings.activations == "bf16":
+            _require_bf16("activations", machine)
+            model.activation_dtype = torch.bfloat16
         gather_dtype = torch.bfloat16 if settings.sharded_gather == "bf16" else torch.float32
-        if settings.sharded_gather == "bf16" and machine.precision != "bf16":
-            raise ConfigError([f"training.sharded_gather: bf16 needs precision=bf16; found {machine.precision}"])
+        if settings.sharded_gather == "bf16":
+            _require_bf16("sharded_gather", machine)
         parallel = share_model(model, world or World(), machine.device, settings.sharded, gather_dtype)
         return cls(
             model=model,
@@ -95,3 +98,8 @@ class TrainingState:
         if self.scaler.is_enabled() and checkpoint.state.get("scaler"):
             self.scaler.load_state_dict(checkpoint.state["scaler"])
         return Progress.from_state(checkpoint.state)
+
+
+def _require_bf16(setting: str, machine: Machine) -> None:
+    if machine.precision != "bf16":
+        raise ConfigError([f"training.{setting}: bf16 needs precision=bf16; found {machine.precision}"])

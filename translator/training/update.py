@@ -19,7 +19,7 @@ from translator.errors import DeviceError
 from translator.runtime.console import warn
 from translator.runtime.device import Machine
 from translator.runtime.failures import is_out_of_memory
-from translator.training.compilation import CompiledForward
+from translator.training.compilation import CompiledForward, compiler_failure
 from translator.training.loss import Forward, LossSums, batch_loss
 from translator.training.optimizer import set_learning_rate
 from translator.training.state import TrainingState
@@ -163,6 +163,8 @@ class Updater:
         try:
             yield attempt
         except (RuntimeError, MemoryError) as error:
+            if (failure := compiler_failure(error)) is not None:
+                raise DeviceError(failure) from error
             if not is_out_of_memory(error):
                 raise
             if not self.state.parallel.can_repeat:
