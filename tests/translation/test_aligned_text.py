@@ -43,7 +43,7 @@ def linker(links: list[list[int]], tag: int | None = None, replace_unknown: bool
 
 def test_words_are_linked() -> None:
     found = linker([[1, 0]])([("the dog", [3, 4], [6, 5])])
-    assert found == [LinkedText("Hund der", ((0, 1), (1, 0)), 2, 2)]
+    assert found == [LinkedText("Hund der", ((0, 1), (1, 0)), 2, 2, ((4, 7, 0, 4), (0, 3, 5, 8)))]
 
 
 def test_the_tag_is_no_word() -> None:

@@ -47,6 +47,14 @@ class InputForm(StrEnum):
     jsonl = "jsonl"
 
 
+class Markup(StrEnum):
+    """What of a line of input is not text."""
+
+    none = "none"
+    html = "html"
+    xml = "xml"
+
+
 class TextOrJson(StrEnum):
     """How figures are printed."""
 

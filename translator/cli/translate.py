@@ -12,6 +12,7 @@ from translator.cli.arguments import (
     EngineName,
     Form,
     InputForm,
+    Markup,
     Run,
     To,
     TogetherWith,
@@ -61,6 +62,12 @@ def translate(
             help="Table of source terms and target terms, tab between them, that translations must use.",
         ),
     ] = None,
+    markup: Annotated[
+        Markup, typer.Option(help="html, xml: keep tags, and translate only the text between them.")
+    ] = Markup.none,
+    document: Annotated[
+        bool, typer.Option("--document", help="Lines are paragraphs: translate each of their sentences on its own.")
+    ] = False,
     together_with: TogetherWith = None,
     engine: EngineName = EngineChoice.auto,
     to: To = None,
@@ -94,7 +101,9 @@ def translate(
             run, together_with=together_with or [], engine=engine.value, weights=weights, **stated_machine(call)
         )
         replaced = replace_stated(translator.settings, call)
+        if document:
+            replaced = replaced.model_copy(update={"long_lines": "split", "split_above": 0})
         translate_inputs(
             translator, inputs, replaced, output=output, form=form.value, input_form=input_form.value, glossary=terms,
-            to=to, world=world,
+            markup=markup.value, to=to, world=world,
         )  # fmt: skip

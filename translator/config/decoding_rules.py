@@ -1,13 +1,26 @@
 """Settings of decoding that are impossible together, and which of them the validations of a training take."""
 
+import re
+
 from translator.config.schema import DecodingSettings, TrainingSettings
+
+PROTECTED = {
+    "url": r"(?:https?|ftp)://[^\s<>\"']*[^\s<>\"'.,;:!?)\]]|(?<![\w.])www\.[^\s<>\"']*[^\s<>\"'.,;:!?)\]]",
+    "email": r"(?<![\w.+-])[\w.+-]+@[\w-]+(?:\.[\w-]+)+",
+    "placeholder": r"\{\{[^{}\n]*\}\}|\$?\{[^{}\n]*\}|%(?:\d+\$)?[-+0#]*\d*(?:\.\d+)?[sdifgxXuc@]"
+    r"|%\(\w+\)[sdf]|<ph\d+>",
+    "number": r"(?<![\w.,])\d+(?:[.,]\d+)*"
+    r"(?:\s?(?:%(?!\()|°C|°F|°|[kMGT]i?B|[kcmnµ]?m[²³]?|[kmµ]?g|[mc]?l|k?Wh?|k?Hz|mph|km/h))?"
+    r"(?![\w.,]*\d|\w)",
+}
+"""Kinds of strings that `decoding.protect` knows by name, as regular expressions."""
 
 _WORD_BEGIN = "▁"  # How SentencePiece writes the space before a word; it means a space in a setting, too.
 
 
 def decoding_mistakes(settings: DecodingSettings) -> list[str]:
     """Find all settings of decoding that cannot be followed together, whatever the run and the engine."""
-    problems = []
+    problems = [problem for pattern in settings.protect if (problem := _wrong_pattern(pattern))]
     most = {"beam": ("beam_size", settings.beam_size), "mbr": ("mbr_samples", settings.mbr_samples)}
     name, limit = most.get(settings.search, ("", settings.n_best))
     if settings.n_best > limit:
@@ -60,6 +73,24 @@ def validation_decoding(decoding: DecodingSettings, training: TrainingSettings) 
     """
     kept = ("length_penalty", "length_alpha", "max_length_factor", "max_length_extra", "batch_tokens")
     return DecodingSettings(beam_size=training.validation_beam_size, **{name: getattr(decoding, name) for name in kept})
+
+
+def _wrong_pattern(pattern: str) -> str | None:
+    """Say what is wrong with a pattern of `decoding.protect`."""
+    if pattern in PROTECTED:
+        return None
+    try:
+        compiled = re.compile(pattern)
+    except re.error as error:
+        found = f"{pattern!r} is no regular expression ({error})"
+    else:
+        if compiled.groups or "(?P" in pattern:
+            found = f"{pattern!r} has a group; write (?:...)"
+        elif not compiled.match(""):
+            return None
+        else:
+            found = f"{pattern!r} also matches nothing"
+    return f"decoding.protect: {found}; expected one of {', '.join(PROTECTED)}, or a regular expression"
 
 
 def _words(phrase: str) -> str:

@@ -396,6 +396,9 @@ class DecodingSettings(Settings):
     """split: translate a line of more than `split_above` pieces sentence by sentence; none: leave it whole. Either
     way, what is longer than the model's maximum is translated in parts that end at sentences or clauses; truncate: such
     a line is cut; blank: its translation is blank."""
+    protect: list[str] = []
+    """Text that is not translated: `url`, `email`, `placeholder` (`{name}`, `%s`), `number` (with its unit), and
+    regular expressions. Each string is in the translation as often as in the source, and unchanged."""
     split_above: LengthOrAuto = "auto"
     """Source pieces of the longest line that is not split into its sentences; 0 splits every line. `auto` is what 99 of
     100 training sources do not exceed; training keeps that number for the run."""

@@ -1,7 +1,9 @@
 """Hypotheses as text, linked to their sources: word alignments, and unknown pieces replaced by source words."""
 
+import re
 import threading
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import NamedTuple
 
 from translator.checkpoints import Bundle
@@ -10,6 +12,8 @@ from translator.translation.word_alignment import Aligner, attention_aligner, wo
 
 # A character that no text contains, to find the unknown pieces again in a decoded text.
 _UNKNOWN = "\U0010fffe"
+_SPACE = "\u2581"
+_BYTE = re.compile(r"<0x([0-9A-F]{2})>")
 
 Found = tuple[str, Sequence[int], Sequence[int]]
 """The text of a source, its pieces (language tag included), and the pieces of a translation."""
@@ -23,6 +27,8 @@ class LinkedText(NamedTuple):
     """Aligned words (source, target), counted from 0."""
     source_words: int = 0
     target_words: int = 0
+    characters: tuple[tuple[int, int, int, int], ...] = ()
+    """Aligned characters: begin and end in the source, begin and end in the text, a link for every target piece."""
 
 
 class Linker:
@@ -56,7 +62,13 @@ class Linker:
             written = self._with_known(source_pieces, words, target, indices)
         links = word_links(source_pieces, target_pieces, indices)
         target_words = word_numbers(target_pieces)
-        return LinkedText(written, tuple(links), _count(words), _count(target_words))
+        source_spans, target_spans = piece_spans(source_pieces, text), piece_spans(target_pieces, written)
+        characters = [
+            (*source_spans[index], *span)
+            for index, span in zip(indices, target_spans, strict=False)
+            if span[1] > span[0]
+        ]
+        return LinkedText(written, tuple(links), _count(words), _count(target_words), tuple(characters))
 
     def _with_known(
         self, source_pieces: Sequence[str], words: Sequence[int], target: Sequence[int], indices: Sequence[int]
@@ -73,6 +85,44 @@ class Linker:
                 known.append(self.bundle.tokenizers.source.decode_pieces(own))
         first, *others = tokenizer.decode_pieces(pieces).split(_UNKNOWN)
         return first + "".join(word + rest for word, rest in zip(known, others, strict=True))
+
+
+def piece_spans(pieces: Sequence[str], text: str) -> list[tuple[int, int]]:
+    """Return where each piece is in the text, in characters; nearly, if normalisation changes their number."""
+    lengths = [_length(piece) for piece in pieces]
+    if pieces and pieces[0].startswith(_SPACE) and not text.startswith(" "):
+        # A tokenizer puts a space before every text.
+        lengths[0] -= 1
+    total = sum(lengths)
+    scale = len(text) / total if total else 0.0
+    ends = [round(end * scale) for end in accumulate(lengths)]
+    begins = [0, *ends[:-1]]
+    return [
+        (min(begin + (index > 0 and piece.startswith(_SPACE)), end), end)
+        for index, (piece, begin, end) in enumerate(zip(pieces, begins, ends, strict=True))
+    ]
+
+
+def _length(piece: str) -> int:
+    """Return the number of characters of a piece; of those spelt in bytes, the first byte counts as one."""
+    if (match := _BYTE.fullmatch(piece)) is not None:
+        return int(int(match[1], 16) & 0xC0 != 0x80)
+    return len(piece)
+
+
+def join_characters(
+    parts: Sequence[LinkedText], texts: Sequence[str], source_gaps: Sequence[str], target_gaps: Sequence[str]
+) -> list[tuple[int, int, int, int]]:
+    """Return the aligned characters of all parts of a line, whose sources are `texts`, counted from its start."""
+    joined: list[tuple[int, int, int, int]] = []
+    source, target = 0, 0
+    for part, text, source_gap, target_gap in zip(parts, texts, source_gaps, target_gaps, strict=True):
+        joined += [
+            (source + begin, source + end, target + first, target + last) for begin, end, first, last in part.characters
+        ]
+        source += len(text) + len(source_gap)
+        target += len(part.text) + len(target_gap) if part.text else 0
+    return joined
 
 
 def join_texts(texts: Sequence[str], gaps: Sequence[str]) -> str:

@@ -17,7 +17,7 @@ from translator.decoding.hypothesis import Hypothesis, LengthPenalty, Request
 from translator.decoding.mbr import choose_by_mbr
 from translator.runtime.console import warn
 from translator.text import TokenizerPair, describe_lines, with_tag
-from translator.translation.aligned_text import LinkedText, join_links, join_texts
+from translator.translation.aligned_text import LinkedText, join_characters, join_links, join_texts
 from translator.translation.constrained_line import ConstrainedLine
 from translator.translation.distinct import search_distinct
 from translator.translation.line_requests import AskedPart, LineRequests, Target, target_of_line, without_term
@@ -56,20 +56,10 @@ class LineTranslator:
         A warning that concerns several lines is printed once, at the end, with the numbers of the lines. `on_progress`
         is called with how many lines were finished since the last call.
         """
-        numbers: dict[str, list[int]] = {}
-        first = 1
-        for block in blocks:
-            lines = self._translate(block, on_progress)
-            for number, line in enumerate(lines, start=first):
-                for warning in line.warnings:
-                    numbers.setdefault(warning, []).append(number)
-            yield from lines
-            first += len(lines)
-        for warning, own in numbers.items():
-            warn(f"{describe_lines(own)} {warning}")
+        return with_warnings(self.translate_block(block, on_progress) for block in blocks)
 
-    def _translate(
-        self, block: Sequence[str | ConstrainedLine], on_progress: Callable[[int], None] | None
+    def translate_block(
+        self, block: Sequence[str | ConstrainedLine], on_progress: Callable[[int], None] | None = None
     ) -> list[TranslatedLine]:
         """Translate the lines of a block, and note on each what was done to it."""
         began = time.perf_counter()
@@ -210,7 +200,7 @@ class LineTranslator:
             # The second best translation of a line consists of the second best of its parts, and so on.
             ranks = range(max(map(len, own), default=0) if all(own) else 0)
             by_rank = [[part[min(rank, len(part) - 1)] for part in own] for rank in ranks]
-            joined.append(tuple([self._joined(parts, line.gaps, line.target) for parts in by_rank]))
+            joined.append(tuple([self._joined(parts, line) for parts in by_rank]))
         return joined
 
     def _texts(
@@ -235,25 +225,26 @@ class LineTranslator:
                 texts[index] = text
         return texts
 
-    def _joined(
-        self, parts: Sequence[tuple[Hypothesis, LinkedText]], gaps: Sequence[str], target: Target
-    ) -> Translation:
-        """Join the translations of the parts of a line, between which the source has the white space `gaps`."""
+    def _joined(self, parts: Sequence[tuple[Hypothesis, LinkedText]], line: "_Line") -> Translation:
+        """Join the translations of the parts of a line."""
         if len(parts) == 1:
             ((hypothesis, linked),) = parts
             text, log_probability, score = linked.text, hypothesis.log_probability, hypothesis.score
             links: Sequence[tuple[int, int]] = linked.links
+            characters: Sequence[tuple[int, int, int, int]] = linked.characters
         else:
-            target_gaps = _target_gaps(gaps, target.is_unspaced)
+            target_gaps = _target_gaps(line.gaps, line.target.is_unspaced)
             text = join_texts([linked.text for _, linked in parts], target_gaps)
             log_probability = math.fsum(hypothesis.log_probability for hypothesis, _ in parts)
             score = self._joint_score([hypothesis for hypothesis, _ in parts])
-            links = join_links([linked for _, linked in parts], gaps, target_gaps)
+            found = [linked for _, linked in parts]
+            links = join_links(found, line.gaps, target_gaps)
+            characters = join_characters(found, line.texts, line.gaps, target_gaps)
         pieces: Sequence[str] = ()
         if self.with_scores:
             pieces = self.tokenizers.target.pieces([token for hypothesis, _ in parts for token in hypothesis.tokens])
         # The carriage return before a line feed belongs to the source; the model must not write one.
-        return Translation(text.rstrip("\r"), log_probability, score, tuple(pieces), tuple(links))
+        return Translation(text.rstrip("\r"), log_probability, score, tuple(pieces), tuple(links), tuple(characters))
 
     def _joint_score(self, hypotheses: Sequence[Hypothesis]) -> float:
         if self.settings.search == "mbr":
@@ -262,6 +253,20 @@ class LineTranslator:
         lengths = [len(hypothesis.tokens) + 1.0 for hypothesis in hypotheses]
         totals = [hypothesis.score * penalty(length) for hypothesis, length in zip(hypotheses, lengths, strict=True)]
         return math.fsum(totals) / penalty(math.fsum(lengths))
+
+
+def with_warnings(blocks: Iterable[Sequence[TranslatedLine]]) -> Iterator[TranslatedLine]:
+    """Yield the lines of blocks, and print at the end what was done to them, with their numbers."""
+    numbers: dict[str, list[int]] = {}
+    first = 1
+    for lines in blocks:
+        for number, line in enumerate(lines, start=first):
+            for warning in line.warnings:
+                numbers.setdefault(warning, []).append(number)
+        yield from lines
+        first += len(lines)
+    for warning, own in numbers.items():
+        warn(f"{describe_lines(own)} {warning}")
 
 
 @dataclass(slots=True)

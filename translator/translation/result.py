@@ -23,6 +23,8 @@ class Translation(NamedTuple):
     """As written in the vocabulary, where U+2581 begins a word; empty if they were not asked for."""
     alignment: tuple[tuple[int, int], ...] = ()
     """Aligned words (source, target), counted from 0; empty if they were not asked for."""
+    characters: tuple[tuple[int, int, int, int], ...] = ()
+    """Aligned characters: begin and end in the source without white space around it, begin and end in the text."""
 
 
 class TranslatedLine(NamedTuple):

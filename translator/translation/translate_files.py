@@ -36,6 +36,7 @@ def translate_inputs(
     form: str = "text",
     input_form: str = "text",
     glossary: Glossary | None = None,
+    markup: str = "none",
     to: str | None = None,
     world: World | None = None,
 ) -> None:
@@ -43,9 +44,9 @@ def translate_inputs(
 
     Translations are written as soon as they are ready. A file continues where an earlier call with the same arguments
     was interrupted. `form` is one of `FORMATS`, `input_form` one of `INPUT_FORMATS`: `jsonl` lines are read by
-    `read_json_line`. All processes of a `world` must call this; only the main one reads and
-    writes. Raises `ConfigError`, before any work, for what cannot be done, and `TranslatorError` if the number of
-    translated lines is not that of the lines that were read, which would be a bug.
+    `read_json_line`. `markup` is one of `MARKUPS`. All processes of a `world` must call this; only the main
+    one reads and writes. Raises `ConfigError`, before any work, for what cannot be done, and `TranslatorError` if the
+    number of translated lines is not that of the lines that were read, which would be a bug.
     """
     if form == "text" and settings.n_best > 1:
         raise ConfigError(
@@ -69,14 +70,14 @@ def translate_inputs(
             unanswered.append(line)
             yield read_json_line(line, source.where) if input_form == "jsonl" else line
 
-    made_with = partial(_made_with, translator, settings, form, to, input_form, glossary)
+    made_with = partial(_made_with, translator, settings, form, to, input_form, glossary, markup)
     with _opened(output, lines, made_with) as destination:
         if destination.lines:
             say(f"resuming {output} after line {destination.lines:,}")
         with _bar(inputs, output, destination.lines) as on_progress:
             translated = translator.translate_blocks(
                 blocks_of(wanted(), waits=source.waits), settings, to=to, engine=shared,
-                glossary=glossary, lines_choose=input_form == "jsonl",
+                glossary=glossary, markup=markup, lines_choose=input_form == "jsonl",
                 with_scores=form != "text", with_alignment=form == "jsonl", on_progress=on_progress,
             )  # fmt: skip
             for line in translated:
@@ -139,12 +140,14 @@ def _made_with(
     to: str | None,
     input_form: str,
     glossary: Glossary | None,
+    markup: str,
 ) -> dict[str, Any]:
     """Return everything that the translation of a line depends on."""
     runs = [f"{bundle.directory.resolve()} ({bundle.weights}, step {bundle.step})" for bundle in translator.bundles]
     digests = [bundle.digest for bundle in translator.bundles]
     machine = {"engine": translator.engine_for(settings).name, "machine": translator.bundle.machine.precision}
     constraints = {
+        **({"markup": markup} if markup != "none" else {}),
         **({"input_format": input_form} if input_form != "text" else {}),
         **({"glossary": glossary.digest} if glossary is not None else {}),
     }

@@ -25,7 +25,8 @@ from translator.translation.constrained_line import ConstrainedLine
 from translator.translation.engine_choice import AUTO, EngineChoice
 from translator.translation.glossary import Glossary
 from translator.translation.line_requests import LineRequests, Target
-from translator.translation.line_translator import LineTranslator
+from translator.translation.line_translator import LineTranslator, with_warnings
+from translator.translation.markup import MARKUPS, Marking, translate_marked
 from translator.translation.result import TranslatedLine
 from translator.translation.usual_length import usual_source_length
 
@@ -83,6 +84,7 @@ class Translator:
         *,
         to: str | None = None,
         glossary: Glossary | Mapping[str, str] | str | Path | None = None,
+        markup: str = "none",
         window: int | None = None,
         on_progress: Callable[[int], None] | None = None,
         **settings: Any,
@@ -93,9 +95,11 @@ class Translator:
         a time and come back when all of them are translated; by default the windows grow. `to` is the language to
         translate into, for a run with language tags. `on_progress` is called with the number of lines finished
         since the last call. A line may be a `ConstrainedLine`. `glossary` is a `Glossary`, a mapping of source terms to
-        target terms, or a file of them. Raises `ConfigError` at once if settings are wrong.
+        target terms, or a file of them. `markup` is `none`, `html` or `xml`, whose tags are kept. Raises
+        `ConfigError` at once if settings are wrong.
         """
-        return (line.text for line in self._translate(lines, window, settings, to, glossary, on_progress=on_progress))
+        translated = self._translate(lines, window, settings, to, glossary, markup=markup, on_progress=on_progress)
+        return (line.text for line in translated)
 
     def translate_in_detail(
         self,
@@ -103,13 +107,22 @@ class Translator:
         *,
         to: str | None = None,
         glossary: Glossary | Mapping[str, str] | str | Path | None = None,
+        markup: str = "none",
         window: int | None = None,
         on_progress: Callable[[int], None] | None = None,
         **settings: Any,
     ) -> Iterator[TranslatedLine]:
         """As `translate`, with all `n_best` translations of a line, their scores, pieces and alignments."""
         return self._translate(
-            lines, window, settings, to, glossary, with_scores=True, with_alignment=True, on_progress=on_progress
+            lines,
+            window,
+            settings,
+            to,
+            glossary,
+            markup=markup,
+            with_scores=True,
+            with_alignment=True,
+            on_progress=on_progress,
         )
 
     def _translate(
@@ -145,15 +158,20 @@ class Translator:
         engine: Engine | None = None,
         with_scores: bool = False,
         with_alignment: bool = False,
+        markup: str = "none",
         on_progress: Callable[[int], None] | None = None,
     ) -> Iterator[TranslatedLine]:
         """Translate lines that are grouped already, under settings that are complete; see `LineTranslator`.
 
         `engine` stands in for those of `engine_for`. With `lines_choose` the lines may say for themselves which
-        language they are translated into, so that `to` may be missing.
+        language they are translated into, so that `to` may be missing. `markup` is one of `MARKUPS`.
         """
+        if markup not in MARKUPS:
+            raise ConfigError([f"markup: found {markup!r}, expected {', '.join(MARKUPS[:-1])} or {MARKUPS[-1]}"])
+        marking = Marking(markup, tuple(settings.protect))
+        is_marked = marking != Marking()
         data, tokenizers = self.bundle.config.data, self.bundle.tokenizers
-        with_linker = with_alignment or settings.replace_unknown
+        with_linker = with_alignment or is_marked or settings.replace_unknown
 
         def target_of(own: str | None) -> Target:
             tag = choose_tag(tokenizers.source, data.language_tags, own or to, str(self.bundle.directory))
@@ -171,13 +189,16 @@ class Translator:
             settings,
             target_of=lru_cache(None)(target_of),
             source_language=data.source_language,
-            usual_source=self._usual_source(settings),
+            # A text with markup is a document: each of its sentences is translated on its own.
+            usual_source=self._usual_source(settings) if markup == "none" else 0,
             longest_part=data.max_length,
             ask=LineRequests(tokenizers.target, settings, chosen, for_phrases, glossary, to),
             with_scores=with_scores,
-            with_alignment=with_alignment,
+            with_alignment=with_alignment or is_marked,
         )
-        return translate(blocks, on_progress)
+        if not is_marked:
+            return translate(blocks, on_progress)
+        return with_warnings(translate_marked(blocks, marking, translate.translate_block, on_progress))
 
     def _usual_source(self, settings: DecodingSettings) -> int:
         with self._lock:

@@ -1,0 +1,120 @@
+"""Markup and protected strings: each is in the translation once, nested as it was, whatever the model says."""
+
+import os
+import random
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.translation.markup.marked_text import KEPT, PATTERNS, TAG, judge, lost, random_line
+from translator.translation import Translator
+from translator.translation.markup import MarkedLine, Marking, translate_marked
+from translator.translation.markup.tokens import read_tokens
+from translator.translation.result import TranslatedLine, Translation
+
+HTML, XML = Marking("html"), Marking("xml")
+
+
+def reversed_words(lines: Sequence[object]) -> list[TranslatedLine]:
+    """Translate by reversing the order of the words, each of which is aligned with itself."""
+    found = []
+    for line in lines:
+        spans = [match.span() for match in re.finditer(r"\S+", str(line))]
+        text, links = "", []
+        for begin, end in reversed(spans):
+            text += " " * bool(text)
+            links.append((begin, end, len(text), len(text) + end - begin))
+            text += str(line)[begin:end]
+        found.append(TranslatedLine(str(line), (Translation(text, characters=tuple(links)),)))
+    return found
+
+
+def marked(line: str, marking: Marking = HTML) -> str:
+    ((translated,),) = translate_marked([[line]], marking, reversed_words)
+    return translated.text
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("one <b>two</b> three", "three <b>two</b> one"),
+        ('<p class="x>y">one <i>two <b>three</b></i></p>', '<p class="x>y"><i><b>three</b> two</i> one</p>'),
+        ("a &lt; &amp; b", "b &amp; &lt; a"),
+        ("one two<br>three four", "two one<br>four three"),
+        ("  <td> </td>\t", "  <td> </td>\t"),
+        ("one <code translate=no>x &amp; y</code> two", "two <code translate=no>x &amp; y</code> one"),
+        ("one <script>a<b</script> two three", "one <script>a<b</script> three two"),
+        ("<b>one two", "<b>two one"),
+        ("one </b> two three", "one </b> three two"),
+        ("<b>one two</b>", "<b>two one</b>"),
+        ("a < b", "b &lt; a"),
+    ],
+)
+def test_tags_move_with_the_words_that_they_are_around(line: str, expected: str) -> None:
+    assert marked(line) == expected
+
+
+def test_in_xml_what_is_beside_text_is_inline() -> None:
+    assert marked('<seg>one <g id="1">two</g> &foo; three</seg>', XML).startswith("<seg>three ")
+    assert marked("<a><x>one two</x><y>three four</y></a>", XML) == "<a><x>two one</x><y>four three</y></a>"
+
+
+def test_protected_strings_are_never_lost() -> None:
+    line = "see {name} and %s at http://a.de/b?c=1, 5 km"
+
+    def forgetful(lines: Sequence[object]) -> list[TranslatedLine]:
+        return [TranslatedLine(str(line), (Translation("ab cd"),)) for line in lines]
+
+    ((found,),) = translate_marked([[line]], Marking("none", tuple(PATTERNS)), forgetful)
+    assert all(found.text.count(kept) == 1 for kept in ("{name}", "%s", "http://a.de/b?c=1", "5 km"))
+
+    def stuttering(lines: Sequence[object]) -> list[TranslatedLine]:
+        return [TranslatedLine(str(line), (Translation("{name} ab {name}"),)) for line in lines]
+
+    ((found,),) = translate_marked([["x {name}"]], Marking("none", tuple(PATTERNS)), stuttering)
+    assert found.text.count("{name}") == 1
+
+
+@given(st.text(st.one_of(st.sampled_from("<>/ab \"'=&;!-?[]"), st.characters(codec="utf-8")), max_size=40))
+def test_tokens_and_parts_joined_are_the_line(line: str) -> None:
+    line = line.replace("\n", "").replace("\r", "")
+    for markup in ("html", "xml"):
+        assert "".join(token.raw for token in read_tokens(line, markup)) == line
+
+        def unchanged(lines: Sequence[object]) -> list[TranslatedLine]:
+            return [TranslatedLine(str(own), (Translation(str(own)),)) for own in lines]
+
+        parts = MarkedLine.read(line, Marking(markup))
+        restored = parts.translated(unchanged([segment.text for segment in parts.segments])).text
+        assert TAG.findall(restored) == TAG.findall(line) or "<!" in line
+
+
+@given(st.randoms(use_true_random=False))
+def test_every_tag_and_string_comes_back_with_any_model(tiny_translator: Translator, draw: random.Random) -> None:
+    line = random_line(draw)
+    (found,) = tiny_translator.translate([line], markup="html", protect=PATTERNS, alignment="1.1", max_length_extra=8)
+    assert not lost(line, found), found
+    assert not judge(found).broken, found
+
+
+def test_protected_strings_without_markup(tiny_translator: Translator) -> None:
+    line = " a dog ".join(KEPT)
+    (found,) = tiny_translator.translate([line], protect=PATTERNS, alignment="1.1")
+    assert not [kept for kept in KEPT if found.count(kept) < line.count(kept)]
+
+
+@pytest.mark.skipif("TRANSLATOR_FUZZ_RUN" not in os.environ, reason="TRANSLATOR_FUZZ_RUN names a trained run")
+def test_a_thousand_lines_through_the_command(run_command: Callable[..., Any]) -> None:
+    draw = random.Random(14)
+    lines = [random_line(draw) for _ in range(1000)]
+    words = ["--markup", "html", "--set", f"protect=[{','.join(PATTERNS)}]", "--set", "threads=1"]
+    ended = run_command("translate", os.environ["TRANSLATOR_FUZZ_RUN"], *words, input="\n".join(lines).encode())
+    found = ended.stdout.decode().splitlines()
+    assert not [line for line in lines if judge(line).broken]
+    assert not [problems for problems in map(lost, lines, found) if problems]
+    assert not [line for line in found if judge(line).broken]
+    assert len(found) == len(lines)

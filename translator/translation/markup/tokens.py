@@ -1,0 +1,185 @@
+"""A line of HTML or XML as tokens, which joined are the line: text, tags, and what is not for translation."""
+
+import html
+import re
+from dataclasses import dataclass, field
+
+_TOKEN = re.compile(
+    r"<!--.*?(?:-->|$)|<!\[CDATA\[.*?(?:\]\]>|$)|<\?.*?(?:\?>|$)|<![A-Za-z][^>]*+(?:>|$)"
+    r"""|<(?P<close>/?)(?P<name>[A-Za-z_][^\s/<>"'=]*+)(?:[^<>"']|"[^"]*"|'[^']*')*+>""",
+    re.DOTALL,
+)
+_RAW = re.compile(r"<(script|style|textarea|template)\b", re.IGNORECASE)
+_ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{0,31});")
+_XML_ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|amp|lt|gt|quot|apos);")
+_UNTOUCHED = re.compile(
+    r"""\stranslate\s*=\s*["']?no\b|\sclass\s*=\s*(?:"[^"]*\bnotranslate\b|'[^']*\bnotranslate\b|notranslate\b)""",
+    re.IGNORECASE,
+)
+_VOID = frozenset(
+    ["area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "param", "source", "track", "wbr"]
+)
+_INLINE = frozenset(
+    "a abbr acronym b bdi bdo big cite code data del dfn em font i img input ins kbd label mark meter output "  # noqa: SIM905
+    "picture q ruby rb rp rt s samp small span strike strong sub sup svg time tt u var wbr".split()
+)
+
+
+@dataclass
+class Token:
+    """A piece of a line."""
+
+    kind: str
+    """`text`; `open` or `close`, a tag; `point`, something without text inside a sentence, such as an image or a
+    comment; `atom`, text that is kept as it is; `border`, which sentences do not cross."""
+    raw: str
+    """As it is in the line."""
+    name: str = ""
+    """Of a tag, in lower case in HTML."""
+    characters: list[tuple[str, str]] = field(default_factory=list)
+    """Of text: what the model sees, character by character, and how each was written, such as `<` and `&lt;`."""
+    partner: int | None = None
+    """Index of the other tag of the element; None for a tag that has none in the line."""
+
+    @property
+    def text(self) -> str:
+        """What the model sees."""
+        return "".join(shown for shown, _ in self.characters)
+
+
+def plain_characters(text: str) -> list[tuple[str, str]]:
+    """Return the characters of a text without markup."""
+    return [(character, character) for character in text]
+
+
+def read_tokens(line: str, markup: str) -> list[Token]:
+    """Return the tokens of a line of `html` or `xml`, with tags paired; a `<` that begins no tag is text."""
+    tokens: list[Token] = []
+    position = 0
+    while (match := _TOKEN.search(line, position)) is not None:
+        tokens += _text_tokens(line[position : match.start()], markup)
+        position = match.end()
+        raw = match[0]
+        if markup == "html" and (opened := _RAW.match(raw)) and not raw.endswith("/>"):
+            end = re.compile(rf"</{opened[1]}\s*>", re.IGNORECASE).search(line, position)
+            position = end.end() if end else len(line)
+            tokens.append(Token("border", line[match.start() : position]))
+        else:
+            tokens.append(_tag(raw, match, markup))
+    tokens += _text_tokens(line[position:], markup)
+    _pair(tokens)
+    return _without_untouched(tokens, markup)
+
+
+def _text_tokens(text: str, markup: str) -> list[Token]:
+    """Return the tokens of text between tags: entities of XML that a document type declares are not text."""
+    tokens: list[Token] = []
+    characters: list[tuple[str, str]] = []
+    position = 0
+    for match in (_ENTITY if markup == "html" else _XML_ENTITY).finditer(text):
+        characters += plain_characters(text[position : match.start()])
+        position = match.end()
+        shown = html.unescape(match[0])
+        if len(shown) == 1 and shown.isprintable():
+            characters.append((shown, match[0]))
+        elif len(shown) == 1 and shown.isspace() and shown not in "\r\n":
+            characters.append((" ", match[0]))
+        else:
+            # More than one character, or none that a line may hold: kept as it is.
+            tokens += [_text_token(characters), Token("point", match[0])]
+            characters = []
+    characters += plain_characters(text[position:])
+    tokens.append(_text_token(characters))
+    return [token for token in tokens if token.raw]
+
+
+def _text_token(characters: list[tuple[str, str]]) -> Token:
+    return Token("text", "".join(raw for _, raw in characters), characters=characters)
+
+
+def _tag(raw: str, match: re.Match[str], markup: str) -> Token:
+    name = match["name"]
+    if name is None:
+        return Token("point" if raw.startswith(("<!--", "<![", "<?")) else "border", raw)
+    if markup == "xml":
+        kind = "close" if match["close"] else "point" if raw.endswith("/>") else "open"
+        return Token(kind, raw, name)
+    name = name.lower()
+    if not match["close"] and (name in _VOID or raw.endswith("/>")):
+        return Token("point" if name in _INLINE else "border", raw, name)
+    return Token("close" if match["close"] else "open", raw, name)
+
+
+def _pair(tokens: list[Token]) -> None:
+    """Find the partner of each tag."""
+    waiting: list[int] = []
+    for index, token in enumerate(tokens):
+        if token.kind == "open":
+            waiting.append(index)
+        elif token.kind == "close":
+            depth = next((at for at in reversed(range(len(waiting))) if tokens[waiting[at]].name == token.name), None)
+            if depth is not None:
+                token.partner, tokens[waiting[depth]].partner = waiting[depth], index
+                del waiting[depth:]
+
+
+def _without_untouched(tokens: list[Token], markup: str) -> list[Token]:
+    """Join the tokens of elements that say that they are not for translation."""
+    kept: list[Token] = []
+    index = 0
+    moved: dict[int, int] = {}
+    while index < len(tokens):
+        token = tokens[index]
+        if token.kind == "open" and token.partner is not None and _UNTOUCHED.search(token.raw):
+            inside = tokens[index : token.partner + 1]
+            raw = "".join(own.raw for own in inside)
+            characters = [pair for own in inside for pair in own.characters]
+            is_inline = markup == "xml" or token.name in _INLINE
+            has_text = any(shown.strip() for shown, _ in characters)
+            kept.append(Token("border" if not is_inline else "atom" if has_text else "point", raw, "", characters))
+            index = token.partner + 1
+            continue
+        moved[index] = len(kept)
+        kept.append(token)
+        index += 1
+    for token in kept:
+        if token.partner is not None:
+            token.partner = moved[token.partner]
+    return kept
+
+
+def find_borders(tokens: list[Token], markup: str) -> list[bool]:
+    """Tell for each token whether it stays where it is, between segments that are translated on their own.
+
+    Those are blocks, tags without a partner in the line, and elements around any of them. In XML, whose elements have
+    no meaning for us, those that stand beside text are inline, and those in an element without text of its own are not.
+    """
+    borders = [token.kind == "border" for token in tokens]
+    parents = _parents(tokens)
+    with_text = {
+        parents[index] for index, token in enumerate(tokens) if token.kind in ("text", "atom") and token.text.strip()
+    }
+    for index, token in enumerate(tokens):
+        if token.kind in ("open", "close"):
+            is_block = token.name not in _INLINE if markup == "html" else parents[index] not in with_text
+            borders[index] = token.partner is None or is_block
+    before = [0]
+    for border in borders:
+        before.append(before[-1] + border)
+    for index, token in enumerate(tokens):
+        if token.kind == "open" and token.partner is not None and before[token.partner] > before[index + 1]:
+            borders[index] = borders[token.partner] = True
+    return borders
+
+
+def _parents(tokens: list[Token]) -> list[int | None]:
+    """Return, for each token, the index of the opening tag of the element that it is directly in."""
+    parents: list[int | None] = []
+    around: list[int] = []
+    for index, token in enumerate(tokens):
+        if token.kind == "close" and token.partner is not None:
+            around.pop()
+        parents.append(around[-1] if around else None)
+        if token.kind == "open" and token.partner is not None:
+            around.append(index)
+    return parents
