@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from translator.errors import DataError
-from translator.text import InputLines, count_lines, decode_lines, input_lines, open_input
-from translator.text.input_lines import ArrivingLines, bounded_lines
+from translator.text import InputLines, count_lines, decode_lines, open_input, raw_lines
+from translator.text.raw_lines import ArrivingLines, bounded_lines
 
 
 def test_damaged_bytes_are_replaced_and_reported(capsys: pytest.CaptureFixture[str]) -> None:
@@ -106,8 +106,8 @@ def test_inputs_are_read_one_after_the_other() -> None:
 def test_a_line_over_the_limit_is_left_blank_and_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], pipe: bool
 ) -> None:
-    monkeypatch.setattr(input_lines, "MAX_LINE_BYTES", 1000)
-    monkeypatch.setattr(input_lines, "BLOCK_BYTES", 512)
+    monkeypatch.setattr(raw_lines, "MAX_LINE_BYTES", 1000)
+    monkeypatch.setattr(raw_lines, "BLOCK_BYTES", 512)
     data = b"one\n" + b"x" * 1000 + b"\n" + b"y" * 1001 + b"\n" + b"z" * 5000 + b"\nfour\n\n" + b"end" * 999
     if pipe:
         reading, writing = os.pipe()

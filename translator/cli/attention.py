@@ -100,7 +100,8 @@ def attention(
 
 def _first_line() -> str:
     from translator.text import decode_lines
-    from translator.text.input_lines import bounded_lines, standard_input
+    from translator.text.input_lines import standard_input
+    from translator.text.raw_lines import bounded_lines
 
     return "".join(decode_lines(islice(bounded_lines(standard_input()), 1), "stdin"))
 
