@@ -84,6 +84,8 @@ class Graphs:
     """The graphs that were compiled, and where one was broken."""
 
     count = 0
+    sizes: frozenset[int] = frozenset()
+    """The first dimensions of what the last graph was made for."""
 
     def breaks(self) -> dict[str, int]:
         from torch._dynamo.utils import counters
@@ -108,6 +110,7 @@ def count_graphs(monkeypatch: pytest.MonkeyPatch) -> Graphs:
 
     def counting(graph: torch.fx.GraphModule, inputs: list[Tensor]) -> Callable[..., Any]:
         found.count += 1
+        found.sizes = frozenset(int(each.shape[0]) for each in inputs if isinstance(each, Tensor) and each.dim())
         return lookup_backend("aot_eager")(graph, inputs)
 
     def compile_counted(model: Any, **options: Any) -> Any:
