@@ -1,5 +1,6 @@
-"""Hugging Face `transformers`: a trained run as a model directory that its `Auto` classes load."""
+"""Hugging Face `transformers`: runs as model directories that its `Auto` classes load, and its Marian models as runs."""
 
 from translator.interop.huggingface.export import export_huggingface
+from translator.interop.huggingface.model import import_huggingface, is_huggingface
 
-__all__ = ["export_huggingface"]
+__all__ = ["export_huggingface", "import_huggingface", "is_huggingface"]

@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from translator.config import ModelSettings
+from translator.errors import CheckpointError
 from translator.interop.huggingface.names import POSITIONS, Part, parts
 
 _NEVER = -1e4
@@ -107,3 +108,37 @@ def _embeddings(
     if is_pegasus or settings.tie_embeddings == "none":
         tensors["lm_head.weight"] = rows("output_weight", sizes[1])
     return tensors
+
+
+def our_parts(tensors: Mapping[str, Tensor], settings: ModelSettings, inverse: Tensor, where: str) -> dict[str, Tensor]:
+    """Return all weights by our names except embeddings, output and positions: the inverse of `library_tensors`.
+
+    `inverse` has for each dimension of our residual stream the index of theirs. Raises `CheckpointError` if a tensor is
+    missing or has another shape.
+    """
+    width = settings.num_heads * settings.width_of_head
+
+    def take(name: str, *size: int) -> Tensor:
+        if name not in tensors or tuple(tensors[name].shape) != size:
+            found = tuple(tensors[name].shape) if name in tensors else "none"
+            raise CheckpointError(f"{where}: {name} should have shape {size}, found {found}; it is not the whole model")
+        return tensors[name].float()
+
+    weights: dict[str, Tensor] = {}
+    outer, inner = settings.d_model, settings.d_ff
+    for kind, ours, theirs in parts(settings):
+        if kind == "attention":
+            names = [f"{theirs}.{name}" for name in ("q_proj", "k_proj", "v_proj")]
+            matrices = [take(f"{name}.weight", width, outer)[:, inverse] for name in names]
+            weights[f"{ours}.input_weight"] = torch.cat(matrices)
+            weights[f"{ours}.input_bias"] = torch.cat([take(f"{name}.bias", width) for name in names])
+            weights[f"{ours}.output.weight"] = take(f"{theirs}.out_proj.weight", outer, width)[inverse]
+            weights[f"{ours}.output.bias"] = take(f"{theirs}.out_proj.bias", outer)[inverse]
+        elif kind == "inner":
+            weights[f"{ours}.weight"] = take(f"{theirs}.weight", inner, outer)[:, inverse]
+            weights[f"{ours}.bias"] = take(f"{theirs}.bias", inner)
+        else:
+            size = (outer, inner) if kind == "outer" else (outer,)
+            weights[f"{ours}.weight"] = take(f"{theirs}.weight", *size)[inverse]
+            weights[f"{ours}.bias"] = take(f"{theirs}.bias", outer)[inverse]
+    return weights
