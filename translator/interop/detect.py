@@ -4,24 +4,37 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from translator.errors import CheckpointError
+from translator.interop.ctranslate2.model import import_ctranslate2, is_ctranslate2
+from translator.interop.download import HUB, download
+from translator.interop.huggingface import import_huggingface, is_huggingface
 from translator.interop.imported import ImportedModel, Languages
 from translator.interop.marian import import_marian, is_marian
 
 
 def read_foreign(
-    source: Path, languages: Languages, vocabularies: Sequence[Path] = (), tokenizers: Sequence[Path] = ()
+    source: str | Path, languages: Languages, vocabularies: Sequence[Path] = (), tokenizers: Sequence[Path] = ()
 ) -> ImportedModel:
-    """Read a model of another system; raise `CheckpointError` if it is of none that can be read."""
-    if not source.exists():
-        raise CheckpointError(f"{source} does not exist; expected a model file or directory of another system")
-    if source.suffix == ".pt":
+    """Read a model of another system; raise `CheckpointError` if it is of none that can be read.
+
+    `vocabularies` and `tokenizers` are for Marian, whose files have no fixed names (see `import_marian`).
+    """
+    path = download(str(source).removeprefix(HUB)) if str(source).startswith(HUB) else Path(source)
+    if not path.exists():
+        raise CheckpointError(f"{path} does not exist; expected a model file or directory of another system, or hub:NAME")
+    if path.suffix in (".pt", ".ckpt", ".chkpt"):
         raise CheckpointError(
-            f"{source} looks like a model of fairseq or OpenNMT-py, whose files run code when they are read; convert "
-            "it with CTranslate2's converter for that program (ct2-fairseq-converter, ct2-opennmt-py-converter), on a "
+            f"{path} looks like a model of fairseq or OpenNMT-py, whose files run code when they are read; convert it "
+            "with CTranslate2's converter for that program (ct2-fairseq-converter, ct2-opennmt-py-converter), on a "
             "machine where that code may run, and import the directory that it writes"
         )
-    if is_marian(source):
-        return import_marian(source, languages, vocabularies, tokenizers)
+    if is_ctranslate2(path):
+        return import_ctranslate2(path, languages)
+    if is_huggingface(path):
+        return import_huggingface(path, languages)
+    if is_marian(path):
+        return import_marian(path, languages, vocabularies, tokenizers)
     raise CheckpointError(
-        f"{source} is no model that can be read; expected a file of Marian (.npz, .bin) or the directory that holds one"
+        f"{path} is no model that can be read; expected a directory of transformers (config.json, model.safetensors, "
+        "source.spm, target.spm, vocab.json) or of CTranslate2 (model.bin), an .argosmodel, or a model file of Marian "
+        "(.npz, .bin) or its directory"
     )

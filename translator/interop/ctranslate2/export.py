@@ -245,7 +245,7 @@ def _embed(embeddings: Any, positions: Any, embedding: Embedding, fewest_positio
     embeddings.weight = _array(embedding.weight)
     table = cast(Tensor, embedding.positions.table)
     if isinstance(embedding.positions, SinusoidalPositions) and len(table) < fewest_positions:
-        table = SinusoidalPositions(fewest_positions, table.shape[1]).table
+        table = type(embedding.positions)(fewest_positions, table.shape[1]).table
     positions.encodings = _array(table)
 
 

@@ -1,4 +1,4 @@
-"""Hugging Face `transformers`: runs as model directories that its `Auto` classes load, and its Marian models as runs."""
+"""Hugging Face `transformers`: runs as model directories for its `Auto` classes, and its Marian models as runs."""
 
 from translator.interop.huggingface.export import export_huggingface
 from translator.interop.huggingface.model import import_huggingface, is_huggingface
