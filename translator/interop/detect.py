@@ -20,7 +20,9 @@ def read_foreign(
     """
     path = download(str(source).removeprefix(HUB)) if str(source).startswith(HUB) else Path(source)
     if not path.exists():
-        raise CheckpointError(f"{path} does not exist; expected a model file or directory of another system, or hub:NAME")
+        raise CheckpointError(
+            f"{path} does not exist; expected a model file or directory of another system, or hub:NAME"
+        )
     if path.suffix in (".pt", ".ckpt", ".chkpt"):
         raise CheckpointError(
             f"{path} looks like a model of fairseq or OpenNMT-py, whose files run code when they are read; convert it "

@@ -5,17 +5,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
 from pydantic import ValidationError
 from torch import Tensor
 
 from translator.checkpoints import Checkpoint, Identity, RunDirectory, check_shapes, write_checkpoint
 from translator.checkpoints.run_directory import FINAL
 from translator.config import Config, ModelSettings, resolve_preset, write_config
-from translator.errors import CheckpointError, ConfigError
+from translator.errors import CheckpointError, ConfigError, TokenizerError
 from translator.model import parameter_shapes
 from translator.runtime.directories import new_directory
 from translator.runtime.outputs import real_path
-from translator.text import TokenizerPair, require_shared_ids, save_tokenizers
+from translator.text import Tokenizer, TokenizerPair, Vocabulary, require_shared_ids, save_tokenizers
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,42 @@ class ImportedModel:
     """Whether sources begin with a tag of the target language."""
     decoding: Mapping[str, Any] = field(default_factory=dict)
     """Settings of the section `decoding` that the model came with."""
+
+
+def share_matrices(source: Tensor, target: Tensor, output: Tensor, share_ids: bool) -> tuple[str, dict[str, Tensor]]:
+    """Return `model.tie_embeddings` for three matrices `[V, d_model]`, and those of them that are not the same.
+
+    `share_ids` says whether an id means the same piece on both sides.
+    """
+    if not torch.equal(target, output):
+        weights = {"source_embedding.weight": source, "target_embedding.weight": target, "output_weight": output}
+        return "none", weights
+    if share_ids and source.shape == target.shape and torch.equal(source, target):
+        return "all", {"output_weight": output}
+    return "decoder", {"source_embedding.weight": source, "output_weight": output}
+
+
+def tokenizer_for(spm: Path, vocabulary: Vocabulary) -> Tokenizer:
+    """Return the tokenizer of a SentencePiece model under a vocabulary.
+
+    It is the SentencePiece model alone if that numbers its pieces alike, so that what we exported comes back as it was.
+    `>>de<<` and `<2de>` are the same language tag. Raises `TokenizerError` if a file is damaged.
+    """
+    vocabulary.check(str(spm))
+    try:
+        model = spm.read_bytes()
+    except OSError as error:
+        raise TokenizerError(f"cannot read {spm}: {error.strerror or error}") from None
+    plain = Tokenizer(model, str(spm))
+    names = plain.pieces(range(plain.vocab_size))
+    special = [names[plain.eos_id], names[plain.unk_id], None if plain.zero_start else names[plain.bos_id]]
+    for language, index in plain.tags.items():
+        if index < len(vocabulary.pieces) and vocabulary.pieces[index] == f">>{language}<<":
+            names[index] = f">>{language}<<"
+    wanted = [vocabulary.end, vocabulary.unknown, vocabulary.start]
+    if tuple(names) == vocabulary.pieces and special == wanted:
+        return plain
+    return Tokenizer(model, str(spm), vocabulary)
 
 
 def write_imported(model: ImportedModel, output: str | Path) -> Config:
@@ -87,7 +124,7 @@ def _config(model: ImportedModel, path: Path) -> Config:
         "preset": "base",
         "run": str(path),
         "data": {name: value for name, value in data.items() if value is not None},
-        "tokenizer": {"joint": model.tokenizers.joint},
+        "tokenizer": {"joint": model.tokenizers.share_ids},
         "model": model.settings.model_dump(),
         "decoding": dict(model.decoding),
     }

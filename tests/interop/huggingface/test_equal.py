@@ -81,6 +81,7 @@ def assert_same_logits(bundle: Bundle, model: Any, never: int | None = None) -> 
     [
         {},
         {"activation": "gelu"},
+        {"activation": "swish", "output_bias": True},
         {"tie_embeddings": "decoder"},
         {"tie_embeddings": "none"},
         {"encoder_layers": 3, "decoder_layers": 1},

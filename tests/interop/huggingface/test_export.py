@@ -83,6 +83,9 @@ def test_heads_that_a_layer_lacks_are_zeros(bundle: Bundle, with_model: Make, tm
     ("shape", "problem"),
     [
         ({"positions": "learned"}, "model.positions: found learned with norm=post; transformers' Marian model loses"),
+        ({"decoder_cell": "ssru"}, "model.decoder_cell: found ssru, expected attention"),
+        ({"norm_epsilon": 1e-9}, "model.norm_epsilon: found 1e-09, expected 1e-05"),
+        ({"positions": "marian"}, "model.positions: found marian"),
         ({"head_dim": 5}, "model.head_dim: found 5, which does not divide d_model=16"),
         ({"head_dim": 16}, "found up to 2 heads of width 16, wider together than d_model=16"),
         ({"cross_heads": [3]}, "found up to 3 heads of width 8, wider together"),

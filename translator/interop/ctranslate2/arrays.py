@@ -2,15 +2,16 @@
 
 It begins with uint32 version (6), the name of the specification and its uint32 revision. Text is a uint16 length and
 bytes that end with NUL. Then come a uint32 count and as many arrays: name, uint8 dimensions, uint32 shape, uint8 type,
-uint32 bytes, data. A count of aliases follows, each of them two names. Quantised weights are q / scale, with a scale for
-each row (int8) or for the whole (int16), in the array with `_scale` after its name
-(CTranslate2: src/models/model.cc, python/ctranslate2/specs/model_spec.py).
+uint32 bytes, data. A count of aliases follows, each of them two names. Quantised weights are q / scale, with a scale
+for each row (int8) or for the whole (int16), in the array with `_scale` after its name (CTranslate2:
+src/models/model.cc, python/ctranslate2/specs/model_spec.py).
 """
 
 import math
 import struct
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +21,13 @@ from translator.runtime.host_memory import check_host_memory
 
 _VERSION, _SPECIFICATION = 6, "TransformerSpec"
 _MOST_ARRAYS = 100_000
-_TYPES = {0: np.dtype("<f4"), 1: np.dtype("i1"), 2: np.dtype("<i2"), 3: np.dtype("<i4"), 4: np.dtype("<f2")}
+_TYPES: dict[int, np.dtype[Any]] = {
+    0: np.dtype("<f4"),
+    1: np.dtype("i1"),
+    2: np.dtype("<i2"),
+    3: np.dtype("<i4"),
+    4: np.dtype("<f2"),
+}
 _BFLOAT16 = 5
 
 
@@ -46,8 +53,8 @@ def read_arrays(file: Path) -> LibraryArrays:
         raise CheckpointError(f"cannot read {file}: {error.strerror or error}") from None
     except (ValueError, struct.error, KeyError) as error:
         raise CheckpointError(
-            f"{file} is damaged or no Transformer of CTranslate2 ({' '.join(str(error).split())}); expected a model.bin "
-            f"of version {_VERSION}, as its converters write it"
+            f"{file} is damaged or no Transformer of CTranslate2 ({' '.join(str(error).split())}); expected a "
+            f"model.bin of version {_VERSION}, as its converters write it"
         ) from None
 
 

@@ -302,4 +302,5 @@ def _normalise(spec: Any, norm: nn.LayerNorm) -> None:
 
 
 def _array(tensor: Tensor) -> Any:
-    return tensor.detach().float().cpu().contiguous().numpy()
+    # A copy, since the library quantises in place.
+    return tensor.detach().float().cpu().contiguous().numpy().copy()

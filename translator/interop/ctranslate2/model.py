@@ -1,5 +1,6 @@
 """A model directory of CTranslate2, or a package of Argos Translate, as a model of ours; the library is not needed."""
 
+import re
 import tempfile
 import zipfile
 from collections.abc import Mapping
@@ -14,10 +15,10 @@ from torch import Tensor
 from translator.config import ModelSettings
 from translator.errors import CheckpointError, ConfigError, TokenizerError
 from translator.interop.ctranslate2.arrays import LibraryArrays, read_arrays
-from translator.interop.imported import ImportedModel, Languages, share_matrices
+from translator.interop.imported import ImportedModel, Languages, share_matrices, tokenizer_for
 from translator.model.embedding import MarianPositions, SinusoidalPositions
 from translator.runtime.json_files import read_json
-from translator.text import Tokenizer, TokenizerPair, Vocabulary
+from translator.text import TokenizerPair, Vocabulary
 
 _MODEL, _CONFIG, _PACKAGE = "model.bin", "config.json", ".argosmodel"
 _ADVICE = "convert the model again"
@@ -57,7 +58,9 @@ def _unpack(package: Path, directory: Path) -> None:
             if in_model or name.name in ("sentencepiece.model", "metadata.json"):
                 wanted[name.name] = member
         if sum(member.file_size for member in wanted.values()) > _MOST_BYTES:
-            raise CheckpointError(f"{package} claims to hold more than {_MOST_BYTES >> 30} GiB; it is no translation model")
+            raise CheckpointError(
+                f"{package} claims to hold more than {_MOST_BYTES >> 30} GiB; it is no translation model"
+            )
         if _MODEL not in wanted:
             raise CheckpointError(f"{package} has no model/{_MODEL}; expected a package with a CTranslate2 model")
         for file, member in wanted.items():
@@ -71,7 +74,7 @@ def _import(path: Path, languages: Languages, system: str, where: str) -> Import
     config = read_json(path / _CONFIG, {}, CheckpointError, _ADVICE) if (path / _CONFIG).is_file() else {}
     if not config.get("add_source_eos", False) or config.get("add_source_bos", False):
         raise ConfigError(
-            [f"{where}: sources do not end with the end-of-sentence token alone; only models of Marian's kind can be read"]
+            [f"{where}: its sources do not just end with the end-of-sentence token, as Marian's do; it cannot be read"]
         )
     try:
         zero_start = bool(arrays.get("decoder/start_from_zero_embedding", 0))
@@ -82,9 +85,8 @@ def _import(path: Path, languages: Languages, system: str, where: str) -> Import
         output = arrays.values.get("decoder/projection/weight", target)
     except KeyError as error:
         raise CheckpointError(f"{where} has no array {error.args[0]}; it is not the whole model") from None
-    tie, matrices = share_matrices(
-        *(torch.from_numpy(matrix)[:, order] for matrix in (source, target, output)), tokenizers.share_ids
-    )
+    mine = [torch.from_numpy(matrix)[:, order] for matrix in (source, target, output)]
+    tie, matrices = share_matrices(mine[0], mine[1], mine[2], tokenizers.share_ids)
     bias = arrays.values.get("decoder/projection/bias")
     if bias is not None:
         weights["output_bias"] = torch.from_numpy(bias)
@@ -107,7 +109,7 @@ def _import(path: Path, languages: Languages, system: str, where: str) -> Import
 def _settings(arrays: LibraryArrays, where: str) -> tuple[dict[str, Any], Tensor]:
     """Return the settings, and for each dimension of our residual stream the index of theirs."""
     layers = {
-        side: len({name.split("/")[1] for name in arrays.values if name.startswith(f"{side}/layer_") and name[len(side) + 7].isdigit()})
+        side: len({found[0] for name in arrays.values if (found := re.match(rf"{side}/layer_\d+(?=/)", name))})
         for side in ("encoder", "decoder")
     }
     heads = {side: arrays.get(f"{side}/num_heads", 8) for side in layers}
@@ -223,7 +225,7 @@ def _tokenizers(path: Path, config: Mapping[str, Any], zero_start: bool, where: 
                (("decoder_start_token", "<s>"), ("eos_token", "</s>"), ("unk_token", "<unk>"))]  # fmt: skip
     start = None if zero_start else special[0]
     made = [
-        _tokenizer(Path(str(model)), _read_pieces(file), start, *special[1:])
+        tokenizer_for(Path(str(model)), Vocabulary(tuple(_read_pieces(file)), start, *special[1:]))
         for model, file in zip(models, [*lists, *lists][:2] if len(lists) == 1 else lists, strict=True)
     ]
     joint = made[0].digest == made[1].digest
@@ -237,10 +239,3 @@ def _read_pieces(file: Path) -> list[str]:
         return file.read_text("utf-8").split("\n")[:-1]
     except UnicodeDecodeError:
         raise TokenizerError(f"{file} is not UTF-8; {_ADVICE}") from None
-
-
-def _tokenizer(spm: Path, pieces: list[str], start: str | None, end: str, unknown: str) -> Tokenizer:
-    vocabulary = Vocabulary(tuple(pieces), start, end, unknown)
-    vocabulary.check(str(spm))
-    plain = Tokenizer(spm.read_bytes(), str(spm))
-    return vocabulary.tokenizer_for(plain)

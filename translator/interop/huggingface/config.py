@@ -19,6 +19,14 @@ def refuse_foreign_model(settings: ModelSettings) -> None:
             "model.positions: found learned with norm=post; transformers' Marian model loses such a table, without a "
             "word, when it is saved"
         )
+    for name, found, expected in (
+        ("decoder_cell", settings.decoder_cell, "attention"),
+        ("norm_epsilon", settings.norm_epsilon, 1e-5),
+    ):
+        if found != expected:
+            problems.append(f"model.{name}: found {found}, expected {expected}, which transformers' models have")
+    if settings.positions == "marian":
+        problems.append("model.positions: found marian, whose wavelengths transformers' models do not have")
     if settings.d_model % width:
         problems.append(
             f"model.head_dim: found {width}, which does not divide d_model={settings.d_model}; transformers' models "

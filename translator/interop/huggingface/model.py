@@ -19,7 +19,7 @@ from translator.errors import CheckpointError, ConfigError
 from translator.interop.huggingface.names import POSITIONS
 from translator.interop.huggingface.vocabulary import Pieces, load_pieces
 from translator.interop.huggingface.weights import our_parts, stream_order
-from translator.interop.imported import ImportedModel, Languages
+from translator.interop.imported import ImportedModel, Languages, share_matrices
 from translator.runtime.host_memory import check_host_memory
 from translator.runtime.json_files import read_json
 
@@ -51,9 +51,7 @@ def import_huggingface(path: Path, languages: Languages) -> ImportedModel:
     bias = tensors.get("final_logits_bias", torch.zeros(1, len(output))).float().flatten()
     bias = bias[kept.target]
     source, target, output = source[kept.source], target[kept.target], output[kept.target]
-    tie = "decoder" if torch.equal(target, output) else "none"
-    if tie == "decoder" and source.shape == target.shape and torch.equal(source, target) and tokenizers.share_ids:
-        tie = "all"
+    tie, matrices = share_matrices(source, target, output, tokenizers.share_ids)
     settings |= {"tie_embeddings": tie, "output_bias": bool(bias.any())}
     try:
         shape = ModelSettings.model_validate(settings)
@@ -61,11 +59,7 @@ def import_huggingface(path: Path, languages: Languages) -> ImportedModel:
         raise ConfigError([f"{path}: {each['loc'][0]}: {each['msg']}" for each in error.errors()]) from None
     inverse = stream_order(shape).argsort()
     weights = our_parts(tensors, shape, inverse, str(path))
-    weights["output_weight"] = output[:, inverse]
-    if tie != "all":
-        weights["source_embedding.weight"] = source[:, inverse]
-    if tie == "none":
-        weights["target_embedding.weight"] = target[:, inverse]
+    weights |= {name: matrix[:, inverse] for name, matrix in matrices.items()}
     if shape.output_bias:
         weights["output_bias"] = bias
     if shape.positions == "learned":

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from translator.errors import CheckpointError, TokenizerError
 from translator.interop.huggingface.tokenizer import SOURCE_SPM, TARGET_SPM, TARGET_VOCABULARY, VOCABULARY
+from translator.interop.imported import tokenizer_for
 from translator.runtime.json_files import read_json
 from translator.text import Tokenizer, TokenizerPair, Vocabulary
 
@@ -59,7 +60,7 @@ def load_pieces(path: Path, pieces: Pieces) -> tuple[TokenizerPair, Kept]:
         )
         vocabulary.check(str(file))
         rows.append(kept)
-        made.append(_tokenizer(spm, vocabulary))
+        made.append(tokenizer_for(spm, vocabulary))
     joint = made[0].digest == made[1].digest
     return TokenizerPair(made[0], made[0] if joint else made[1], joint), Kept(*rows)
 
@@ -72,16 +73,3 @@ def _read_pieces(file: Path, size: int) -> list[str]:
             f"{file} does not number its {len(ids):,} pieces from 0 on, or has more than the model, which has {size:,}"
         )
     return sorted(ids, key=ids.__getitem__)
-
-
-def _tokenizer(spm: Path, vocabulary: Vocabulary) -> Tokenizer:
-    """The SentencePiece model alone if it numbers its pieces alike, so that an export comes back as it was."""
-    model = spm.read_bytes()
-    plain = Tokenizer(model, str(spm))
-    names = plain.pieces(range(plain.vocab_size))
-    for language, index in plain.tags.items():
-        names[index] = f">>{language}<<"
-    alike = tuple(names) == vocabulary.pieces and plain.zero_start == (vocabulary.start is None)
-    if alike and names[plain.eos_id] == vocabulary.end and names[plain.unk_id] == vocabulary.unknown:
-        return plain
-    return Tokenizer(model, str(spm), vocabulary)

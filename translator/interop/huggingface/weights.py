@@ -94,6 +94,8 @@ def _embeddings(
         rows(f"{side}_embedding.weight", size) for side, size in zip(("source", "target"), sizes, strict=True)
     )
     bias = torch.zeros(1, sizes[1])
+    if settings.output_bias:
+        bias[0, : len(weights["output_bias"])] = weights["output_bias"]
     bias[0, len(weights["output_weight"]) :] = _NEVER
     if zero_row is not None:
         bias[0, zero_row] = _NEVER
