@@ -9,8 +9,10 @@ import typer
 
 def import_model(
     source: Annotated[
-        Path,
-        typer.Argument(metavar="{SOURCE}", show_default=False, help="Model file or directory of another system."),
+        str,
+        typer.Argument(
+            metavar="{SOURCE}", show_default=False, help="Model file or directory, or hub:NAME, which is downloaded."
+        ),
     ],
     output: Annotated[Path, typer.Option(metavar="DIR", help="Run directory to write; new, or empty.")],
     languages: Annotated[
@@ -18,14 +20,16 @@ def import_model(
     ] = None,
     vocabulary: Annotated[
         list[Path] | None,
-        typer.Option(metavar="FILE", help="Vocabulary, if it is not found; repeat it for source and target."),
+        typer.Option(metavar="FILE", help="Marian: vocabulary, if it is not found; repeat it for source and target."),
     ] = None,
     tokenizer: Annotated[
         list[Path] | None,
-        typer.Option(metavar="FILE", help="SentencePiece model, if it is not found; repeat it for source and target."),
+        typer.Option(
+            metavar="FILE", help="Marian: SentencePiece model, if it is not found; repeat it for source and target."
+        ),
     ] = None,
 ) -> None:
-    """Make a run of a model of another system: Marian (OPUS-MT, Firefox).
+    """Make a run of a model of Marian (OPUS-MT, Firefox), transformers, CTranslate2 or Argos Translate.
 
     `translate`, `evaluate` and `train start_from=RUN` take it like any other run.
     """
