@@ -1,5 +1,7 @@
 """The chunked loss against torch.nn.functional.cross_entropy."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -83,6 +85,24 @@ def test_labels_of_vanishing_probability_have_a_finite_loss() -> None:
     logits = states @ weight.t()
     torch.testing.assert_close(found.nll, functional.cross_entropy(logits, torch.tensor([1]), reduction="sum"))
     assert found.nll.item() == pytest.approx(400.0)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("scale", [1.0, 30.0])
+def test_the_chunk_in_place_is_the_chunk_of_the_formula(scale: float, dtype: torch.dtype) -> None:
+    """At scale 30, logits are beyond +-100, so that the powers of the first attempt overflow or vanish."""
+    torch.manual_seed(4)
+    states, weight = (scale * torch.randn(16, 8)).to(dtype), torch.randn(2500, 8)
+    label = torch.randint(0, 2500, (16, 1))
+    wanted = module._chunk_of_softmax(states, weight.to(dtype), label, 0.1, 0.0)
+    found = module._chunk_in_place(states, (weight * math.log2(math.e)).to(dtype), label, 0.1)
+    assert found.total is not None
+    exact = dtype == torch.float32
+    relative, absolute = (1e-5, 1e-4 * scale) if exact else (2e-2, 0.1 * scale)
+    torch.testing.assert_close(found.logsumexp, wanted.logsumexp, rtol=relative, atol=absolute)
+    torch.testing.assert_close(found.label_logit, wanted.label_logit, rtol=relative, atol=absolute)
+    error = found.error.float() / found.total
+    torch.testing.assert_close(error, wanted.error.float(), rtol=0, atol=1e-4 if exact else 0.25)
 
 
 def test_bf16_is_close() -> None:

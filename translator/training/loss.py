@@ -3,9 +3,13 @@
 Logits of a whole batch would be by far the largest tensor of training. Here they exist for a few hundred
 tokens at a time, small enough for the cache, and their gradient is finished before the next chunk begins.
 
+With p = softmax(W h), label y, smoothing s, the gradient by the logits is p - (1 - s) onehot(y) - s / V. The first two
+terms are the `error` of a chunk; the last one is the same for all tokens and is added at the end.
+
 Legend: `P` passes (1, or 2 for R-Drop), `T` target tokens, `V` vocabulary, `C` tokens of a chunk.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -17,6 +21,10 @@ from translator.attention import Packed
 from translator.data.batches import Batch
 from translator.model import Transformer
 from translator.runtime.device import Machine
+
+_LOG2_E = math.log2(math.e)
+# Of a token whose sum of powers is between this and its inverse, none overflows, and the largest is far from zero.
+_LEAST_TOTAL = 2.0**-80
 
 Forward = Callable[[Packed, Packed], Tensor]
 """A `Transformer` or its compiled form: from source and shifted target to decoder states `[T, d_model]`."""
@@ -82,13 +90,74 @@ def _with_bias(states: Tensor, weight: Tensor, bias: Tensor) -> tuple[Tensor, Te
     return torch.cat([states, one.to(states.dtype)], -1), torch.cat([weight, column], -1)
 
 
+class _Chunk(NamedTuple):
+    """What the loss needs of a chunk: all of it fp32 but for `error`, which has the dtype of the states."""
+
+    logsumexp: Tensor
+    """Log of the sum of the exponentials of the logits, `[P * C]`."""
+    label_logit: Tensor
+    """`[P * C]`."""
+    error: Tensor
+    """p - (1 - s) onehot(y), times `total` where there is one, `[P * C, V]`."""
+    total: Tensor | None = None
+    """What `error` is to be divided by, `[P * C, 1]`."""
+    divergence: Tensor | float = 0.0
+    """KL(p || q) + KL(q || p), summed over the tokens."""
+
+
+def _chunk_of_softmax(chunk: Tensor, matrix: Tensor, label: Tensor, smoothing: float, r_drop: float) -> _Chunk:
+    """Compute a chunk by the formula: `chunk` `[P * C, d_model]`, `matrix` `[V, d_model]`, `label` `[P * C, 1]`."""
+    logits = chunk @ matrix.t()  # [P * C, V]
+    probabilities = torch.softmax(logits, 1, dtype=torch.float32)
+    top, log_top = logits.amax(1), probabilities.amax(1).log_()
+    logsumexp = top.float() - log_top
+    label_logit = logits.gather(1, label).squeeze(1).float()
+    divergence: Tensor | float = 0.0
+    pull = None
+    if r_drop:
+        divergence, pull = _symmetric_divergence(logits, logsumexp, probabilities)
+    probabilities.scatter_add_(1, label, torch.full_like(label, smoothing - 1.0, dtype=torch.float32))
+    if pull is not None:
+        probabilities.add_(pull, alpha=0.5 * r_drop)
+    return _Chunk(logsumexp, label_logit, probabilities.to(chunk.dtype), divergence=divergence)
+
+
+def _chunk_in_place(chunk: Tensor, matrix: Tensor, label: Tensor, smoothing: float) -> _Chunk:
+    """Compute the same with two passes over the logits instead of seven, for CPUs: `matrix` is W * log2(e).
+
+    The logits, in powers of two, become 2^logit in place. Nobody divides them by their sums: whoever multiplies by the
+    error does, in a row of d_model instead of V numbers. The maximum is subtracted only where a sum tells that the
+    powers of a token came near the ends of the exponent's range.
+    """
+    labels = torch.arange(len(chunk)), label.squeeze(1)  # scatter_ copies all of a bf16 tensor, twice
+    logits = chunk @ matrix.t()
+    label_logit = logits[labels].float()
+    powers = logits.exp2_()
+    total = _row_sums(powers)
+    top = torch.zeros_like(total)
+    if not (total.min() > _LEAST_TOTAL and total.max() < 1.0 / _LEAST_TOTAL):
+        logits = chunk @ matrix.t()
+        top = logits.amax(1)
+        powers = logits.sub_(top[:, None]).exp2_()
+        total = _row_sums(powers)
+    powers[labels] = ((label_logit - top).exp2_() - (1.0 - smoothing) * total).to(powers.dtype)
+    return _Chunk((total.log2() + top) / _LOG2_E, label_logit / _LOG2_E, powers, total[:, None])
+
+
+def _row_sums(powers: Tensor) -> Tensor:
+    """Sum rows in fp32: `sum` with another dtype would copy all of a bf16 tensor first."""
+    parts = [part.sum(1) for part in powers.split(1024, 1)]
+    return torch.stack(parts).sum(0, dtype=torch.float32)
+
+
 class _ProjectedCrossEntropy(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any, states: Tensor, weight: Tensor, labels: Tensor, smoothing: float, r_drop: float
     ) -> tuple[Tensor, Tensor, Tensor]:
         passes, vocabulary = len(states), len(weight)
-        matrix = weight.to(states.dtype)
+        in_place = states.device.type == "cpu" and not (r_drop and passes == 2)
+        matrix = (weight * _LOG2_E if in_place else weight).to(states.dtype)
         # mean(logits) = states . mean(weight): the smoothing needs no pass over the vocabulary.
         mean_weight = weight.float().mean(0)
         grad_states = torch.empty_like(states) if ctx.needs_input_grad[0] else None
@@ -99,26 +168,22 @@ class _ProjectedCrossEntropy(torch.autograd.Function):
             rows = slice(begin, begin + size)
             chunk = states[:, rows].flatten(0, 1)  # [P * C, d_model]
             label = labels[rows].repeat(passes)[:, None]
-            logits = chunk @ matrix.t()  # [P * C, V]
-            probabilities = torch.softmax(logits, 1, dtype=torch.float32)
-            top, log_top = logits.amax(1), probabilities.amax(1).log_()
-            logsumexp = top.float() - log_top  # log of the sum of exponentials, [P * C]
-            nll += (logsumexp - logits.gather(1, label).squeeze(1)).sum()
-            entropy += (logsumexp - chunk.float() @ mean_weight).sum()
-            pull = None
-            if r_drop and passes == 2:
-                symmetric, pull = _symmetric_divergence(logits, logsumexp, probabilities)
-                divergence += symmetric
-            if grad_states is not None or grad_weight is not None:
-                # d loss / d logits = p - (1 - s) onehot - s / V; the last term is constant and added below.
-                probabilities.scatter_add_(1, label, torch.full_like(label, smoothing - 1.0, dtype=torch.float32))
-                if pull is not None:
-                    probabilities.add_(pull, alpha=0.5 * r_drop)
-                error = probabilities.to(states.dtype)
-                if grad_states is not None:
-                    grad_states[:, rows] = (error @ matrix).unflatten(0, (passes, -1))
-                if grad_weight is not None:
-                    _accumulate(grad_weight, error, chunk)
+            if in_place:
+                part = _chunk_in_place(chunk, matrix, label, smoothing)
+            else:
+                part = _chunk_of_softmax(chunk, matrix, label, smoothing, r_drop if passes == 2 else 0.0)
+            nll += (part.logsumexp - part.label_logit).sum()
+            entropy += (part.logsumexp - chunk.float() @ mean_weight).sum()
+            divergence += part.divergence
+            if grad_states is not None:
+                gradient = part.error @ matrix
+                if part.total is not None:
+                    gradient = gradient.float().div_(_LOG2_E * part.total)
+                grad_states[:, rows] = gradient.unflatten(0, (passes, -1))
+            if grad_weight is not None:
+                if part.total is not None:
+                    chunk = (chunk.float() / part.total).to(chunk.dtype)
+                _accumulate(grad_weight, part.error, chunk)
         if grad_states is not None:
             grad_states -= (smoothing * mean_weight).to(states.dtype)
         if grad_weight is not None:
@@ -161,4 +226,4 @@ def _accumulate(total: Tensor, error: Tensor, chunk: Tensor) -> None:
 
 def _chunk_tokens(vocabulary: int, device: torch.device) -> int:
     """Choose how many rows of logits to compute at once: few enough for a CPU's cache, enough to keep a GPU busy."""
-    return max(64, (1 << 21 if device.type == "cpu" else 1 << 28) // vocabulary)
+    return max(64, (3 << 20 if device.type == "cpu" else 1 << 28) // vocabulary)
