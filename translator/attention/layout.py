@@ -10,6 +10,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from translator.attention.grid import Grid
+
 
 class Layout:
     """Where the sentences of a packed batch begin and end.
@@ -56,6 +58,11 @@ class Layout:
         columns = torch.arange(self.max_length, device=self.offsets.device)
         last = (self.offsets[-1].long() - 1).clamp(min=0)
         return torch.minimum(starts[:, None] + columns, last).flatten()
+
+    @cached_property
+    def grid(self) -> Grid:
+        """The padded grid as the CPU has it, of a layout that is there."""
+        return Grid(self.lengths, self.max_length)
 
     def positions(self, num_tokens: int) -> Tensor:
         """The position of each of the T = `num_tokens` tokens in its sentence, int64 `[T]`.
