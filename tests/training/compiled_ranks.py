@@ -39,7 +39,7 @@ def make_batches(count: int) -> list[Batch]:
 
 def train(world: World, compiled: bool, precision: str = "fp32", **settings: Any) -> dict[str, Any]:
     """Train on all batches of the job; return losses and weights, and what the layers' weights were gathered as."""
-    training = TrainingSettings(learning_rate=0.01, adam_epsilon=1e-3, **settings)
+    training = TrainingSettings(activations="fp32", learning_rate=0.01, adam_epsilon=1e-3, **settings)
     machine = Machine(torch.device("cpu"), precision)
     state = TrainingState.initial(build_model(MODEL, 40, 40, seed=1).train(), training, machine, world)
     update = Updater(state, training, machine, world)

@@ -178,6 +178,13 @@ def test_layers_can_pass_on_bf16_while_weights_and_gradients_are_fp32(norm: str)
     assert saved["bf16"] < saved["fp32"]
 
 
+@pytest.mark.parametrize(("precision", "expected"), [("fp32", None), ("bf16", torch.bfloat16)])
+def test_by_default_layers_on_the_cpu_pass_on_what_they_multiply(precision: str, expected: torch.dtype | None) -> None:
+    model = build_model(ModelSettings(encoder_layers=1, decoder_layers=1, d_model=8, d_ff=8, num_heads=1), 40, 40, 1)
+    TrainingState.initial(model, TrainingSettings(), choose_machine("cpu", precision))
+    assert model.activation_dtype == expected
+
+
 @pytest.mark.parametrize(
     ("schedule", "expected"),
     [

@@ -331,9 +331,10 @@ class TrainingSettings(Settings):
     """Steps between two lines of metrics."""
     tensorboard: bool = False
     """Write the metrics for TensorBoard too, in RUN/tensorboard."""
-    activations: Literal["fp32", "bf16"] = "fp32"
+    activations: Literal["auto", "fp32", "bf16"] = "auto"
     """Number format of what layers pass on in training. bf16 takes less memory and traffic, and needs precision bf16;
-    weights, their gradients, sums inside norms, the loss and the optimizer stay in fp32."""
+    weights, their gradients, sums inside norms, the loss and the optimizer stay in fp32. `auto` is bf16 on a CPU with
+    precision bf16, where casts between products take long, and fp32 elsewhere."""
     sharded: bool = False
     """Split weights, gradients and optimizer state over the devices (FSDP2), for a model that does not fit on one."""
     sharded_gather: Literal["fp32", "bf16"] = "fp32"

@@ -101,16 +101,5 @@ class Embedding(nn.Module):
         if self.training and self.word_dropout:
             # Not scaled up: when one word is hidden from the model, the others should not look larger to it.
             vectors = vectors * (torch.rand(len(vectors), 1, device=vectors.device) >= self.word_dropout)
-        embedded: Tensor = self.dropout(_as_states(torch.add(self.positions(positions), vectors, alpha=self.scale)))
+        embedded: Tensor = self.dropout(torch.add(self.positions(positions), vectors, alpha=self.scale))
         return embedded
-
-
-def _as_states(vectors: Tensor) -> Tensor:
-    """Give the vectors the dtype that all states then have.
-
-    On the CPU with autocast that is bf16, also between products and in residual sums: to cast states for every product,
-    and their gradients back, takes longer there than all else that is not a product. On CUDA it is fp32.
-    """
-    if vectors.device.type == "cpu" and torch.is_autocast_enabled("cpu"):
-        return vectors.to(torch.get_autocast_dtype("cpu"))
-    return vectors

@@ -45,6 +45,8 @@ class TrainingState:
         freeze(model, settings.freeze)
         if settings.activations == "bf16":
             _require_bf16("activations", machine)
+        on_cpu = machine.device.type == "cpu" and machine.precision == "bf16"
+        if settings.activations == "bf16" or (settings.activations == "auto" and on_cpu):
             model.activation_dtype = torch.bfloat16
         gather_dtype = torch.bfloat16 if settings.sharded_gather == "bf16" else torch.float32
         if settings.sharded_gather == "bf16":
