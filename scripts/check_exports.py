@@ -144,12 +144,13 @@ class Check:
             max_batch_size=BATCH,
         )  # fmt: skip
         ours = score_pairs([TransformerStepModel.of(self.bundle)], self.sources, self.targets)
-        return max(
+        largest: float = max(
             abs(one - other)
             for mine, found in zip(ours, theirs, strict=True)
             if mine is not None
             for one, other in zip(mine.log_probabilities, found.log_probs, strict=True)
         )
+        return largest
 
     def argos(self) -> int | None:
         """Count the lines that Argos Translate translates as CTranslate2 does; None without it, or for tags."""
@@ -168,9 +169,9 @@ class Check:
         source, target = self.bundle.tokenizers.source, self.bundle.tokenizers.target
         pieces = [source.pieces(ids) for ids in self.sources[: len(texts)]]
         answers = translator.translate_batch(pieces, beam_size=4, length_penalty=0.2)
-        expected = [target.decode_pieces(answer.hypotheses[0]).replace("_", " ") for answer in answers]
-        found = json.loads(finished.stdout)["translations"]
-        return sum(one == other for one, other in zip(expected, found, strict=True))
+        expected: list[str] = [target.decode_pieces(answer.hypotheses[0]).replace("_", " ") for answer in answers]
+        found: list[str] = json.loads(finished.stdout)["translations"]
+        return sum(1 for one, other in zip(expected, found, strict=True) if one == other)
 
 
 if __name__ == "__main__":
