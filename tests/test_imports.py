@@ -21,7 +21,8 @@ LAYERS = [
     {"interop"},
     {"translation"},
     {"evaluation"},
-    {"training", "inspection", "serving"},
+    {"training", "inspection"},
+    {"serving"},
     {"cli"},
 ]
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}

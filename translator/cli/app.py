@@ -44,6 +44,7 @@ def make_app() -> typer.Typer:
         plot,
         prune,
         score,
+        serve,
         tokenizer,
         train,
         translate,
@@ -60,6 +61,7 @@ def make_app() -> typer.Typer:
     app.command()(train.train)
     app.command()(translate.translate)
     app.command()(score.score)
+    app.command()(serve.serve)
     app.command()(evaluate.evaluate)
     app.command()(compare.compare)
     app.command()(attention.attention)

@@ -26,6 +26,7 @@ serbian српски; sv swe swedish svenska; sw swa swahili; ta tam tamil த�
 tagalog; tr tur turkish türkçe; uk ukr ukrainian українська; ur urd urdu; uz uzb uzbek; vi vie vietnamese; zh zho chi
 chinese 中文 汉语
 """
+_BOKMAAL_AND_NYNORSK = {"nb": "Norwegian Bokmål", "nn": "Norwegian Nynorsk"}
 _CODES = {name: names.split()[0] for names in _NAMES.split(";") for name in names.split()}
 _WITH_REGION = re.compile(r"([a-z]{2,3})([-_][a-z0-9]{2,8})*")
 
@@ -53,3 +54,17 @@ def same_language(wanted: str, found: str) -> bool:
         return False
     codes = [language_code(text) or text.partition("-")[0] for text in (first, second)]
     return codes[0] == codes[1]
+
+
+def language_name(code: str) -> str:
+    """Return the English name of a language, or its code if none is known: `German`, `Portuguese (BR)`."""
+    two = language_code(code)
+    names = [entry.split() for entry in _NAMES.split(";")]
+    own = next((words for words in names if words[0] == two), None)
+    if own is None:
+        return code
+    # After the codes of two and three letters comes the English name; Lao is its own.
+    long = [word for word in own[1:] if len(word) > 3 and word.isascii()]
+    name = _BOKMAAL_AND_NYNORSK.get(own[0]) or (long[0] if long else own[-1]).title()
+    rest = re.split("[-_]", code.strip(), maxsplit=1)[1:]
+    return f"{name} ({rest[0]})" if rest else name

@@ -1,0 +1,231 @@
+"""The routes of the server, their description (OpenAPI), and what becomes of errors."""
+
+import asyncio
+import base64
+import contextlib
+import hashlib
+import os
+import re
+import signal
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from importlib.resources import files
+
+from fastapi import FastAPI
+from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from translator.errors import TranslatorError
+from translator.runtime.console import warn
+from translator.serving.admission import Admission
+from translator.serving.description import ROUTES
+from translator.serving.fields import RequestError
+from translator.serving.metrics import Metrics
+from translator.serving.models import Models
+from translator.serving.options import Keys, ServerOptions
+from translator.serving.service import RETRY_SECONDS, Service
+
+OPTIONS_VARIABLE = "TRANSLATOR_SERVER_OPTIONS"
+"""Environment variable in which worker processes find their options."""
+STARTUP_FAILURE = 3
+"""Exit code with which a worker tells uvicorn's parent process that starting it again is useless."""
+_PAGE = "translator.serving.page"
+_PAGES = ("index.html", "page.html")
+_TYPES = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml", "png": "image/png"}
+
+
+def make_app(options: ServerOptions, models: Models | None = None, metrics: Metrics | None = None) -> FastAPI:
+    """Build the application; without `models` it loads them when it starts."""
+    metrics = metrics or Metrics()
+    keys = Keys.read(options.keys_file)
+    state: dict[str, Service] = {}
+
+    def begin(loaded: Models) -> None:
+        state["service"] = Service(
+            options, loaded, Admission(keys, options.limits.requests_per_minute, metrics), metrics
+        )
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        if models is None:
+            begin(await asyncio.to_thread(_load_in_worker, options, metrics))
+        else:
+            begin(models)
+        if options.workers == 1:
+            _reload_on_hangup(state["service"].models)
+        yield
+        state["service"].models.stop()
+
+    app = FastAPI(
+        title="translator", description="Translation with the API of LibreTranslate.", version="1",
+        docs_url=None, redoc_url=None, lifespan=lifespan,
+    )  # fmt: skip
+    for route in ROUTES:
+        app.add_api_route(
+            route.path, _handler(state, route.handler), methods=[route.method], name=route.handler,
+            summary=route.summary, operation_id=f"{route.handler}_{route.method.lower()}", openapi_extra=route.extra,
+            response_model=None, responses=route.responses,
+        )  # fmt: skip
+
+    async def ready(request: Request) -> Response:
+        return JSONResponse({"status": "ready"})
+
+    app.add_api_route("/ready", ready, methods=["GET"], summary="Whether requests are taken.", response_model=None)
+    app.add_api_route("/", _page, methods=["GET"], include_in_schema=False, response_model=None)
+    app.add_api_route("/page/{name}", _page_part, methods=["GET"], include_in_schema=False, response_model=None)
+    app.add_exception_handler(RequestError, _on_request_error)
+    app.add_exception_handler(HTTPException, _on_http_exception)
+    app.add_exception_handler(Exception, _on_bug)
+    paths = {route.path for route in ROUTES} | {"/", "/ready", "/openapi.json"}
+    app.add_middleware(Watch, metrics=metrics, paths=paths, most=options.limits.connections)
+    if options.cors:
+        app.add_middleware(
+            CORSMiddleware, allow_origins=list(options.cors), allow_methods=["GET", "POST"],
+            allow_headers=["Authorization", "Content-Type"],
+        )  # fmt: skip
+    return app
+
+
+def make_worker_app() -> FastAPI:
+    """Build the application of a worker process, whose options are in the environment."""
+    return make_app(ServerOptions.from_json(os.environ[OPTIONS_VARIABLE]))
+
+
+def _handler(state: dict[str, Service], name: str) -> Callable[[Request], Awaitable[Response]]:
+    """Return the route that calls a method of the service, which exists once the application has started."""
+
+    async def handler(request: Request) -> Response:
+        response: Response = await getattr(state["service"], name)(request)
+        return response
+
+    return handler
+
+
+def _load_in_worker(options: ServerOptions, metrics: Metrics) -> Models:
+    try:
+        return Models(options, metrics)
+    except TranslatorError as error:
+        warn(f"the worker cannot start: {error}")
+        # An exception would be printed with its traceback.
+        os._exit(STARTUP_FAILURE)
+
+
+def _reload_on_hangup(models: Models) -> None:
+    def reload() -> None:
+        try:
+            models.reload()
+        except TranslatorError as error:
+            warn(f"not reloaded, the models stay as they are: {error}")
+
+    loop = asyncio.get_running_loop()
+    tasks: set[asyncio.Task[None]] = set()
+
+    def begin() -> None:
+        task = asyncio.create_task(asyncio.to_thread(reload))
+        tasks.add(task)  # The loop itself keeps no reference.
+        task.add_done_callback(tasks.discard)
+
+    # Not on Windows, nor outside the main thread.
+    with contextlib.suppress(NotImplementedError, AttributeError, RuntimeError, ValueError):
+        loop.add_signal_handler(signal.SIGHUP, begin)
+
+
+async def _on_request_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestError)
+    headers = {"Retry-After": str(error.retry_after)} if error.retry_after else {}
+    if error.status in (408, 413):
+        headers["Connection"] = "close"  # The rest of the body is not read.
+    return JSONResponse({"error": error.message}, status_code=error.status, headers=headers)
+
+
+async def _on_http_exception(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return JSONResponse({"error": str(error.detail)}, status_code=error.status_code, headers=error.headers)
+
+
+async def _on_bug(request: Request, error: Exception) -> Response:
+    return JSONResponse({"error": "Internal error; the server's log has the reason"}, status_code=500)
+
+
+async def _page(request: Request) -> Response:
+    for name in _PAGES:
+        page = files("translator.serving").joinpath("page", name)
+        if page.is_file():
+            text = page.read_text(encoding="utf-8")
+            return Response(text, media_type="text/html", headers={"Content-Security-Policy": _policy(text)})
+    raise RequestError(404, "This server has no page; POST /translate translates")
+
+
+async def _page_part(request: Request) -> Response:
+    name = str(request.path_params["name"])
+    kind = _TYPES.get(name.rpartition(".")[2])
+    part = files("translator.serving").joinpath("page", name)
+    if kind is None or not re.fullmatch(r"[a-z0-9_-]+\.[a-z]+", name) or not part.is_file():
+        raise RequestError(404, "Not found")
+    return Response(part.read_bytes(), media_type=kind, headers={"Cache-Control": "no-cache"})
+
+
+def _policy(page: str) -> str:
+    """The security policy of the page: its own files, and inline scripts and styles that it has itself."""
+
+    def allowed(tag: str) -> str:
+        parts = re.findall(rf"<{tag}>(.*?)</{tag}>", page, flags=re.DOTALL)
+        digests = [base64.b64encode(hashlib.sha256(part.encode()).digest()).decode() for part in parts]
+        return " ".join(["'self'", *(f"'sha256-{digest}'" for digest in digests)])
+
+    return "; ".join(
+        [
+            "default-src 'none'",
+            f"script-src {allowed('script')}",
+            f"style-src {allowed('style')}",
+            "img-src 'self' data:",
+            "connect-src 'self'",
+            "frame-src 'self'",
+            "form-action 'self'",
+            "base-uri 'none'",
+            "frame-ancestors 'none'",
+        ]
+    )
+
+
+class Watch:
+    """Counts requests, refuses them at once while too many are open, and sends headers that browsers need."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics, paths: set[str], most: int) -> None:
+        self._app, self._metrics, self._paths, self._most = app, metrics, paths, most
+        self._open = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began, status = time.perf_counter(), 500
+
+        async def send_watched(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [
+                    *message.get("headers", []),
+                    (b"x-content-type-options", b"nosniff"),
+                    (b"referrer-policy", b"no-referrer"),
+                ]
+            await send(message)
+
+        self._open += 1
+        try:
+            if self._most and self._open > self._most:
+                self._metrics.count_rejected("connections")
+                full = JSONResponse(
+                    {"error": "The server is busy; try again"}, 503, headers={"Retry-After": str(RETRY_SECONDS)}
+                )
+                await full(scope, receive, send_watched)
+            else:
+                await self._app(scope, receive, send_watched)
+        finally:
+            self._open -= 1
+            path = scope["path"] if scope["path"] in self._paths else "other"
+            self._metrics.count_request(path, status, time.perf_counter() - began)

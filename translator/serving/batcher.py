@@ -1,0 +1,174 @@
+"""Joins the lines of requests that come together into batches, and keeps the queue bounded.
+
+A thread translates the batches of one direction. While it does, further requests wait, and all of them form the next
+batch; a request that finds the thread idle waits for a few milliseconds for others. Requests share a batch in equal
+parts, so that a sentence is not delayed by a long document for more than one batch.
+"""
+
+import asyncio
+import contextlib
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, InvalidStateError
+from dataclasses import dataclass, field
+from typing import Any
+
+from translator.translation import ConstrainedLine, TranslatedLine
+
+Line = str | ConstrainedLine
+TranslateLines = Callable[[Sequence[Line], Any], list[TranslatedLine]]
+"""Translates lines under one set of options."""
+
+BATCH_LINES = 256
+"""Most lines of a batch: enough for full throughput, few enough that others need not wait long."""
+
+
+class QueueFullError(Exception):
+    """There is no room for a request in the queue; it should be sent again later."""
+
+
+class StoppedError(Exception):
+    """The batcher has been stopped."""
+
+
+@dataclass(eq=False)
+class _Job:
+    lines: Sequence[Line]
+    options: Any
+    characters: int
+    future: "Future[list[TranslatedLine]]"
+    begun: int = 0
+    """Lines that were put into batches."""
+    answers: list[TranslatedLine] = field(default_factory=list)
+
+
+class Batcher:
+    """Translates lines of several threads or coroutines in common batches."""
+
+    def __init__(self, translate: TranslateLines, *, window: float, queue_characters: int, name: str = "") -> None:
+        """`window` is in seconds; a queue of `queue_characters` or more takes no more requests (0: no bound)."""
+        self._translate, self._window, self._most = translate, window, queue_characters
+        self._jobs: deque[_Job] = deque()
+        self._changed = threading.Condition()
+        self._characters = 0
+        self._stopping = False
+        self._thread = threading.Thread(target=self._work, name=f"translate {name}", daemon=True)
+        self._thread.start()
+
+    @property
+    def waiting_characters(self) -> int:
+        """Characters that are waiting or being translated."""
+        return self._characters
+
+    @property
+    def waiting_requests(self) -> int:
+        """Requests that are waiting or being translated."""
+        return len(self._jobs)
+
+    def submit(self, lines: Sequence[Line], options: Any) -> "Future[list[TranslatedLine]]":
+        """Queue lines; the future has their translations, in order. `options` must be hashable.
+
+        Lines are batched with others whose options are equal. A future that is cancelled gives up its lines. Raises
+        `QueueFullError` or `StoppedError`.
+        """
+        future: Future[list[TranslatedLine]] = Future()
+        if not lines:
+            future.set_result([])
+            return future
+        characters = sum(len(line if isinstance(line, str) else line.text) + 1 for line in lines)
+        with self._changed:
+            if self._stopping:
+                raise StoppedError
+            # A request that is longer than the whole queue is taken if it is alone.
+            if self._most and self._jobs and self._characters + characters > self._most:
+                raise QueueFullError
+            self._jobs.append(_Job(lines, options, characters, future))
+            self._characters += characters
+            self._changed.notify_all()
+        return future
+
+    async def translate(self, lines: Sequence[Line], options: Any) -> list[TranslatedLine]:
+        """As `submit`, for coroutines; cancelling the coroutine gives up the lines."""
+        return await asyncio.wrap_future(self.submit(lines, options))
+
+    def stop(self) -> None:
+        """Take no more lines; those that are queued are still translated."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify_all()
+
+    def join(self) -> None:
+        """Wait until all that was queued is translated; `stop` comes first."""
+        self._thread.join()
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                was_idle = not self._jobs
+                while not self._jobs and not self._stopping:
+                    self._changed.wait()
+                if not self._jobs:
+                    return
+            if was_idle and self._window:
+                self._wait_for_others()
+            self._step()
+
+    def _wait_for_others(self) -> None:
+        """Wait until the window has passed, or requests have stopped arriving."""
+        end = time.monotonic() + self._window
+        with self._changed:
+            while (left := end - time.monotonic()) > 0 and len(self._jobs) < BATCH_LINES and not self._stopping:
+                if not self._changed.wait(min(left, self._window / 2)):
+                    return
+
+    def _step(self) -> None:
+        """Translate one batch: a share of every job whose options are those of the first."""
+        with self._changed:
+            for job in [job for job in self._jobs if job.future.cancelled()]:
+                self._remove(job)
+            if not self._jobs:
+                return
+            options = self._jobs[0].options
+            jobs = [job for job in self._jobs if job.options == options][:BATCH_LINES]
+        share = max(1, BATCH_LINES // len(jobs))
+        parts = [job.lines[job.begun : job.begun + share] for job in jobs]
+        for job, answers in zip(jobs, self._translated(parts, options), strict=True):
+            if isinstance(answers, BaseException):
+                self._finish(job, answers)
+                continue
+            job.answers += answers
+            job.begun += len(answers)
+            if job.begun == len(job.lines):
+                self._finish(job, None)
+        with self._changed:
+            # Options take turns.
+            self._jobs.rotate(-sum(1 for job in jobs if job in self._jobs))
+
+    def _translated(
+        self, parts: Sequence[Sequence[Line]], options: Any
+    ) -> list["list[TranslatedLine] | BaseException"]:
+        try:
+            answers = iter(self._translate([line for part in parts for line in part], options))
+            return [[next(answers) for _ in part] for part in parts]
+        except Exception as error:
+            if len(parts) == 1:
+                return [error]
+        # One of them cannot be translated; the others should not suffer.
+        return [self._translated([part], options)[0] for part in parts]
+
+    def _finish(self, job: _Job, error: BaseException | None) -> None:
+        with self._changed:
+            self._remove(job)
+        # The client may have hung up meanwhile.
+        with contextlib.suppress(InvalidStateError):
+            if error is None:
+                job.future.set_result(job.answers)
+            else:
+                job.future.set_exception(error)
+
+    def _remove(self, job: _Job) -> None:
+        if job in self._jobs:
+            self._jobs.remove(job)
+            self._characters -= job.characters

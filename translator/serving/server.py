@@ -1,0 +1,110 @@
+"""Starting and stopping the server: its socket, its worker processes, its signals."""
+
+import os
+import socket
+import tempfile
+from dataclasses import replace
+from typing import Any
+
+from translator.errors import ConfigError, TranslatorError
+from translator.runtime.console import say
+from translator.runtime.termination import exit_on_termination
+from translator.serving.options import Keys, ServerOptions
+
+_BACKLOG = 2048
+_TERMINATED = 143
+
+
+def require_serving() -> Any:
+    """Import uvicorn and what else the server needs; raise `ConfigError` if the extra is not installed."""
+    try:
+        import fastapi  # noqa: F401
+        import py3langid.langid  # noqa: F401
+        import python_multipart  # noqa: F401
+        import uvicorn
+    except ImportError as error:
+        raise ConfigError(
+            [f"serve: it needs packages that cannot be imported ({error}); run `pip install translator-nmt[serve]`"]
+        ) from None
+    return uvicorn
+
+
+def serve(options: ServerOptions) -> None:
+    """Serve until SIGINT or SIGTERM; requests that have begun are finished.
+
+    SIGHUP makes it load the runs again. Raises `ConfigError` for an address that cannot be used, and what loading the
+    runs raises.
+    """
+    uvicorn = require_serving()
+    Keys.read(options.keys_file)  # so that mistakes are reported before anything is loaded
+    with tempfile.TemporaryDirectory(prefix="translator-files-") as files, _bind(options) as listener:
+        options = replace(options, files=files)
+        config: dict[str, Any] = {
+            "log_level": "warning",
+            # It would print query strings, in which some clients send their keys.
+            "access_log": False,
+            "server_header": False,
+            "timeout_keep_alive": 30,
+            "timeout_graceful_shutdown": options.drain_seconds,
+            # A last resort: the application refuses requests earlier, and with a sentence.
+            "limit_concurrency": options.limits.connections + 100 if options.limits.connections else None,
+            "lifespan": "on",
+        }
+        try:
+            with exit_on_termination():
+                if options.workers > 1:
+                    _serve_with_workers(uvicorn, options, listener, config)
+                else:
+                    _serve_alone(uvicorn, options, listener, config)
+        except SystemExit as end:
+            # All requests were finished, which is a good end.
+            if end.code != _TERMINATED:
+                raise
+
+
+def _serve_alone(uvicorn: Any, options: ServerOptions, listener: socket.socket, config: dict[str, Any]) -> None:
+    from translator.serving.app import make_app
+    from translator.serving.metrics import Metrics
+    from translator.serving.models import Models
+
+    metrics = Metrics()
+    models = Models(options, metrics)
+    _announce(options, listener, [f"{own.source}-{target}" for own in models.models for target in own.targets])
+    uvicorn.Server(uvicorn.Config(make_app(options, models, metrics), **config)).run(sockets=[listener])
+
+
+def _serve_with_workers(uvicorn: Any, options: ServerOptions, listener: socket.socket, config: dict[str, Any]) -> None:
+    from uvicorn.supervisors import Multiprocess
+
+    from translator.serving.app import OPTIONS_VARIABLE, STARTUP_FAILURE
+
+    os.environ[OPTIONS_VARIABLE] = options.to_json()
+    _announce(options, listener, list(options.runs))
+    parent = Multiprocess(
+        uvicorn.Config(
+            "translator.serving.app:make_worker_app", factory=True, workers=options.workers,
+            timeout_worker_healthcheck=60, **config,
+        ),
+        sockets=[listener],
+    )  # fmt: skip
+    parent.run()
+    if any(process.exitcode == STARTUP_FAILURE for process in parent.processes):
+        raise TranslatorError("the workers could not start; the reason is above")
+
+
+def _bind(options: ServerOptions) -> socket.socket:
+    family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
+    try:
+        listener = socket.create_server((options.host, options.port), family=family, backlog=_BACKLOG)
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ConfigError(
+            [f"serve: {options.host}, port {options.port} cannot be used ({reason}); choose another --host or --port"]
+        ) from None
+    listener.set_inheritable(True)
+    return listener
+
+
+def _announce(options: ServerOptions, listener: socket.socket, what: list[str]) -> None:
+    host = f"[{options.host}]" if ":" in options.host else options.host
+    say(f"http://{host}:{listener.getsockname()[1]} serves {', '.join(what)}")
