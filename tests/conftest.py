@@ -33,7 +33,7 @@ if hasattr(signal, "SIGHUP"):
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # Fixtures that start a browser, or the program in processes of its own.
-SLOW_FIXTURES = {"browser", "launcher", "run_command", "start_ranks", "terminate_in_training"}
+SLOW_FIXTURES = {"browser", "launcher", "run_command", "start_ranks", "start_server", "terminate_in_training"}
 
 
 @pytest.hookimpl(tryfirst=True)

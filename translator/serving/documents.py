@@ -43,21 +43,26 @@ def _open_srt(text: str) -> tuple[list[str], str, Rebuild]:
     parts: list[str | int] = []
     texts: list[str] = []
     in_cue: list[str] = []
-    is_cue = False
+    ends: list[str] = []
+    is_cue, end = False, ""
     for line in [*text.split("\n"), ""]:
         bare = line.rstrip("\r")
         if is_cue and bare.strip():
             in_cue.append(bare.strip())
+            end = line[len(bare) :]
             continue
         if in_cue:
             parts.append(len(texts))
             texts.append(" ".join(in_cue))
+            ends.append(end)
         in_cue, is_cue = [], _TIMES.match(bare.strip()) is not None
         parts.append(line)
     parts.pop()  # the line that was added
 
     def rebuild(translated: Texts) -> bytes:
-        return "\n".join(part if isinstance(part, str) else translated[part] for part in parts).encode("utf-8")
+        return "\n".join(part if isinstance(part, str) else translated[part] + ends[part] for part in parts).encode(
+            "utf-8"
+        )
 
     return texts, "html", rebuild
 

@@ -1,0 +1,110 @@
+"""Requests share batches, in turn, within bounds, and one that fails does not take others with it."""
+
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+pytest.importorskip("fastapi", reason="the server needs the extra serve")
+
+from translator.serving.batcher import BATCH_LINES, Batcher, QueueFullError, StoppedError
+from translator.translation import TranslatedLine, Translation
+
+
+class Upper:
+    """Translates into capitals, and waits before its first batch."""
+
+    def __init__(self) -> None:
+        self.gate = threading.Event()
+        self.started = threading.Event()
+        self.batches: list[tuple[list[str], Any]] = []
+
+    def __call__(self, lines: Sequence[Any], options: Any) -> list[TranslatedLine]:
+        self.started.set()
+        assert self.gate.wait(30)
+        self.batches.append((list(lines), options))
+        if "bad" in lines:
+            raise ValueError("bad")
+        return [TranslatedLine(line, (Translation(line.upper()),)) for line in lines]
+
+
+def texts(future: Any) -> list[str]:
+    return [line.text for line in future.result(30)]
+
+
+def make(translate: Upper, queue_characters: int = 0) -> Batcher:
+    return Batcher(translate, window=0.0, queue_characters=queue_characters)
+
+
+def test_what_waits_is_one_batch_for_each_set_of_options() -> None:
+    translate = Upper()
+    batcher = make(translate)
+    first = batcher.submit(["a"], 1)
+    assert translate.started.wait(30)
+    rest = [batcher.submit(lines, options) for lines, options in ((["b", "c"], 1), (["d"], 2), (["e"], 1))]
+    translate.gate.set()
+    assert [texts(own) for own in (first, *rest)] == [["A"], ["B", "C"], ["D"], ["E"]]
+    assert translate.batches == [(["a"], 1), (["b", "c", "e"], 1), (["d"], 2)]
+    assert batcher.waiting_characters == batcher.waiting_requests == 0
+
+
+def test_a_long_document_shares_batches() -> None:
+    translate = Upper()
+    batcher = make(translate)
+    long = [f"line {index}" for index in range(3 * BATCH_LINES)]
+    document = batcher.submit(long, 1)
+    assert translate.started.wait(30)
+    sentence = batcher.submit(["a"], 1)
+    translate.gate.set()
+    assert texts(sentence) == ["A"]
+    assert texts(document) == [line.upper() for line in long]
+    assert [len(lines) for lines, _ in translate.batches][:2] == [BATCH_LINES, BATCH_LINES // 2 + 1]
+
+
+def test_a_request_that_fails_fails_alone() -> None:
+    translate = Upper()
+    batcher = make(translate)
+    first = batcher.submit(["a"], 1)
+    assert translate.started.wait(30)
+    bad, good = batcher.submit(["bad"], 1), batcher.submit(["b"], 1)
+    translate.gate.set()
+    assert texts(first) == ["A"] and texts(good) == ["B"]
+    with pytest.raises(ValueError, match="bad"):
+        bad.result(30)
+    assert batcher.waiting_requests == 0
+
+
+def test_the_queue_is_bounded_and_cancelled_lines_leave_it() -> None:
+    translate = Upper()
+    batcher = make(translate, queue_characters=10)
+    first = batcher.submit(["a longer line than the queue"], 1)  # taken, because it is alone
+    assert translate.started.wait(30)
+    with pytest.raises(QueueFullError):
+        batcher.submit(["b"], 1)
+    translate.gate.set()
+    assert texts(first) == ["A LONGER LINE THAN THE QUEUE"]
+    translate.gate.clear()
+    translate.started.clear()
+    second, third = batcher.submit(["c"], 1), None
+    assert translate.started.wait(30)
+    third = batcher.submit(["d"], 1)
+    assert third.cancel()
+    translate.gate.set()
+    assert texts(second) == ["C"]
+    batcher.stop()
+    batcher.join()
+    assert ["d"] not in [lines for lines, _ in translate.batches]
+    assert batcher.waiting_characters == 0
+
+
+def test_a_stopped_batcher_finishes_its_queue_and_takes_no_more() -> None:
+    translate = Upper()
+    batcher = make(translate)
+    first = batcher.submit(["a"], 1)
+    batcher.stop()
+    with pytest.raises(StoppedError):
+        batcher.submit(["b"], 1)
+    translate.gate.set()
+    assert texts(first) == ["A"]
+    batcher.join()
