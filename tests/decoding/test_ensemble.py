@@ -98,7 +98,7 @@ def test_runs_of_different_shape_translate_together(bundles: list[Any], beam_siz
 def test_every_run_that_does_not_fit_the_first_is_named(bundles: list[Any], tmp_path: Path) -> None:
     first, other = bundles
     strange: Any = Tokenizer.__new__(Tokenizer)
-    strange.model = b"other"
+    strange.model, strange.vocabulary = b"other", None
     tokenizers = TokenizerPair(first.tokenizers.source, strange, False)
     tagged = other.config.model_copy(update={"data": other.config.data.model_copy(update={"language_tags": True})})
     foreign = dataclasses.replace(other, directory=Path("foreign"), tokenizers=tokenizers, config=tagged)

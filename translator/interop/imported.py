@@ -121,7 +121,8 @@ def _config(model: ImportedModel, path: Path) -> Config:
         "max_length": min(256, model.settings.max_positions - 1),
     }
     stated = {
-        "preset": "base",
+        # What it adds is how to train further, in batches that fit into any machine.
+        "preset": "small",
         "run": str(path),
         "data": {name: value for name, value in data.items() if value is not None},
         "tokenizer": {"joint": model.tokenizers.share_ids},
