@@ -5,6 +5,9 @@ the clock starts it is checked that they get the same tokens, count as many para
 loss. Each lives in a process of its own, because the C allocator's settings hold for a whole process, and
 they take turns, never two at once. This says nothing about quality, or about speed on a GPU.
 
+The ceiling is what a product of two square matrices of 2,048 reaches in the number format of our step. A share of it is
+the arithmetic of the model's matrix products (attention's and the loss's included, pads left out) done in that time.
+
 Needs the `bench` extra: `scripts/setup bench`, then `.venv/bin/python scripts/bench_train.py --shape both`.
 """
 
@@ -41,7 +44,7 @@ from translator.data.batches import Batch, BatchShape, SpecialTokens, make_batch
 from translator.data.dataset import DatasetWriter, ParallelDataset
 from translator.model import Transformer, build_model, count_parameters
 from translator.runtime.device import choose_machine
-from translator.runtime.host_memory import keep_freed_memory
+from translator.runtime.host_memory import keep_freed_memory, peak_host_bytes
 from translator.runtime.seeding import seed_step
 from translator.text import load_tokenizers
 from translator.training.loss import smoothed_cross_entropy
@@ -59,6 +62,8 @@ class Variant:
     attention: str
     fused_adam: bool
     keeps_memory: bool
+    bf16: bool = False
+    """Whether the forward pass is inside `torch.autocast("cpu", torch.bfloat16)`."""
 
 
 OURS = "translator"
@@ -66,7 +71,10 @@ VARIANTS = {
     "HF as it comes (SDPA, Adam)": Variant("sdpa", fused_adam=False, keeps_memory=False),
     "HF eager, fused Adam": Variant("eager", fused_adam=True, keeps_memory=False),
     "HF eager, fused Adam, allocator": Variant("eager", fused_adam=True, keeps_memory=True),
+    "HF in bf16 autocast": Variant("sdpa", fused_adam=False, keeps_memory=False, bf16=True),
 }
+STEPS = {"tiny": 6, "small": 2, "base": 2}
+"""Optimizer steps of a turn, so that five rounds take a few minutes."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +88,7 @@ class Task:
     data: Path
     threads: int
     precision: str
-    """Number format of our step; the others compute in fp32."""
+    """Number format of our step, fp32 or bf16; what the others compute in is in their names."""
 
     def first_model(self) -> Transformer:
         """Our model with the weights that every contender begins with."""
@@ -137,6 +145,7 @@ class MarianStep:
     def __init__(self, task: Task, dataset: ParallelDataset, variant: Variant) -> None:
         training = task.config.training
         self.special_tokens, self.dataset, self.smoothing = task.special_tokens, dataset, training.label_smoothing
+        self.bf16 = variant.bf16
         self.model = marian_model(
             task.first_model(), task.special_tokens.target_bos, task.special_tokens.target_eos, variant.attention
         )
@@ -150,7 +159,9 @@ class MarianStep:
         """Do one optimizer step on these pairs; return the target tokens."""
         self.model.train()
         batch = make_batch(self.dataset, indices, self.special_tokens)
-        self._loss(*_marian_inputs(batch)).backward()
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.bf16):
+            loss = self._loss(*_marian_inputs(batch))
+        loss.backward()
         self.optimizer.step()
         self.optimizer.zero_grad()
         return batch.target_tokens
@@ -199,6 +210,8 @@ class Timing(NamedTuple):
 
     target_tokens: int
     seconds: float
+    peak_bytes: int
+    """The most memory that its process has had resident so far."""
 
 
 def serve(connection: Connection, name: str, task: Task, checked: np.ndarray) -> None:
@@ -217,7 +230,7 @@ def serve(connection: Connection, name: str, task: Task, checked: np.ndarray) ->
             seed_step(SEED, steps)
             tokens += contender.step(indices)
             steps += 1
-        connection.send(Timing(tokens, time.perf_counter() - began))
+        connection.send(Timing(tokens, time.perf_counter() - began, peak_host_bytes()))
 
 
 class Worker:
@@ -264,6 +277,12 @@ class Result:
     checks: dict[str, Check]
     rates: dict[str, list[float]]
     """Target tokens/s of every round."""
+    peaks: dict[str, int]
+    """Peak memory in bytes."""
+    flops_per_token: float
+    """Of a target token, with its share of the source."""
+    ceiling: float
+    """FLOP/s of a large matrix product in the precision of our step."""
 
     @property
     def medians(self) -> dict[str, float]:
@@ -286,16 +305,49 @@ def measure(task: Task, rounds: list[list[np.ndarray]], warmup: int) -> Result:
         for worker in workers:
             worker.run([by_count[-(number % 2)] for number in range(warmup)])
         rates: dict[str, list[float]] = {worker.name: [] for worker in workers}
+        peaks: dict[str, int] = {}
+        ceilings = []
         for number, batches in enumerate(rounds):
             first = number % len(workers)
             timings = {worker.name: worker.run(batches) for worker in workers[first:] + workers[:first]}
             for name, timing in timings.items():
                 rates[name].append(timing.target_tokens / timing.seconds)
+                peaks[name] = timing.peak_bytes
             if len({timing.target_tokens for timing in timings.values()}) != 1:
                 raise SystemExit(f"round {number + 1}: expected as many target tokens for all, found {timings}")
             seconds = sum(timing.seconds for timing in timings.values())
+            ceilings.append(product_speed(task))
             print(f"{task.shape}: round {number + 1} of {len(rounds)}, {seconds:.0f} s", file=sys.stderr)
-    return Result(task, checks, rates)
+    return Result(task, checks, rates, peaks, flops_per_token(task, rounds), statistics.median(ceilings))
+
+
+def product_speed(task: Task, size: int = 2048, times: int = 5) -> float:
+    """FLOP/s of a product of two square matrices in the precision of our step: the best of some."""
+    torch.set_num_threads(task.threads)
+    matrix = torch.randn(size, size).to(torch.bfloat16 if task.precision == "bf16" else torch.float32)
+    best = 0.0
+    for _ in range(times):
+        began = time.perf_counter()
+        _ = matrix @ matrix
+        best = max(best, 2.0 * size**3 / (time.perf_counter() - began))
+    return best
+
+
+def flops_per_token(task: Task, rounds: list[list[np.ndarray]]) -> float:
+    """Count the matrix products of a step on the batches of `rounds`, forward and backward, for each target token."""
+    model, dataset = task.config.model, ParallelDataset.open(task.data)
+    indices = np.concatenate([batch for batches in rounds for batch in batches])
+    source, target = dataset.source_lengths[indices] + 1.0, dataset.target_lengths[indices] + 1.0
+    d_model, d_ff = model.d_model, model.d_ff
+    encoder = model.encoder_layers * (source * (4 * d_model**2 + 2 * d_model * d_ff) + 2 * source**2 * d_model)
+    decoder = model.decoder_layers * (
+        target * (6 * d_model**2 + 2 * d_model * d_ff)
+        + source * 2 * d_model**2
+        + 2 * target * (target + source) * d_model
+    )
+    multiplications = encoder + decoder + target * d_model * task.vocabulary
+    # A multiplication and an addition; the backward pass has two products for each one of the forward pass.
+    return float(6.0 * multiplications.sum() / target.sum())
 
 
 def compare(checks: dict[str, Check]) -> None:
@@ -343,7 +395,8 @@ def write_synthetic(path: Path, vocabulary: int, pairs: int = 30_000) -> None:
 def make_task(shape: str, options: argparse.Namespace, directory: Path) -> Task:
     """Settle shape, vocabulary and data; synthetic pairs go into `directory`."""
     # A tiny learning rate: there is no warm-up here, and numbers that are not finite would change the speed.
-    settings = [f"preset={shape}", "training.batch_tokens=4096", "training.learning_rate=1e-5"]
+    batch = f"training.batch_tokens={options.batch_tokens}"
+    settings = [f"preset={shape}", batch, "training.learning_rate=1e-5"]
     config = load_config(overrides=settings)
     if options.data is None:
         vocabulary = options.vocabulary or config.tokenizer.vocab_size
@@ -356,7 +409,8 @@ def make_task(shape: str, options: argparse.Namespace, directory: Path) -> Task:
         tokenizer = tokenizers.target
         vocabulary, data = tokenizer.vocab_size, options.data / "train.arrow"
         special_tokens = SpecialTokens(tokenizer.eos_id, tokenizer.bos_id, tokenizer.eos_id)
-    return Task(shape, config, vocabulary, special_tokens, data, options.threads, options.precision)
+    precision = choose_machine("cpu", options.precision, options.threads).precision
+    return Task(shape, config, vocabulary, special_tokens, data, options.threads, precision)
 
 
 def report(result: Result) -> str:
@@ -371,11 +425,17 @@ def report(result: Result) -> str:
         f"same tokens for all: {check.target_tokens:,} in the batch compared, hash {check.digest}",
         "loss there: " + ", ".join(f"{name} {each.loss:.5f}" for name, each in result.checks.items()),
         "",
-        f"{'contender':<34}{'target tokens/s, median (min-max)':<36}ours / it",
+        f"{'contender':<34}{'target tokens/s, median (min-max)':<36}{'ours / it':<11}peak GiB",
     ]
     for name, rates in result.rates.items():
         figures = f"{medians[name]:,.0f} ({min(rates):,.0f}-{max(rates):,.0f})"
-        lines.append(f"{name:<34}{figures:<36}{ratios[name]:.2f}")
+        lines.append(f"{name:<34}{figures:<36}{ratios[name]:<11.2f}{result.peaks[name] / 2**30:.2f}")
+    share = medians[OURS] * result.flops_per_token / result.ceiling
+    lines += [
+        "",
+        f"ceiling: {result.ceiling / 1e9:,.0f} GFLOP/s in {task.precision}, {result.flops_per_token / 1e6:.1f} MFLOP a "
+        f"target token, so {result.ceiling / result.flops_per_token:,.0f} target tokens/s; ours is at {share:.0%}",
+    ]
     return "\n".join(lines)
 
 
@@ -391,6 +451,9 @@ def as_json(results: Sequence[Result], machine: dict[str, str]) -> str:
             "tokens_per_second": result.rates,
             "median": result.medians,
             "ratio": result.ratios,
+            "peak_bytes": result.peaks,
+            "flops_per_target_token": result.flops_per_token,
+            "ceiling_flops_per_second": result.ceiling,
         }
         for result in results
     ]
@@ -402,14 +465,15 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     add = parser.add_argument
-    add("--shape", choices=("tiny", "small", "both"), default="tiny", help="default tiny")
+    add("--shape", choices=("tiny", "small", "both", "base"), default="tiny", help="default tiny")
     add("--rounds", type=int, default=5, help="turns of every contender (default 5)")
-    add("--steps", type=int, default=6, help="optimizer steps of a turn (default 6)")
+    add("--steps", type=int, help="optimizer steps of a turn (default 6 for tiny, 2 for small and base)")
+    add("--batch-tokens", type=int, default=4096, help="target tokens of a batch (default 4,096)")
     add("--warmup", type=int, default=2, help="steps of every contender before the clock starts (default 2)")
     add("--threads", type=int, default=2, help="CPU threads (default 2)")
-    add("--precision", choices=("fp32", "bf16"), default="fp32", help="of our step (default fp32)")
+    add("--precision", choices=("auto", "fp32", "bf16"), default="auto", help="of our step (default auto)")
     add("--data", type=Path, metavar="PREPARED_DIR", help="prepared data instead of synthetic pairs")
-    add("--vocabulary", type=int, help="of synthetic pairs (default: the preset's, 8,000 and 10,000)")
+    add("--vocabulary", type=int, help="of synthetic pairs (default: the preset's: 8,000, 10,000 and 32,000)")
     add("--json", type=Path, metavar="FILE", help="write all figures there too")
     return parser.parse_args(arguments)
 
@@ -421,7 +485,9 @@ def main() -> None:
     for shape in ("tiny", "small") if options.shape == "both" else (options.shape,):
         with tempfile.TemporaryDirectory() as directory:
             task = make_task(shape, options, Path(directory))
-            results.append(measure(task, plan_rounds(task, options.rounds, options.steps), options.warmup))
+            results.append(
+                measure(task, plan_rounds(task, options.rounds, options.steps or STEPS[shape]), options.warmup)
+            )
         print(report(results[-1]) + "\n", flush=True)
     print("\n".join(f"{name}: {value}" for name, value in machine.items()))
     if options.json:
