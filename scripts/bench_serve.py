@@ -58,11 +58,18 @@ def run_clients(
     results.put(taken)
 
 
-def timed(work: Callable[[], int]) -> float:
-    """Return lines a second of what returns a number of lines."""
-    began = time.perf_counter()
+def read_cpu_seconds(pid: int) -> float:
+    """Return the CPU time of a process, all threads together (Linux)."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def timed(work: Callable[[], int]) -> str:
+    """Say how fast something is that returns a number of lines."""
+    began, cpu = time.perf_counter(), time.process_time()
     lines = work()
-    return lines / (time.perf_counter() - began)
+    rate, spent = lines / (time.perf_counter() - began), 1000 * (time.process_time() - cpu) / lines
+    return f"{rate:8.0f} lines/s, {spent:.2f} ms of CPU a line"
 
 
 def start_server(run: Path) -> tuple[subprocess.Popen[str], int]:
@@ -108,24 +115,27 @@ def main() -> None:
     bodies = [json.dumps({"q": line, "source": source, "target": target}).encode() for line in lines]
     list(translator.translate(lines[:8]))  # loads the engine
     print(f"{len(lines)} lines; {platform.processor() or platform.machine()}, {os.cpu_count()} cores")
-    print(f"one translate on all lines: {timed(lambda: len(list(translator.translate(lines)))):8.0f} lines/s")
+    print(f"one translate on all lines: {timed(lambda: len(list(translator.translate(lines))))}")
     few = lines[:200]
     loop = timed(lambda: len([next(translator.translate([line])) for line in few]))
-    print(f"a loop over lines:          {loop:8.0f} lines/s")
+    print(f"a loop over lines:          {loop}")
     if translator.engine_for(translator.settings).name == "ctranslate2":
-        print(f"CTranslate2 directly:       {timed(lambda: direct(translator, lines)):8.0f} lines/s")
+        print(f"CTranslate2 directly:       {timed(lambda: direct(translator, lines))}")
     server, port = start_server(options.run)
     try:
         for clients in options.clients:
             results: multiprocessing.Queue[list[float]] = multiprocessing.Queue()
             client = multiprocessing.Process(target=run_clients, args=(port, bodies, clients, options.seconds, results))
             client.start()
+            spent = read_cpu_seconds(server.pid)
             taken = sorted(results.get(timeout=options.seconds + 120))
             client.join()
+            spent = 1000 * (read_cpu_seconds(server.pid) - spent) / len(taken)
             p50, p95, p99 = (1000 * taken[min(len(taken) - 1, int(share * len(taken)))] for share in (0.5, 0.95, 0.99))
             print(
                 f"serve, {clients:3d} clients: {len(taken) / options.seconds:8.0f} requests/s, "
-                f"p50 {p50:.1f} ms, p95 {p95:.1f} ms, p99 {p99:.1f} ms, {read_resident_mib(server.pid):.0f} MiB"
+                f"p50 {p50:.1f} ms, p95 {p95:.1f} ms, p99 {p99:.1f} ms, "
+                f"{spent:.2f} ms of CPU a request, {read_resident_mib(server.pid):.0f} MiB"
             )
     finally:
         server.terminate()

@@ -8,8 +8,10 @@ import pytest
 
 pytest.importorskip("fastapi", reason="the server needs the extra serve")
 
-from translator.serving.batcher import BATCH_LINES, Batcher, QueueFullError, StoppedError
+from translator.serving.batcher import Batcher, QueueFullError, StoppedError
 from translator.translation import TranslatedLine, Translation
+
+BATCH_LINES = 32
 
 
 class Upper:

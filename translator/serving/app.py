@@ -32,7 +32,6 @@ OPTIONS_VARIABLE = "TRANSLATOR_SERVER_OPTIONS"
 """Environment variable in which worker processes find their options."""
 STARTUP_FAILURE = 3
 """Exit code with which a worker tells uvicorn's parent process that starting it again is useless."""
-_PAGE = "translator.serving.page"
 _PAGES = ("index.html", "page.html")
 _TYPES = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml", "png": "image/png"}
 

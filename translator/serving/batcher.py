@@ -21,8 +21,9 @@ Line = str | ConstrainedLine
 TranslateLines = Callable[[Sequence[Line], Any], list[TranslatedLine]]
 """Translates lines under one set of options."""
 
-BATCH_LINES = 256
-"""Most lines of a batch: enough for full throughput, few enough that others need not wait long."""
+BATCH_LINES = {"cpu": 32, "cuda": 256}
+"""Most lines of a batch, by device: few enough that requests are read and answers sent while the next batch is
+translated. On the CPU 64 lines at once cost hardly less CPU time for each line than 32 (6% in scripts/RESULTS.md)."""
 
 
 class QueueFullError(Exception):
@@ -47,8 +48,14 @@ class _Job:
 class Batcher:
     """Translates lines of several threads or coroutines in common batches."""
 
-    def __init__(self, translate: TranslateLines, *, window: float, queue_characters: int, name: str = "") -> None:
-        """`window` is in seconds; a queue of `queue_characters` or more takes no more requests (0: no bound)."""
+    def __init__(
+        self, translate: TranslateLines, *, window: float, queue_characters: int, batch_lines: int = 32, name: str = ""
+    ) -> None:
+        """`window` is in seconds; a queue of `queue_characters` or more takes no more requests (0: no bound).
+
+        `batch_lines` is the most lines of a batch.
+        """
+        self._batch_lines = batch_lines
         self._translate, self._window, self._most = translate, window, queue_characters
         self._jobs: deque[_Job] = deque()
         self._changed = threading.Condition()
@@ -119,7 +126,7 @@ class Batcher:
         """Wait until the window has passed, or requests have stopped arriving."""
         end = time.monotonic() + self._window
         with self._changed:
-            while (left := end - time.monotonic()) > 0 and len(self._jobs) < BATCH_LINES and not self._stopping:
+            while (left := end - time.monotonic()) > 0 and len(self._jobs) < self._batch_lines and not self._stopping:
                 if not self._changed.wait(min(left, self._window / 2)):
                     return
 
@@ -131,8 +138,8 @@ class Batcher:
             if not self._jobs:
                 return
             options = self._jobs[0].options
-            jobs = [job for job in self._jobs if job.options == options][:BATCH_LINES]
-        share = max(1, BATCH_LINES // len(jobs))
+            jobs = [job for job in self._jobs if job.options == options][: self._batch_lines]
+        share = max(1, self._batch_lines // len(jobs))
         parts = [job.lines[job.begun : job.begun + share] for job in jobs]
         for job, answers in zip(jobs, self._translated(parts, options), strict=True):
             if isinstance(answers, BaseException):

@@ -12,7 +12,7 @@ from translator.evaluation.evaluate import read_scores
 from translator.interop.card import describe_run, languages_of, scores_of
 from translator.model import count_parameters
 from translator.runtime.console import say, warn
-from translator.serving.batcher import Batcher, Line
+from translator.serving.batcher import BATCH_LINES, Batcher, Line
 from translator.serving.metrics import Metrics
 from translator.serving.options import ServerOptions
 from translator.text.languages import language_code, language_name
@@ -60,6 +60,7 @@ class ServedModel:
             self.translate_lines,
             window=options.window_milliseconds / 1000,
             queue_characters=limits.queue_characters,
+            batch_lines=BATCH_LINES[self.translator.bundle.machine.device.type],
             name=self.run.name,
         )
         self.information = self._information()
