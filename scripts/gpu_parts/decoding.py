@@ -1,6 +1,7 @@
 """The part about decoding: replayed steps against plain ones, searches and their options on a random model of base."""
 
 import math
+import time
 
 import torch
 
@@ -14,13 +15,16 @@ from scripts.gpu_parts.searches import (
 )
 from scripts.gpu_parts.synthetic import VOCABULARY
 from translator.attention.kernels import exclude_cudnn_attention
+from translator.config import DecodingSettings
+from translator.decoding import NativeEngine, Request
 from translator.inference import TransformerStepModel
 from translator.inference.cuda_graphs import GraphedStepModel
 from translator.model import Transformer, build_model
+from translator.translation.engine_choice import SEARCHES_ON_A_DEVICE
 
 
 def decoding(check: Check) -> None:
-    """Logits in every precision, the time of one step, searches plain and replayed, cuDNN attention on and off."""
+    """Logits in every precision, the time of one step, searches plain, replayed and in turn, cuDNN's attention."""
     vocabulary = 500 if check.quick else VOCABULARY
     model = build_model(check.preset("base").model, vocabulary, vocabulary, seed=1).to(check.device).eval()
     with torch.no_grad():
@@ -31,6 +35,7 @@ def decoding(check: Check) -> None:
         _time_steps(check, model, sentences, width)
     sources = random_sources(6 if check.quick else 1024, vocabulary, 8 if check.quick else 40)
     compare_searches(check, model, sources)
+    compare_workers(check, model, sources)
     _compare_cudnn(check, model, sources)
 
 
@@ -89,6 +94,36 @@ def compare_searches(check: Check, model: Transformer, sources: list[list[int]])
         allowed = len(sources) // (200 if check.machine.precision == "fp32" else 5)
         note = f"{others:,} of {len(sources):,} sentences differ, allowed {allowed:,}"
         check.expect(others <= allowed, f"translations, beam {beam}", note)
+
+
+def compare_workers(check: Check, model: Transformer, sources: list[list[int]]) -> None:
+    """One search after the other against two in turn, the default on CUDA: which sentences differ, and how fast.
+
+    If searches in turn fail where one alone does not, the table says so, and what comes after is still measured.
+    """
+    # Four batches, so that each worker has two.
+    settings = DecodingSettings(beam_size=4, batch_tokens=max(4 * sum(len(source) + 1 for source in sources) // 4, 64))
+    requests = [Request(tuple(source)) for source in sources]
+    found: list[list[tuple[int, ...]]] = []
+    for workers in (1, SEARCHES_ON_A_DEVICE):
+        engine = NativeEngine(GraphedStepModel(model, machine=check.machine), workers=workers)
+        try:
+            for _ in range(1 if check.quick else 3):  # Shapes are recorded when they come back.
+                check.wait()
+                began = time.perf_counter()
+                answers = engine.search(requests, settings)
+                check.wait()
+                seconds = time.perf_counter() - began
+        except Exception as error:
+            check.expect(False, f"searches in turn: {workers}", f"{type(error).__name__}: {error}".partition("\n")[0])
+            return
+        found.append([hypotheses[0].tokens if hypotheses else () for hypotheses in answers])
+        speed = sum(len(tokens) + 1 for tokens in found[-1]) / seconds
+        figures = {f"searches_in_turn_{workers}": {"tokens_per_second": speed}}
+        check.add(f"searches in turn: {workers}, beam 4", f"{speed:,.0f} tokens/s", "", **figures)
+    others = sum(one != two for one, two in zip(*found, strict=True))
+    # Both compute the same batches, in the same shapes.
+    check.expect(others == 0, "translations of searches in turn", f"{others:,} of {len(sources):,} sentences differ")
 
 
 def _compare_cudnn(check: Check, model: Transformer, sources: list[list[int]]) -> None:

@@ -150,6 +150,30 @@ def test_steps_that_compute_something_else_fail(
     assert check_module.read(part.output / "decoding.json")["rows"][0][1] == "FAILS"
 
 
+def test_searches_in_turn_that_fail_or_differ_are_named(
+    check: Callable[[str], check_module.Check], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = decoding.NativeEngine.search
+
+    def search(engine: decoding.NativeEngine, *arguments: Any) -> Any:
+        if engine.workers > 1:
+            if raises:
+                raise RuntimeError("operation not permitted when stream is capturing")
+            return real(engine, *arguments)[::-1]
+        return real(engine, *arguments)
+
+    monkeypatch.setattr(decoding.NativeEngine, "search", search)
+    sources = [[5, 6, 7], [8, 9], [10, 11, 12, 13]]
+    problems = []
+    for raises in (True, False):  # noqa: B007, `search` reads it
+        part = check("decoding")
+        model = build_model(part.preset("base").model, 50, 50, seed=1).eval()
+        decoding.compare_workers(part, model, sources)
+        assert part.figures["searches_in_turn_1"]["tokens_per_second"] > 0
+        problems += part.failures
+    assert "stream is capturing" in problems[0] and "of 3 sentences differ" in problems[1]
+
+
 def test_gradients_that_are_wrong_fail(
     check: Callable[[str], check_module.Check], monkeypatch: pytest.MonkeyPatch
 ) -> None:

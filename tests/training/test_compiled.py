@@ -16,6 +16,7 @@ from translator.checkpoints import RunDirectory, read_checkpoint
 from translator.config import Config, ModelSettings, TrainingSettings, load_config, resolve_preset
 from translator.data.batch_plan import plan_epoch, split_by_budget
 from translator.data.batches import BatchShape, SpecialTokens, make_batch
+from translator.data.mixture import Mixture
 from translator.model import Transformer, build_model
 from translator.runtime import device
 from translator.runtime.device import Machine, choose_machine
@@ -73,16 +74,32 @@ def test_all_batches_of_a_fixed_shape_are_alike_and_lose_nothing() -> None:
     assert real / whole > 0.93
 
 
-def test_filler_has_a_source_even_where_the_source_side_is_what_filled_up() -> None:
+@pytest.mark.parametrize("target_tokens", [200, 2000])
+def test_filler_has_a_source_even_where_the_source_side_is_what_filled_up(target_tokens: int) -> None:
     pairs = Pairs(64, longest=12)
     pairs.sources, pairs.targets = [np.full(12, 5)] * 64, [np.full(1, 6)] * 64
     pairs.source_lengths, pairs.target_lengths = np.full(64, 12, np.int32), np.full(64, 1, np.int32)
-    # Eight sources with their EOS would fill the source side to the last token.
-    shape = BatchShape(source_tokens=8 * 13, target_tokens=200, sentences=64, max_length=13)
+    # Sources with their EOS would fill the source side to the last token; at 2,000 tokens, filler is 154 sentences.
+    shape = BatchShape(source_tokens=20 * 13, target_tokens=target_tokens, sentences=256, max_length=13)
     for indices in plan_epoch(pairs, shape.budget, "random", seed=1, epoch=0):
         batch = make_batch(pairs, indices, SPECIAL_TOKENS, shape)
         assert (batch.source.layout.lengths[batch.target.layout.lengths > 0] > 0).all()
-        assert (batch.source.tokens.numel(), batch.target.tokens.numel()) == (104, 200)
+        assert (batch.source.tokens.numel(), batch.target.tokens.numel()) == (260, target_tokens)
+
+
+def test_the_shape_follows_the_mixture_of_corpora() -> None:
+    pairs = Pairs(400, longest=40)
+    # Ten times as many short sources as long ones, of which an epoch has more.
+    pairs.source_lengths = np.where(np.arange(400) < 360, 10, 40).astype(np.int32)
+    pairs.target_lengths = np.full(400, 20, np.int32)
+    mixture = Mixture.of([360, 40], weights=[1.0, 9.0])
+    assert np.bincount(mixture.draw(np.random.default_rng(1)), minlength=400).mean() == mixture.passes.mean() == 1.0
+    fills = []
+    for each in (mixture, None):
+        shape = BatchShape.fixed(pairs, 1000, 40, each)
+        plan = plan_epoch(pairs, shape.budget, "random", 1, 0, mixture)[:-1]
+        fills.append(np.mean([21 * len(indices) / shape.target_tokens for indices in plan]))
+    assert fills[0] > 0.9 and fills[1] < 0.6
 
 
 def test_filler_changes_no_output_and_no_gradient() -> None:

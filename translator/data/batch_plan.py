@@ -19,6 +19,9 @@ class Budget:
     target_tokens: int
     source_tokens: int | None = None
     sentences: int | None = None
+    longest_filler: int | None = None
+    """If a batch will be filled up with target sentences of this length, a source token is left over for each: a batch
+    of long sources may have next to no target. No pair may have a longer target; needs `source_tokens`."""
 
 
 def plan_epoch(
@@ -49,6 +52,10 @@ def split_by_budget(dataset: ParallelDataset, indices: np.ndarray, budget: Budge
         (dataset.source_lengths[indices].astype(np.int64) + ADDED_TOKENS, budget.source_tokens),
         (np.ones(len(indices), dtype=np.int64), budget.sentences),
     ]
+    if budget.longest_filler is not None and budget.source_tokens is not None:
+        # source + (budget.target_tokens - target) / longest_filler <= budget.source_tokens, without fractions.
+        longest = budget.longest_filler
+        limits.append((longest * limits[1][0] - limits[0][0], longest * budget.source_tokens - budget.target_tokens))
     sums = [(np.cumsum(costs), limit) for costs, limit in limits if limit is not None]
     begin = 0
     while begin < len(indices):

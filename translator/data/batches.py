@@ -13,6 +13,7 @@ from torch import Tensor
 from translator.attention import Layout, Packed
 from translator.data.batch_plan import ADDED_TOKENS, Budget
 from translator.data.dataset import Gathered, ParallelDataset
+from translator.data.mixture import Mixture
 from translator.text import TokenizerPair
 
 
@@ -113,22 +114,27 @@ class BatchShape:
     """Longest sentence to declare; 0 declares the longest in the batch."""
 
     @classmethod
-    def fixed(cls, dataset: ParallelDataset, batch_tokens: int, max_length: int) -> "BatchShape":
+    def fixed(
+        cls, dataset: ParallelDataset, batch_tokens: int, max_length: int, mixture: Mixture | None = None
+    ) -> "BatchShape":
         """One shape for all random batches of `batch_tokens` target tokens from `dataset`.
 
         The target side is what fills up. The source side gets its share of the corpus and one standard deviation of
         what batches differ by: more would be filler in nearly all of them, less would end many before the target side
         is full. Sentences get half as many again, since an empty one costs nothing. `max_length` is the longest side
-        that the data may have, in pieces.
+        that the data may have, in pieces. With a `mixture` of several corpora, the averages are those of its epochs.
         """
         longest = max_length + ADDED_TOKENS
         target = dataset.target_lengths.astype(np.int64) + ADDED_TOKENS
         source = dataset.source_lengths.astype(np.int64) + ADDED_TOKENS
         target_tokens = max(batch_tokens, longest)
-        sentences = target_tokens * len(dataset) / int(target.sum())
-        ratio = int(source.sum()) / int(target.sum())
-        deviation = float(np.std(source - ratio * target)) * sentences**0.5
-        source_tokens = max(_round_up(ratio * target_tokens + deviation), longest) + cls.multiple
+        often = np.ones(len(dataset)) if mixture is None else mixture.passes
+        sentences = target_tokens / float(np.average(target, weights=often))
+        ratio = float(np.average(source, weights=often) / np.average(target, weights=often))
+        variance = float(np.average((source - ratio * target) ** 2, weights=often))  # the mean difference is 0
+        usual = _round_up(ratio * target_tokens + (variance * sentences) ** 0.5)
+        # A pair by itself must fit too, and a source token for every filler sentence.
+        source_tokens = max(usual, longest + -(-target_tokens // longest)) + cls.multiple
         return cls(
             source_tokens=source_tokens,
             target_tokens=target_tokens,
@@ -141,7 +147,9 @@ class BatchShape:
         """What a batch may hold to be filled up to this exact shape, with room for the filler sentences."""
         filler = _most_filler(self.source_tokens, self.target_tokens, self.max_length)
         # Some source is left over for every filler sentence: attention over nothing is not a number.
-        return Budget(self.target_tokens, self.source_tokens - self.multiple, max(self.sentences - filler, 1))
+        return Budget(
+            self.target_tokens, self.source_tokens - self.multiple, max(self.sentences - filler, 1), self.max_length
+        )
 
     def fill(self, source: Packed, target: Packed, special: SpecialTokens) -> tuple[Packed, Packed]:
         """Append filler sentences, no longer than the declared length, each with a source to attend to."""

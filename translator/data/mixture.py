@@ -30,6 +30,11 @@ class Mixture:
         """Pairs of every corpus in an epoch: the shares of all pairs, rounded so that none is lost."""
         return apportion(sum(self.sizes), self.shares)
 
+    @property
+    def passes(self) -> np.ndarray:
+        """How often each pair comes in an epoch, on average, float64 `[sum(sizes)]`."""
+        return np.repeat(np.divide(self.counts, self.sizes), self.sizes)
+
     def draw(self, random: np.random.Generator) -> np.ndarray:
         """Draw the pairs of an epoch, shuffled, int64 `[sum(sizes)]`: whole passes and a random rest without repeats.
 

@@ -41,7 +41,7 @@ class BatchLoader:
         self.dataset, self.mixture = data.train, data.mixture
         self.order, self.seed = settings.order, seed
         self.special_tokens = SpecialTokens.of(data.tokenizers)
-        fixed = BatchShape.fixed(data.train, batch_tokens, max_length)
+        fixed = BatchShape.fixed(data.train, batch_tokens, max_length, data.mixture)
         self.shape = fixed if compiled else BatchShape()
         self.budget = fixed.budget if settings.order == "random" else Budget(batch_tokens)
         self.sampler: SubwordSampler | None = None
@@ -92,4 +92,4 @@ class BatchLoader:
 def _shrink(budget: Budget, source: float, target: float) -> Budget:
     """Leave room for sampled pieces, of which there are more by these factors."""
     source_tokens = int(budget.source_tokens / source) if budget.source_tokens is not None else None
-    return Budget(max(1, int(budget.target_tokens / target)), source_tokens, budget.sentences)
+    return Budget(max(1, int(budget.target_tokens / target)), source_tokens, budget.sentences, budget.longest_filler)

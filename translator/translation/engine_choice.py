@@ -23,7 +23,7 @@ from translator.runtime.host_memory import keep_freed_memory
 from translator.text import Tokenizer
 
 AUTO, NATIVE, CTRANSLATE2 = "auto", "native", "ctranslate2"
-_SEARCHES_ON_A_DEVICE = 2
+SEARCHES_ON_A_DEVICE = 2
 """One prepares its next step on the host while the device computes that of the other."""
 ENGINES = (AUTO, NATIVE, CTRANSLATE2)
 
@@ -120,7 +120,7 @@ class EngineChoice:
             self._engines[NATIVE, "none"] = NativeEngine(
                 join_step_models(self._bundles),
                 _token_bytes(self._bundles[0].tokenizers.target),
-                workers=torch.get_num_threads() if on_cpu else _SEARCHES_ON_A_DEVICE,
+                workers=torch.get_num_threads() if on_cpu else SEARCHES_ON_A_DEVICE,
                 automatic_batch_tokens=automatic_batch_tokens(
                     [bundle.model for bundle in self._bundles], self._bundles[0].machine
                 ),
