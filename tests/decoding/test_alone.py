@@ -64,11 +64,12 @@ class RecordingEngine:
 
     def __init__(self, engine: NativeEngine) -> None:
         self.engine, self.name, self.longest_source = engine, engine.name, engine.longest_source
-        self.found: list[tuple[Request, list[Hypothesis]]] = []
+        self.found: list[tuple[tuple[Request, DecodingSettings], list[Hypothesis]]] = []
+        """By request and settings: a line whose n best repeat a text is searched again with a wider beam."""
 
     def search(self, requests: Sequence[Request], chosen: DecodingSettings, **options: Any) -> list[list[Hypothesis]]:
         found = self.engine.search(requests, chosen, **options)
-        self.found += zip(requests, found, strict=True)
+        self.found += zip([(request, chosen) for request in requests], found, strict=True)
         return found
 
 
@@ -114,7 +115,7 @@ def paths(hypotheses: Sequence[Hypothesis]) -> list[tuple[int, ...]]:
 
 def translated(
     translator: Translator, lines: list[str], option: dict[str, Any], window: int | None = None
-) -> tuple[list[TranslatedLine], list[tuple[Request, list[Hypothesis]]]]:
+) -> tuple[list[TranslatedLine], list[tuple[tuple[Request, DecodingSettings], list[Hypothesis]]]]:
     """The translated lines with their scores and pieces, and the hypotheses found for their requests."""
     chosen = chosen_by(translator, option)
     engine = RecordingEngine(translator.engine_for(chosen))  # type: ignore[arg-type]
@@ -144,19 +145,24 @@ def test_a_line_is_translated_as_if_it_were_alone(translator: Translator, option
     order = data.draw(st.permutations(range(len(lines))))
     chosen = chosen_by(translator, OPTIONS[option])
     alone = [translated(translator, [line], OPTIONS[option]) for line in lines]
-    found_alone = dict(pair for _, found in alone for pair in found)
+    found_alone = [pair for _, found in alone for pair in found]
     for places, window in ((range(len(lines)), None), (order, 3)):
         mixed, found = translated(translator, [lines[place] for place in places], OPTIONS[option], window)
-        tied = set()
-        for request, hypotheses in found:
-            expected = found_alone[request]
-            if paths(hypotheses) != paths(expected) and request not in tied:
+        tied: set[Request] = set()
+        for (request, asked), hypotheses in found:
+            if request in tied:
+                continue
+            expected = next(one for known, one in found_alone if known == (request, asked))
+            if paths(hypotheses) != paths(expected):
                 engine = translator.engine_for(chosen)
-                assert nearly_tied(engine, request, chosen, expected, hypotheses), request  # type: ignore[arg-type]
+                assert nearly_tied(engine, request, asked, expected, hypotheses), request  # type: ignore[arg-type]
                 tied.add(request)
         for line, place in zip(pieces_and_scores(mixed), places, strict=True):
             expected_line, requests = alone[place]
-            assert tied.intersection(request for request, _ in requests) or line == pieces_and_scores(expected_line)[0]
+            assert (
+                tied.intersection(request for (request, _), _ in requests)
+                or line == pieces_and_scores(expected_line)[0]
+            )
 
 
 @pytest.mark.parametrize("option", ["greedy", "beam", "sampling"])

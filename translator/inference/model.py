@@ -6,7 +6,7 @@ by other kernels; sums and normalisation are in fp32. `InferenceModel.decode` is
 it drives caches that grow (`cache.py`) and tensors of fixed address (`static_decoder.py`).
 
 Legend (docs/shapes.md): `S` source tokens, `N` sentences, `M` of them that stay, `K` hypotheses a sentence, `R` = N * K
-rows, `H` heads, `D` head width, `V` target vocabulary.
+rows, `H` heads, `D` head width, `L` longest source, `V` target vocabulary.
 """
 
 import weakref
