@@ -43,6 +43,14 @@ def test_tokenizer_preset_and_shape_are_those_of_the_other_run(base: Path, suffi
     assert resolve_preset(config, pairs=10_000_000) == config
 
 
+def test_the_learning_rate_is_a_tenth_of_the_presets_unless_stated(base: Path) -> None:
+    usual = load_config(None, ["preset=tiny"]).training
+    config = load_config(None, [f"start_from={base}"])
+    assert config.training.learning_rate == pytest.approx(usual.learning_rate / 10)
+    assert config.training.warmup_steps == usual.warmup_steps
+    assert load_config(None, [f"start_from={base}", "training.learning_rate=0.002"]).training.learning_rate == 0.002
+
+
 def test_dropout_may_differ_and_what_agrees_may_be_stated(base: Path) -> None:
     words = ["model.dropout=0.4", "model.attention_dropout=0.1", "model.word_dropout=0.05"]
     same = ["preset=tiny", "model.d_model=32", "tokenizer.type=unigram"]

@@ -3,7 +3,11 @@
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from translator.config.schema import Config
+from translator.config.presets import PRESETS
+from translator.config.schema import Config, TrainingSettings
+
+_SHARE_OF_RATE = 0.1
+"""Of the preset's learning rate: a trained model forgets what it knows at the rate that a new one needs."""
 
 
 class Start(NamedTuple):
@@ -26,7 +30,8 @@ def parse_start(start_from: str) -> Start:
 def adopt_settings(config: Config, base: Config, problems: list[str]) -> Config:
     """Return `config` with the tokenizer, preset and model settings of `base`, the run that it starts from.
 
-    Only dropout (every model setting with that word) may differ; any other difference is added to `problems`.
+    Its learning rate is a tenth of the preset's unless it is stated. Only dropout (every model setting with that word)
+    may differ; any other difference is added to `problems`.
     """
     stated = config.model_dump(exclude_unset=True)
     if stated.get("preset", "auto") not in ("auto", base.preset):
@@ -37,8 +42,10 @@ def adopt_settings(config: Config, base: Config, problems: list[str]) -> Config:
             if value != expected and "dropout" not in name:
                 problems.append(_conflict(config, f"{section}.{name}", value, expected))
     dropouts = {name: value for name, value in stated.get("model", {}).items() if "dropout" in name}
+    usual = PRESETS.get(base.preset, {}).get("training", {}).get("learning_rate", TrainingSettings().learning_rate)
     adopted = {
         **stated,
+        "training": {"learning_rate": _SHARE_OF_RATE * usual, **stated.get("training", {})},
         "preset": base.preset,
         "tokenizer": base.tokenizer.model_dump(),
         "model": {**base.model.model_dump(), **dropouts},
