@@ -72,6 +72,7 @@ def test_logits_are_those_of_marian(changes: dict[str, Any], tied: str, kind: st
     write_imported(model, tmp_path / "run")
     bundle = load_bundle(tmp_path / "run")
     assert (bundle.config.model.tie_embeddings, bundle.config.data.target_language) == (tied, "pt")
+    assert bundle.config.model.dropout == 0.0
     source, target = [5, 9, 17, 30, 0], [8, 44, 3, 21]
     bos = bundle.tokenizers.target.bos_id
     with torch.inference_mode():
