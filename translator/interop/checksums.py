@@ -1,9 +1,11 @@
 """The list of its own files, with checksums, that every exported directory has: only what is listed is replaced."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from translator.errors import DataError
+from translator.errors import CheckpointError, DataError
 from translator.runtime.json_files import read_json
 from translator.text import hash_file
 
@@ -33,3 +35,15 @@ def is_whole(directory: Path) -> bool:
         return names == checksums.keys() and all(hash_file(directory / name) == checksums[name] for name in names)
     except (OSError, DataError):
         return False
+
+
+@contextmanager
+def explained_writing(path: Path) -> Iterator[None]:
+    """Turn an error of the disk while an export is written to `path` into a `CheckpointError` that says what to do."""
+    try:
+        yield
+    except OSError as error:
+        raise CheckpointError(
+            f"cannot write {path}: {error.strerror or error}; choose another directory, or make room and see that "
+            "this one can be written"
+        ) from None

@@ -46,6 +46,18 @@ class ImportedModel:
     """Settings of the section `decoding` that the model came with."""
 
 
+def settings_of(values: Mapping[str, Any], where: str) -> ModelSettings:
+    """Return the settings of a model; raise `ConfigError`, which names `where`, for values that ours cannot have."""
+    try:
+        return ModelSettings.model_validate(values)
+    except ValidationError as error:
+        raise _explained(error, where) from None
+
+
+def _explained(error: ValidationError, where: str) -> ConfigError:
+    return ConfigError([f"{where}: {'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()])
+
+
 def share_matrices(source: Tensor, target: Tensor, output: Tensor, share_ids: bool) -> tuple[str, dict[str, Tensor]]:
     """Return `model.tie_embeddings` for three matrices `[V, d_model]`, and those of them that are not the same.
 
@@ -132,6 +144,4 @@ def _config(model: ImportedModel, path: Path) -> Config:
     try:
         return resolve_preset(Config.model_validate(stated))
     except ValidationError as error:
-        raise ConfigError(
-            [f"{model.origin}: {'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()]
-        ) from None
+        raise _explained(error, model.origin) from None

@@ -23,7 +23,7 @@ from translator.attention import MultiHeadAttention
 from translator.checkpoints import Bundle, RunDirectory, model_tensors
 from translator.config import ModelSettings
 from translator.errors import CheckpointError, ConfigError, OutputError, TokenizerError
-from translator.interop.checksums import CHECKSUMS, is_whole, listed_files, write_checksums
+from translator.interop.checksums import CHECKSUMS, explained_writing, is_whole, listed_files, write_checksums
 from translator.model.embedding import Embedding, SinusoidalPositions
 from translator.model.layers import DecoderLayer, EncoderLayer, FeedForward
 from translator.runtime.console import say, warn
@@ -79,13 +79,8 @@ def export_ctranslate2(
     the directory has files of others, and `CheckpointError` if it cannot be written.
     """
     path = Path(directory)
-    try:
+    with explained_writing(path):
         _write(bundle, path, listed_files, quantization, readme, fewest_positions)
-    except OSError as error:
-        raise CheckpointError(
-            f"cannot write {path}: {error.strerror or error}; choose another directory, or make room and see that "
-            "this one can be written"
-        ) from None
     return path
 
 

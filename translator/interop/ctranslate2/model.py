@@ -9,13 +9,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from pydantic import ValidationError
 from torch import Tensor
 
-from translator.config import ModelSettings
 from translator.errors import CheckpointError, ConfigError, TokenizerError
 from translator.interop.ctranslate2.arrays import LibraryArrays, read_arrays
-from translator.interop.imported import ImportedModel, Languages, share_matrices, tokenizer_for
+from translator.interop.imported import ImportedModel, Languages, settings_of, share_matrices, tokenizer_for
 from translator.model.embedding import MarianPositions, SinusoidalPositions
 from translator.runtime.json_files import read_json
 from translator.text import TokenizerPair, Vocabulary
@@ -94,14 +92,10 @@ def _import(path: Path, languages: Languages, system: str, where: str) -> Import
         for side in ("encoder", "decoder"):
             table = torch.from_numpy(arrays.values[f"{side}/position_encodings/encodings"])
             weights[f"{'source' if side == 'encoder' else 'target'}_embedding.positions.table"] = table
-    try:
-        shape = ModelSettings.model_validate(
-            settings
-            | {"tie_embeddings": tie, "output_bias": bias is not None}
-            | {"norm_epsilon": config.get("layer_norm_epsilon") or 1e-5}
-        )
-    except ValidationError as error:
-        raise ConfigError([f"{where}: {each['loc'][0]}: {each['msg']}" for each in error.errors()]) from None
+    epsilon = config.get("layer_norm_epsilon") or 1e-5
+    shape = settings_of(
+        {**settings, "tie_embeddings": tie, "output_bias": bias is not None, "norm_epsilon": epsilon}, where
+    )
     weights = {name: weight.contiguous() for name, weight in (weights | matrices).items()}
     return ImportedModel(system, where, shape, tokenizers, weights, languages, bool(tokenizers.source.tags))
 

@@ -9,9 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from translator.checkpoints import Bundle
-from translator.errors import CheckpointError
 from translator.interop.card import Score
-from translator.interop.checksums import listed_files, write_checksums
+from translator.interop.checksums import explained_writing, listed_files, write_checksums
 from translator.interop.huggingface.card import model_card
 from translator.interop.huggingface.config import (
     generation_config,
@@ -38,18 +37,12 @@ def export_huggingface(bundle: Bundle, directory: str | Path, scores: Sequence[S
     refuse_foreign_model(settings)
     zero_row = padding(bundle.tokenizers).index if bundle.tokenizers.target.zero_start else None
     tensors = library_tensors(bundle.model.state_dict(), settings, *vocabulary_sizes(bundle), zero_row)
-    try:
-        with new_directory(path, listed_files) as partial:
-            write_tokenizer(bundle, partial)
-            for name, content in (("config", model_config(bundle)), ("generation_config", generation_config(bundle))):
-                (partial / f"{name}.json").write_text(json.dumps(content, indent=2) + "\n")
-            (partial / "README.md").write_text(model_card(bundle, scores), encoding="utf-8")
-            # The library refuses files that do not say which framework wrote them.
-            save_file(tensors, partial / "model.safetensors", metadata={"format": "pt"})
-            write_checksums(partial)
-    except OSError as error:
-        raise CheckpointError(
-            f"cannot write {path}: {error.strerror or error}; choose another directory, or make room and see that "
-            "this one can be written"
-        ) from None
+    with explained_writing(path), new_directory(path, listed_files) as partial:
+        write_tokenizer(bundle, partial)
+        for name, content in (("config", model_config(bundle)), ("generation_config", generation_config(bundle))):
+            (partial / f"{name}.json").write_text(json.dumps(content, indent=2) + "\n")
+        (partial / "README.md").write_text(model_card(bundle, scores), encoding="utf-8")
+        # The library refuses files that do not say which framework wrote them.
+        save_file(tensors, partial / "model.safetensors", metadata={"format": "pt"})
+        write_checksums(partial)
     return path

@@ -11,15 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import ValidationError
 from torch import Tensor
 
-from translator.config import ModelSettings
 from translator.errors import CheckpointError, ConfigError
 from translator.interop.huggingface.names import POSITIONS
 from translator.interop.huggingface.vocabulary import Pieces, load_pieces
 from translator.interop.huggingface.weights import our_parts, stream_order
-from translator.interop.imported import ImportedModel, Languages, share_matrices
+from translator.interop.imported import ImportedModel, Languages, settings_of, share_matrices
 from translator.runtime.host_memory import check_host_memory
 from translator.runtime.json_files import read_json
 
@@ -53,10 +51,7 @@ def import_huggingface(path: Path, languages: Languages) -> ImportedModel:
     source, target, output = source[kept.source], target[kept.target], output[kept.target]
     tie, matrices = share_matrices(source, target, output, tokenizers.share_ids)
     settings |= {"tie_embeddings": tie, "output_bias": bool(bias.any())}
-    try:
-        shape = ModelSettings.model_validate(settings)
-    except ValidationError as error:
-        raise ConfigError([f"{path}: {each['loc'][0]}: {each['msg']}" for each in error.errors()]) from None
+    shape = settings_of(settings, str(path))
     inverse = stream_order(shape).argsort()
     weights = our_parts(tensors, shape, inverse, str(path))
     weights |= {name: matrix[:, inverse] for name, matrix in matrices.items()}

@@ -3,11 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import ValidationError
-
 from translator.config import ModelSettings
 from translator.config.yaml_file import parse_yaml
 from translator.errors import ConfigError
+from translator.interop.imported import settings_of
 from translator.interop.marian.arrays import Arrays
 
 # What a setting has to be if it is stated; Marian's defaults are the first of each.
@@ -66,30 +65,24 @@ def model_settings(stated: Mapping[str, Any], arrays: Arrays, max_positions: int
     tied = "none" if output else "all" if "Wemb" in arrays else "decoder"
     if output and "Wemb" in arrays:
         raise ConfigError([f"{where}: source and target share embeddings but the output does not; ours cannot be that"])
-    try:
-        return ModelSettings.model_validate(
-            {
-                "encoder_layers": stated.get("enc-depth", 6),
-                "decoder_layers": stated.get("dec-depth", 6),
-                "d_model": next(iter(arrays[name] for name in sorted(embeddings))).shape[1],
-                "d_ff": stated.get("transformer-dim-ffn", 2048),
-                "num_heads": stated.get("transformer-heads", 8),
-                "norm": _NORMS[order],
-                "norm_epsilon": _NORM_EPSILON,
-                "activation": stated.get("transformer-ffn-activation", "swish"),
-                "decoder_cell": "ssru" if recurrent else "attention",
-                "positions": "marian",
-                "max_positions": max_positions,
-                "tie_embeddings": tied,
-                "output_bias": "decoder_ff_logit_out_b" in arrays,
-                # Not kept with the model. Students are trained without: a tenth dropped raises their loss twentyfold.
-                "dropout": 0.0,
-            }
-        )
-    except ValidationError as error:
-        raise ConfigError(
-            [f"{where}: {'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()]
-        ) from None
+    values = {
+        "encoder_layers": stated.get("enc-depth", 6),
+        "decoder_layers": stated.get("dec-depth", 6),
+        "d_model": next(iter(arrays[name] for name in sorted(embeddings))).shape[1],
+        "d_ff": stated.get("transformer-dim-ffn", 2048),
+        "num_heads": stated.get("transformer-heads", 8),
+        "norm": _NORMS[order],
+        "norm_epsilon": _NORM_EPSILON,
+        "activation": stated.get("transformer-ffn-activation", "swish"),
+        "decoder_cell": "ssru" if recurrent else "attention",
+        "positions": "marian",
+        "max_positions": max_positions,
+        "tie_embeddings": tied,
+        "output_bias": "decoder_ff_logit_out_b" in arrays,
+        # Not kept with the model. Students are trained without: a tenth dropped raises their loss twentyfold.
+        "dropout": 0.0,
+    }
+    return settings_of(values, where)
 
 
 _PLACES = (("pre", ""), ("post", ""), ("post", "-top"))
