@@ -1,7 +1,6 @@
 """The SentencePiece tokenizer, whose model file is also the vocabulary: loading, encoding, decoding."""
 
 import os
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,6 +11,7 @@ from typing import Any
 from translator.config import ModelSettings
 from translator.errors import ConfigError, TokenizerError
 from translator.runtime.files import write_bytes
+from translator.text.id_mapping import TAG, IdMapping
 from translator.text.model_fields import user_defined_pieces
 from translator.text.segmentation import Segmenter
 from translator.text.vocabulary import SUFFIX, Vocabulary
@@ -21,7 +21,6 @@ SOURCE_MODEL = "tokenizer.source.model"
 TARGET_MODEL = "tokenizer.target.model"
 
 _SPACE = "\u2581"
-_TAG = re.compile(r"<2([^<>]+)>|>>([^<>]+)<<")
 
 # A batch goes to a thread even if that is the only one, which costs 25 us; several threads pay for many lines only.
 _LINES_FOR_A_THREAD = 16
@@ -78,7 +77,7 @@ class Tokenizer:
 
         They are control symbols of the SentencePiece model, or pieces that only the vocabulary has.
         """
-        matches = ((index, _TAG.fullmatch(piece)) for index, piece in enumerate(self.pieces(range(self.vocab_size))))
+        matches = ((index, TAG.fullmatch(piece)) for index, piece in enumerate(self.pieces(range(self.vocab_size))))
         return {match[1] or match[2]: index for index, match in matches if match and self._is_control(index)}
 
     def _is_control(self, index: int) -> bool:
@@ -88,10 +87,10 @@ class Tokenizer:
         return known < 0 or bool(self._processor.is_control(known))
 
     @cached_property
-    def _mapping(self) -> "_Mapping | None":
+    def _mapping(self) -> IdMapping | None:
         if self.vocabulary is None:
             return None
-        return _Mapping.of(self._processor, self.vocabulary)
+        return IdMapping.of(self._processor, self.vocabulary)
 
     @classmethod
     def load(cls, path: str | Path) -> "Tokenizer":
@@ -117,7 +116,7 @@ class Tokenizer:
             ids = self._processor.encode(list(texts), num_threads=_threads(len(texts)))
         return ids if self._mapping is None else self._mapped(self._mapping, ids, texts)
 
-    def _mapped(self, mapping: "_Mapping", ids: list[list[int]], texts: Sequence[str]) -> list[list[int]]:
+    def _mapped(self, mapping: IdMapping, ids: list[list[int]], texts: Sequence[str]) -> list[list[int]]:
         table, unknown = mapping.from_processor, self._processor.unk_id()
         return [
             # What this SentencePiece model does not know may be a piece that the vocabulary has from another one.
@@ -188,48 +187,6 @@ class Tokenizer:
         """Return whether a piece id is one byte of a character that has no piece of its own."""
         known = int(piece) if self._mapping is None else self._mapping.to_processor[int(piece)]
         return known >= 0 and bool(self._processor.is_byte(known))
-
-
-@dataclass(frozen=True)
-class _Mapping:
-    """Between the ids of a SentencePiece model and those of a vocabulary."""
-
-    from_processor: list[int]
-    """By id of the SentencePiece model; pieces that the vocabulary lacks are its unknown piece."""
-    to_processor: list[int]
-    """By id of the vocabulary; -1 for pieces that the SentencePiece model lacks."""
-    texts: dict[str, int]
-    """Ids of the vocabulary, without special tokens and language tags, by piece."""
-    written: list[str | None]
-    """By id of the vocabulary: the piece as the SentencePiece model decodes it; None writes nothing."""
-
-    @classmethod
-    def of(cls, processor: Any, vocabulary: Vocabulary) -> "_Mapping":
-        ids, unknown = vocabulary.ids, vocabulary.ids[vocabulary.unknown]
-        special = {vocabulary.start, vocabulary.end, vocabulary.unknown}
-        from_processor, to_processor = [unknown] * processor.vocab_size(), [-1] * len(vocabulary.pieces)
-        for index in range(processor.vocab_size()):
-            found = unknown if processor.is_unknown(index) else ids.get(processor.id_to_piece(index))
-            if found is not None:
-                from_processor[index], to_processor[found] = found, index
-        silent = {
-            piece
-            for piece, known in zip(vocabulary.pieces, to_processor, strict=True)
-            if (processor.is_control(known) if known >= 0 else piece in special or _TAG.fullmatch(piece))
-        }
-        return cls(
-            from_processor,
-            to_processor,
-            {piece: index for piece, index in ids.items() if piece not in silent | special},
-            [
-                None if piece in silent else processor.id_to_piece(known) if known >= 0 else piece
-                for piece, known in zip(vocabulary.pieces, to_processor, strict=True)
-            ],
-        )
-
-    def names(self, ids: Sequence[int]) -> list[str]:
-        """Return the pieces to decode."""
-        return [piece for index in ids if (piece := self.written[index]) is not None]
 
 
 def _threads(lines: int) -> int:
