@@ -1,4 +1,4 @@
-"""Defaults by the size of the corpus: four model shapes, each with its training recipe.
+"""Defaults by the size of the corpus: four model shapes, each with its training recipe, and two shapes of students.
 
 Shapes: tiny as published for Multi30k, small as for IWSLT14, base and big from Vaswani et al. 2017, Table 3.
 """
@@ -42,6 +42,31 @@ PRESETS: dict[str, dict[str, Any]] = {
             "max_steps": 300_000,
             "order": "random",
         },
+    },
+    # Students: most of the time of a search is in the decoder, so it has fewer layers than the encoder.
+    "student": {
+        "tokenizer": {"vocab_size": 32_000},
+        "model": {
+            "encoder_layers": 6,
+            "decoder_layers": 2,
+            "d_model": 256,
+            "d_ff": 1536,
+            "num_heads": 8,
+            "dropout": 0.1,
+        },
+        "training": {"batch_tokens": 25_000, "learning_rate": 7e-4, "order": "random"},
+    },
+    "student-tiny": {
+        "tokenizer": {"vocab_size": 8000},
+        "model": {
+            "encoder_layers": 4,
+            "decoder_layers": 1,
+            "d_model": 128,
+            "d_ff": 256,
+            "num_heads": 4,
+            "dropout": 0.1,
+        },
+        "training": {"batch_tokens": 4096, "learning_rate": 5e-3, "warmup_steps": 2000, "max_steps": 8000},
     },
 }
 

@@ -426,8 +426,9 @@ class Config(Settings):
 
     run: str | None = None
     """Run directory; by default `runs/` and the name of the configuration file."""
-    preset: Literal["auto", "tiny", "small", "base", "big"] = "auto"
-    """Defaults of model, tokenizer and training by size; `auto` chooses by the number of training pairs."""
+    preset: Literal["auto", "tiny", "small", "base", "big", "student", "student-tiny"] = "auto"
+    """Defaults of model, tokenizer and training by size; `auto` chooses by the number of training pairs, and never a
+    student: a model with few decoder layers, to be trained on a teacher's translations."""
     start_from: str | None = None
     """Fine-tuning: begin with the weights of another run, `RUN` or with those that `--weights NAME` would
     select (`RUN:NAME`). Tokenizer, preset and model settings come from that run; only dropout may differ."""
