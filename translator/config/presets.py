@@ -43,7 +43,9 @@ PRESETS: dict[str, dict[str, Any]] = {
             "order": "random",
         },
     },
-    # Students: most of the time of a search is in the decoder, so it has fewer layers than the encoder.
+    # Students: most of the time of a search is in the decoder, so it has fewer layers than the encoder (Kasai et al.
+    # 2021). Its layers have attention, which CTranslate2 can run. An SSRU (`model.decoder_cell=ssru`) in our own engine
+    # is only as fast as attention in CTranslate2: 7,400 pieces/s of CPU time each, with `student` at beam 1.
     "student": {
         "tokenizer": {"vocab_size": 32_000},
         "model": {
