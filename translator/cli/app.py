@@ -43,6 +43,7 @@ def make_app() -> typer.Typer:
         import_,
         plot,
         prune,
+        recipe,
         score,
         serve,
         tokenizer,
@@ -74,6 +75,7 @@ def make_app() -> typer.Typer:
     app.command()(doctor.doctor)
     app.add_typer(tokenizer.app, name="tokenizer", help="Train and apply a SentencePiece tokenizer.")
     app.add_typer(data.app, name="data", help="Prepare parallel text and report on it.")
+    app.add_typer(recipe.app, name="recipe", help="Run whole experiments, and hold them to their scores.")
     app.add_typer(config.app, name="config", help="Show the settings of a run, or all there are.")
     return app
 

@@ -1,0 +1,90 @@
+"""`translator recipe`: the commands run in order, an interrupted recipe continues, and a check is green or red."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+Program = Callable[..., tuple[int, str, str]]
+
+
+def recipe_file(tmp_path: Path, commands: list[str], **expectation: Any) -> Path:
+    expected = {"test_set": "test.en", "metric": "BLEU", "signature": "sig", "scores": [30.0, 31.0], **expectation}
+    values = {"about": "A test.", "run": str(tmp_path / "run"), "commands": commands, "expected": [expected]}
+    path = tmp_path / "one.yaml"
+    path.write_text(yaml.safe_dump({**values, "measured": "here"}))
+    return path
+
+
+def scored(tmp_path: Path, *values: float) -> None:
+    (tmp_path / "run").mkdir(exist_ok=True)
+    entries = [
+        {"test_set": "test.en", "scores": [{"name": "BLEU", "value": value, "signature": "sig"}]} for value in values
+    ]
+    (tmp_path / "run" / "scores.json").write_text(json.dumps(entries))
+
+
+@pytest.mark.parametrize(("score", "code"), [(30.1, 0), (30.9, 0), (29.9, 1), (31.1, 1)])
+def test_a_check_is_green_within_the_tolerance(tmp_path: Path, call_program: Program, score: float, code: int) -> None:
+    scored(tmp_path, 12.0, score)  # the newest counts
+    found, out, _ = call_program("recipe", "check", recipe_file(tmp_path, ["doctor"]))
+    assert found == code
+    assert f"30.50 ± 0.50      2    0.71             {score:.2f}" in out
+    assert ("NOT as expected" in out) == bool(code)
+
+
+@pytest.mark.parametrize(
+    ("expectation", "words"),
+    [
+        ({"signature": "another"}, "no such score in scores.json"),
+        ({"test_set": "other.en"}, "no such score in scores.json"),
+        ({"scores": [], "published": 30.0}, "expectation not yet measured"),
+    ],
+)
+def test_what_cannot_be_compared_is_red(
+    tmp_path: Path, call_program: Program, expectation: dict[str, Any], words: str
+) -> None:
+    scored(tmp_path, 30.0)
+    code, out, _ = call_program("recipe", "check", recipe_file(tmp_path, ["doctor"], **expectation))
+    assert code == 1
+    assert words in out
+
+
+def test_a_run_that_is_missing_is_explained(tmp_path: Path, call_program: Program) -> None:
+    code, _, err = call_program("recipe", "check", recipe_file(tmp_path, ["doctor"]))
+    assert code == 1
+    assert "run the recipe first, or name its run with run=DIRECTORY" in err
+
+
+@pytest.mark.slow
+def test_the_first_command_that_fails_ends_the_recipe(tmp_path: Path, call_program: Program) -> None:
+    path = recipe_file(tmp_path, ["config show run=$RUN $SETTINGS", "translate nowhere", "config schema"])
+    code, out, err = call_program("recipe", "run", path, "run=elsewhere", "seed=7")
+    assert code == 1
+    assert "run: elsewhere" in out and "seed: 7" in out
+    assert "decoding.beam_size" not in out
+    assert "2 of 3: translator translate nowhere" in err and "continues there" in err
+
+
+@pytest.mark.slow
+def test_a_recipe_from_training_to_a_green_check(tmp_path: Path, call_program: Program) -> None:
+    commands = [
+        f"train {ROOT}/configs/sample-en-de.yaml run=$RUN data.train={ROOT}/data/valid.{{en,de}} "
+        f"data.valid={ROOT}/data/valid.{{en,de}} data.test=null model.d_model=16 model.d_ff=16 "
+        "tokenizer.vocab_size=400 training.max_steps=2 training.validate_every=2 $SETTINGS",
+        f"evaluate $RUN --source {ROOT}/data/test.en --reference {ROOT}/data/test.de --set beam_size=1 "
+        "--set max_length_factor=0.1",
+    ]
+    path = recipe_file(tmp_path, commands, signature="nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp|version:2.6.0")
+    assert call_program("recipe", "run", path, "data.drop_leaks=false")[0] == 0
+    [entry] = json.loads((tmp_path / "run" / "scores.json").read_text())
+    bleu = entry["scores"][0]["value"]
+    for scores, code in (([bleu], 0), ([bleu + 1], 1)):
+        values = yaml.safe_load(path.read_text())
+        values["expected"][0]["scores"] = scores
+        path.write_text(yaml.safe_dump(values))
+        assert call_program("recipe", "check", path)[0] == code
