@@ -50,6 +50,37 @@ def test_every_figure_stands_at_its_step(tmp_path: Path, figures: list[Figure]) 
     }
 
 
+@pytest.mark.parametrize(
+    ("by", "label", "positions"),
+    [
+        ("tokens", "target tokens", [1200.0, 4800.0, 3000.0]),
+        # 1,200 tokens at 10 a second are 2 minutes, 3,600 at 20 a second another 3; the validation is half-way there.
+        ("minutes", "minutes of training", [2.0, 5.0, 3.5]),
+    ],
+)
+def test_runs_are_compared_by_tokens_and_minutes(
+    tmp_path: Path, figures: list[Figure], by: str, label: str, positions: list[float]
+) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    log = MetricsLog(run / "metrics.jsonl")
+    log.write("train", step=10, loss=3.0, nll=3.0, target_tokens=1200, tokens_per_second=10.0)
+    log.write("valid", step=20, loss=2.5, nll=2.5)
+    log.write("train", step=30, loss=2.0, nll=2.0, target_tokens=4800, tokens_per_second=20.0)
+    plot_runs([run], tmp_path / "plot.png", by=by)
+    losses = curves(figures[0])["Loss"]
+    assert losses[0] == [(positions[0], 3.0), (positions[1], 2.0)]
+    assert losses[1] == [(positions[2], 2.5)]
+    assert {axes.get_xlabel() for axes in figures[0].get_axes()} == {label}
+
+
+def test_a_run_without_training_figures_has_no_minutes(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    MetricsLog(tmp_path / "run" / "metrics.jsonl").write("valid", step=2, loss=1.0, nll=1.0)
+    with pytest.raises(DataError, match="run has no training figures to compute minutes from; draw it by step"):
+        plot_runs([tmp_path / "run"], tmp_path / "plot.png", by="minutes")
+
+
 @pytest.mark.parametrize("ending", [".png", ".svg", ".pdf", ".PNG"])
 def test_the_file_is_what_its_name_says(tmp_path: Path, ending: str) -> None:
     file = plot_runs([write_run(tmp_path / "my_$run$")], tmp_path / "new" / f"plot{ending}")

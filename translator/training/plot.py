@@ -1,8 +1,10 @@
-"""A plot of one or several runs: losses, scores, learning rate, speed and gradient norm by step."""
+"""A plot of one or several runs: losses, scores, learning rate, speed and gradient norm by step, tokens or minutes."""
 
 import math
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +21,11 @@ _FIGURES = (
     ("gradient_norm", "Gradient norm", "L2, before clipping"),
 )
 
+AXES = {"step": "step", "tokens": "target tokens", "minutes": "minutes of training"}
+"""What curves may be drawn by, and its label. Minutes leave out validations, checkpoints and interruptions."""
+
 Points = tuple[list[float], list[float]]
-"""Steps, and a value at each."""
+"""Positions on the horizontal axis, and a value at each."""
 
 
 @dataclass(frozen=True)
@@ -30,19 +35,44 @@ class History:
     name: str
     train: list[dict[str, Any]]
     valid: list[dict[str, Any]]
+    by: str = "step"
 
     def trained(self, figure: str) -> Points:
-        """A figure of the training steps, by step."""
-        return _points((line["step"], line.get(figure)) for line in self.train)
+        """A figure of the training steps."""
+        return _points((self._at(line["step"]), line.get(figure)) for line in self.train)
 
     def validated(self, figure: str) -> Points:
-        """A figure of the validations, by step."""
-        return _points((line["step"], line.get(figure)) for line in self.valid)
+        """A figure of the validations."""
+        return _points((self._at(line["step"]), line.get(figure)) for line in self.valid)
 
     def scored(self, name: str) -> Points:
-        """A score of the validations, by step."""
+        """A score of the validations."""
         scores = ((line["step"], {s["name"]: s["value"] for s in line.get("scores", ())}) for line in self.valid)
-        return _points((step, values.get(name)) for step, values in scores)
+        return _points((self._at(step), values.get(name)) for step, values in scores)
+
+    def _at(self, step: int) -> float:
+        """Return where a step is on the horizontal axis, between the logged steps in proportion."""
+        if self.by == "step":
+            return step
+        steps, positions = self._positions
+        right = min(max(bisect_left(steps, step), 1), len(steps) - 1)
+        share = (step - steps[right - 1]) / (steps[right] - steps[right - 1])
+        return positions[right - 1] + share * (positions[right] - positions[right - 1])
+
+    @cached_property
+    def _positions(self) -> Points:
+        """Logged steps, and the tokens or minutes after each; both begin with 0."""
+        steps, tokens, minutes = [0.0], [0.0], [0.0]
+        for line in self.train:
+            seen: Any = line.get("target_tokens")
+            speed: Any = line.get("tokens_per_second")
+            if mismatch(seen, float) is None and mismatch(speed, float) is None and speed and line["step"] > steps[-1]:
+                minutes.append(minutes[-1] + max(seen - tokens[-1], 0) / speed / 60)
+                tokens.append(seen)
+                steps.append(line["step"])
+        if len(steps) == 1:
+            raise DataError(f"{self.name} has no training figures to compute {self.by} from; draw it by step")
+        return steps, tokens if self.by == "tokens" else minutes
 
     def signature(self, name: str) -> str | None:
         """sacreBLEU's signature of a score; of several, the newest."""
@@ -50,18 +80,18 @@ class History:
         return found[-1] if found else None
 
 
-def plot_runs(runs: Sequence[Path], output: Path) -> Path:
+def plot_runs(runs: Sequence[Path], output: Path, *, by: str = "step") -> Path:
     """Draw runs on top of each other into `output`, a PNG, SVG or PDF file by its ending, and return it.
 
-    Raises `TranslatorError` if matplotlib is not installed or the file cannot be written, `DataError` for a run
-    without metrics and for any other file ending.
+    `by` is what the horizontal axis is, one of `AXES`. Raises `TranslatorError` if matplotlib is not installed or the
+    file cannot be written, `DataError` for a run without metrics and for any other file ending.
     """
     check_picture(output)
-    histories = [_read(run, name) for run, name in zip(runs, _names(runs), strict=True)]
+    histories = [_read(run, name, by) for run, name in zip(runs, _names(runs), strict=True)]
     return write_picture(output, lambda: _draw(histories))
 
 
-def _read(run: Path, name: str) -> History:
+def _read(run: Path, name: str, by: str) -> History:
     path = RunDirectory(run).metrics
     if not path.is_file():
         raise DataError(f"{run} has no {path.name}; expected a run directory that `translator train` made")
@@ -70,7 +100,7 @@ def _read(run: Path, name: str) -> History:
     train, valid = ([line for line in by_step if line.get("kind") == kind] for kind in ("train", "valid"))
     if not train and not valid:
         raise DataError(f"{path} has no figures yet; the first come after training.log_every steps")
-    return History(name, train, valid)
+    return History(name, train, valid, by)
 
 
 def _names(runs: Sequence[Path]) -> list[str]:
@@ -98,7 +128,7 @@ class _Panel:
         self.kinds: list[Any] = []
         axes.set_title(title)
         axes.set_ylabel(unit)
-        axes.set_xlabel("step")
+        axes.set_xlabel(AXES[histories[0].by])
         axes.locator_params(axis="x", nbins=6)
         axes.xaxis.set_major_formatter(_thousands)
 
