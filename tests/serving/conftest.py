@@ -23,9 +23,14 @@ class Server:
     """A running server and the simplest client."""
 
     def __init__(
-        self, run: Path, *options: object, limits: str = "", environment: dict[str, str] | None = None
+        self,
+        run: Path,
+        *options: object,
+        limits: str = "",
+        environment: dict[str, str] | None = None,
+        is_ready: bool = True,
     ) -> None:
-        """`limits` are arguments of `Limits`, for what has no option."""
+        """`limits` are arguments of `Limits`, for what has no option; with `is_ready` the models are loaded."""
         self.run = run
         command = [sys.executable, "-m", "translator", "serve", str(run), "--port", "0", *map(str, options)]
         if limits:
@@ -36,15 +41,15 @@ class Server:
         self.log = run.parent / f"{run.name}.log"
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(command, stderr=log, stdout=log, env=own, start_new_session=True)
-        self.url = self._wait()
+        self.url = self._wait(is_ready)
 
-    def _wait(self) -> str:
+    def _wait(self, is_ready: bool) -> str:
         end = time.monotonic() + 90
         while time.monotonic() < end and self.process.poll() is None:
             words = self.messages().split()
             if "serves" in words:
                 self.url = words[words.index("serves") - 1]
-                if self.get("/ready", timeout=60)[0] == 200:
+                if not is_ready or self.get("/ready", timeout=60)[0] == 200:
                     return self.url
             time.sleep(0.02)
         raise AssertionError(f"the server did not start: {self.messages()}")
@@ -91,10 +96,10 @@ def start_server(tiny_run: Path, tmp_path_factory: pytest.TempPathFactory) -> It
     """Start a server with a copy of the tiny run; all are stopped at the end."""
     started: list[Server] = []
 
-    def start(*options: object, limits: str = "", environment: dict[str, str] | None = None) -> Server:
+    def start(*options: object, **keywords: Any) -> Server:
         run = tmp_path_factory.mktemp("served") / "tiny"
         shutil.copytree(tiny_run, run)
-        started.append(Server(run, *options, limits=limits, environment=environment))
+        started.append(Server(run, *options, **keywords))
         return started[-1]
 
     yield start

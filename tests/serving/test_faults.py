@@ -1,7 +1,6 @@
 """What can go wrong: clients, bodies, keys, limits, workers and runs. The server stays alive, and says what is lost."""
 
 import json
-import os
 import shutil
 import signal
 import socket
@@ -12,6 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from translator.errors import TranslatorError
+from translator.serving import ServerOptions, serve
 
 LINE = "a dog runs."
 PAIR = {"source": "en", "target": "de"}
@@ -181,32 +183,12 @@ def test_a_replaced_run_is_taken_up_and_a_deleted_one_stays_in_use(start_server:
     assert "Traceback" not in server.messages()
 
 
-def test_a_killed_worker_is_replaced(start_server: Callable[..., Any], expected: Callable[..., list[str]]) -> None:
-    server = start_server("--workers", 2)
+def test_what_cannot_be_served_is_a_sentence(tiny_run: Path, server: Any) -> None:
+    def error_of(*runs: Path, port: int = 0) -> str:
+        with pytest.raises(TranslatorError) as found:
+            serve(ServerOptions(tuple(map(str, runs)), port=port))
+        return str(found.value)
 
-    def worker() -> int:
-        lines = server.get("/metrics", timeout=60)[1].splitlines()
-        return int(next(line for line in lines if line.startswith("translator_process_id ")).split()[1])
-
-    killed = worker()
-    os.kill(killed, signal.SIGKILL)
-    answer = (200, {"translatedText": expected(LINE)[0]})
-    for _ in range(10):
-        try:
-            assert server.post("/translate", q=LINE, **PAIR) == answer
-        except OSError:  # A connection that the killed process had accepted.
-            continue
-    wait_until(lambda: worker() != killed)
-    assert server.post("/translate", q=LINE, **PAIR) == answer
-    assert server.stop() == 0
-
-
-def test_what_cannot_be_served_is_a_sentence(run_command: Callable[..., Any], tiny_run: Path, server: Any) -> None:
-    absent = run_command("serve", tiny_run / "absent")
-    assert absent.returncode == 1 and b"error: " in absent.stderr and b"Traceback" not in absent.stderr
-    twice = run_command("serve", tiny_run, tiny_run, "--port", 0)
-    assert twice.returncode == 1 and b"both translate from en into de" in twice.stderr
-    taken = run_command("serve", tiny_run, "--port", server.port)
-    assert taken.returncode == 1 and b"cannot be used" in taken.stderr
-    workers = run_command("serve", tiny_run / "absent", "--port", 0, "--workers", 2)
-    assert workers.returncode == 1 and b"Traceback" not in workers.stderr
+    assert "absent" in error_of(tiny_run / "absent")
+    assert "both translate from en into de" in error_of(tiny_run, tiny_run)
+    assert "cannot be used" in error_of(tiny_run, port=server.port)

@@ -4,11 +4,10 @@ import asyncio
 import base64
 import contextlib
 import hashlib
-import os
 import re
 import signal
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from importlib.resources import files
 
 from fastapi import FastAPI
@@ -28,35 +27,21 @@ from translator.serving.models import Models
 from translator.serving.options import Keys, ServerOptions
 from translator.serving.service import RETRY_SECONDS, Service
 
-OPTIONS_VARIABLE = "TRANSLATOR_SERVER_OPTIONS"
-"""Environment variable in which worker processes find their options."""
-STARTUP_FAILURE = 3
-"""Exit code with which a worker tells uvicorn's parent process that starting it again is useless."""
 _PAGES = ("index.html", "page.html")
 _TYPES = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml", "png": "image/png"}
 
 
-def make_app(options: ServerOptions, models: Models | None = None, metrics: Metrics | None = None) -> FastAPI:
-    """Build the application; without `models` it loads them when it starts."""
-    metrics = metrics or Metrics()
+def make_app(options: ServerOptions, models: Models, metrics: Metrics) -> FastAPI:
+    """Build the application."""
     keys = Keys.read(options.keys_file)
-    state: dict[str, Service] = {}
-
-    def begin(loaded: Models) -> None:
-        state["service"] = Service(
-            options, loaded, Admission(keys, options.limits.requests_per_minute, metrics), metrics
-        )
+    service = Service(options, models, Admission(keys, options.limits.requests_per_minute, metrics), metrics)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        if models is None:
-            begin(await asyncio.to_thread(_load_in_worker, options, metrics))
-        else:
-            begin(models)
         if options.workers == 1:
-            _reload_on_hangup(state["service"].models)
+            _reload_on_hangup(models)
         yield
-        state["service"].models.stop()
+        models.stop()
 
     app = FastAPI(
         title="translator", description="Translation with the API of LibreTranslate.", version="1",
@@ -64,7 +49,7 @@ def make_app(options: ServerOptions, models: Models | None = None, metrics: Metr
     )  # fmt: skip
     for route in ROUTES:
         app.add_api_route(
-            route.path, _handler(state, route.handler), methods=[route.method], name=route.handler,
+            route.path, getattr(service, route.handler), methods=[route.method], name=route.handler,
             summary=route.summary, operation_id=f"{route.handler}_{route.method.lower()}", openapi_extra=route.extra,
             response_model=None, responses=route.responses,
         )  # fmt: skip
@@ -86,30 +71,6 @@ def make_app(options: ServerOptions, models: Models | None = None, metrics: Metr
             allow_headers=["Authorization", "Content-Type"],
         )  # fmt: skip
     return app
-
-
-def make_worker_app() -> FastAPI:
-    """Build the application of a worker process, whose options are in the environment."""
-    return make_app(ServerOptions.from_json(os.environ[OPTIONS_VARIABLE]))
-
-
-def _handler(state: dict[str, Service], name: str) -> Callable[[Request], Awaitable[Response]]:
-    """Return the route that calls a method of the service, which exists once the application has started."""
-
-    async def handler(request: Request) -> Response:
-        response: Response = await getattr(state["service"], name)(request)
-        return response
-
-    return handler
-
-
-def _load_in_worker(options: ServerOptions, metrics: Metrics) -> Models:
-    try:
-        return Models(options, metrics)
-    except TranslatorError as error:
-        warn(f"the worker cannot start: {error}")
-        # An exception would be printed with its traceback.
-        os._exit(STARTUP_FAILURE)
 
 
 def _reload_on_hangup(models: Models) -> None:

@@ -1,10 +1,9 @@
-"""What a server is told when it starts: runs, address, limits. Worker processes receive it as JSON."""
+"""What a server is told when it starts: runs, address, limits. Worker processes receive it, too."""
 
 import hashlib
-import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -62,17 +61,6 @@ class ServerOptions:
     files: str = ""
     """Directory for translated files; `serve` makes it."""
     limits: Limits = Limits()
-
-    def to_json(self) -> str:
-        """Write the options for worker processes."""
-        return json.dumps(asdict(self))
-
-    @classmethod
-    def from_json(cls, text: str) -> "ServerOptions":
-        """Read what `to_json` wrote."""
-        values = json.loads(text)
-        limits = Limits(**values.pop("limits"))
-        return cls(**{**values, "runs": tuple(values["runs"]), "cors": tuple(values["cors"]), "limits": limits})
 
 
 class Keys:

@@ -1,15 +1,15 @@
 """Starting and stopping the server: its socket, its worker processes, its signals."""
 
-import os
 import socket
 import tempfile
 from dataclasses import replace
 from typing import Any
 
-from translator.errors import ConfigError, TranslatorError
+from translator.errors import ConfigError
 from translator.runtime.console import say
 from translator.runtime.termination import exit_on_termination
 from translator.serving.options import Keys, ServerOptions
+from translator.serving.workers import Workers
 
 _BACKLOG = 2048
 _TERMINATED = 143
@@ -53,7 +53,8 @@ def serve(options: ServerOptions) -> None:
         try:
             with exit_on_termination():
                 if options.workers > 1:
-                    _serve_with_workers(uvicorn, options, listener, config)
+                    _announce(options, listener, list(options.runs))
+                    Workers(options, listener, config).run()
                 else:
                     _serve_alone(uvicorn, options, listener, config)
         except SystemExit as end:
@@ -73,25 +74,6 @@ def _serve_alone(uvicorn: Any, options: ServerOptions, listener: socket.socket, 
     uvicorn.Server(uvicorn.Config(make_app(options, models, metrics), **config)).run(sockets=[listener])
 
 
-def _serve_with_workers(uvicorn: Any, options: ServerOptions, listener: socket.socket, config: dict[str, Any]) -> None:
-    from uvicorn.supervisors import Multiprocess
-
-    from translator.serving.app import OPTIONS_VARIABLE, STARTUP_FAILURE
-
-    os.environ[OPTIONS_VARIABLE] = options.to_json()
-    _announce(options, listener, list(options.runs))
-    parent = Multiprocess(
-        uvicorn.Config(
-            "translator.serving.app:make_worker_app", factory=True, workers=options.workers,
-            timeout_worker_healthcheck=60, **config,
-        ),
-        sockets=[listener],
-    )  # fmt: skip
-    parent.run()
-    if any(process.exitcode == STARTUP_FAILURE for process in parent.processes):
-        raise TranslatorError("the workers could not start; the reason is above")
-
-
 def _bind(options: ServerOptions) -> socket.socket:
     family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
     try:
@@ -101,7 +83,6 @@ def _bind(options: ServerOptions) -> socket.socket:
         raise ConfigError(
             [f"serve: {options.host}, port {options.port} cannot be used ({reason}); choose another --host or --port"]
         ) from None
-    listener.set_inheritable(True)
     return listener
 
 

@@ -1,9 +1,7 @@
 """What the routes do: read the fields, admit the request, translate, answer in LibreTranslate's shape."""
 
 import asyncio
-import os
 import re
-import signal
 from collections.abc import Awaitable
 from functools import partial
 from typing import Any, TypeVar
@@ -34,6 +32,7 @@ from translator.serving.models import Models, ServedModel
 from translator.serving.options import ServerOptions
 from translator.serving.texts import MarkedText, PlainText, TranslatedText, alignment_of, score_of
 from translator.serving.translated_files import TranslatedFiles
+from translator.serving.workers import ask_parent_to_reload
 from translator.text.languages import same_language
 from translator.translation import TranslatedLine
 from translator.translation.markup import Marking
@@ -184,8 +183,7 @@ class Service:
             raise RequestError(403, "The server has no API keys, so that only SIGHUP makes it reload")
         await self._admitted(request)
         if self.options.workers > 1:
-            # The parent replaces one worker after the other.
-            os.kill(os.getppid(), signal.SIGHUP)
+            ask_parent_to_reload()
             return JSONResponse({"status": "reloading"}, status_code=202)
         try:
             changed = await asyncio.to_thread(self.models.reload)

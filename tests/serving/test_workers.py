@@ -1,0 +1,91 @@
+"""Worker processes: replaced when they are killed and when the runs are, and ended by SIGTERM whatever they do."""
+
+import os
+import shutil
+import signal
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+LINE = "a dog runs."
+PAIR = {"source": "en", "target": "de"}
+
+
+def worker_of(server: Any) -> int:
+    """Return the process that answers a request."""
+    lines = server.get("/metrics", timeout=60)[1].splitlines()
+    return int(next(line for line in lines if line.startswith("translator_process_id ")).split()[1])
+
+
+def wait_for_workers(server: Any, count: int, without: set[int]) -> set[int]:
+    """Wait until that number of workers has answered, besides some of them; return them."""
+    found: set[int] = set()
+    end = time.monotonic() + 120
+    while len(found) < count:
+        assert time.monotonic() < end, f"{found} of {count} workers answered: {server.messages()}"
+        try:
+            found |= {worker_of(server)} - without
+        except OSError:  # A connection that a killed process had accepted.
+            continue
+    return found
+
+
+@pytest.mark.slow
+def test_workers_are_replaced(start_server: Callable[..., Any], expected: Callable[..., list[str]]) -> None:
+    server = start_server("--workers", 2)
+    answer = (200, {"translatedText": expected(LINE)[0]})
+    first = wait_for_workers(server, 2, set())
+    killed = first.pop()
+    # A worker that does not react any more is killed: nobody may wait for its answer.
+    os.kill(killed, signal.SIGSTOP)
+    os.kill(killed, signal.SIGKILL)
+    second = wait_for_workers(server, 2, {killed})
+    assert f"a worker has ended (signal {int(signal.SIGKILL)})" in server.messages()
+
+    found: list[Any] = []
+    stop = threading.Event()
+
+    def ask() -> None:
+        while not stop.is_set():
+            found.append(server.post("/translate", q=LINE, **PAIR))
+
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    server.process.send_signal(signal.SIGHUP)
+    third = wait_for_workers(server, 2, {killed, *second})
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert all(own == answer for own in found)
+    assert "reloaded" in server.messages()
+
+    shutil.rmtree(server.run)
+    server.process.send_signal(signal.SIGHUP)
+    killed = third.pop()
+    while "not reloaded" not in server.messages():
+        assert server.post("/translate", q=LINE, **PAIR) == answer
+    os.kill(killed, signal.SIGKILL)
+    while "the next attempt is in" not in server.messages():
+        wait_for_workers(server, 1, {killed})
+    assert server.post("/translate", q=LINE, **PAIR) == answer
+    assert server.stop() == 0
+    assert "Traceback" not in server.messages()
+
+
+@pytest.mark.slow
+def test_termination_does_not_wait_for_workers_that_load(start_server: Callable[..., Any]) -> None:
+    server = start_server("--workers", 2, is_ready=False)
+    assert server.stop() == 0
+    assert "Traceback" not in server.messages()
+
+
+@pytest.mark.slow
+def test_workers_that_cannot_start_end_the_server(run_command: Callable[..., Any], tiny_run: Path) -> None:
+    failed = run_command("serve", tiny_run / "absent", "--port", 0, "--workers", 2)
+    assert failed.returncode == 1
+    assert b"a worker could not start" in failed.stderr and b"Traceback" not in failed.stderr
