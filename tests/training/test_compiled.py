@@ -273,6 +273,24 @@ def test_halves_of_a_batch_that_does_not_fit_are_not_compiled(graphs: Graphs, mo
 
 
 @pytest.mark.parametrize(
+    ("device_type", "r_drop", "compiled"), [("cuda", 0.0, True), ("cuda", 5.0, False), ("cpu", 0.0, False)]
+)
+def test_chunks_of_the_loss_are_compiled_with_the_model_on_cuda(
+    device_type: str, r_drop: float, compiled: bool, graphs: Graphs
+) -> None:
+    settings = TrainingSettings(r_drop=r_drop)
+    state = TrainingState.initial(small_model().train(), settings, Machine(torch.device("cpu"), "fp32"))
+    update = Updater(state, settings, Machine(torch.device(device_type), "fp32"))
+    assert update._loss.keywords.get("kernel") is None
+    update.compile()
+    kernel = update._loss.keywords.get("kernel")
+    assert (kernel is not None) == compiled
+    if kernel is not None:
+        chunk = kernel.compute(torch.randn(4, 8), torch.randn(9, 8), torch.zeros(4, 1, dtype=torch.int64), 0.1)
+        assert chunk.error.shape == (4, 9) and graphs.count == 1
+
+
+@pytest.mark.parametrize(
     ("capability", "precision", "words", "compiles"),
     [
         ((9, 0), "bf16", [], True),

@@ -1,6 +1,8 @@
 """The chunked loss against torch.nn.functional.cross_entropy."""
 
 import math
+import shutil
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from translator.model import build_model
 from translator.runtime.device import Machine
 from translator.training import loss as module
 from translator.training.loss import batch_loss, smoothed_cross_entropy
+from translator.training.loss_chunk import ChunkKernel, chunk_in_place, chunk_of_softmax, compile_chunk
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.5])
@@ -94,8 +97,8 @@ def test_the_chunk_in_place_is_the_chunk_of_the_formula(scale: float, dtype: tor
     torch.manual_seed(4)
     states, weight = (scale * torch.randn(16, 8)).to(dtype), torch.randn(2500, 8)
     label = torch.randint(0, 2500, (16, 1))
-    wanted = module._chunk_of_softmax(states, weight.to(dtype), label, 0.1, 0.0)
-    found = module._chunk_in_place(states, (weight * math.log2(math.e)).to(dtype), label, 0.1)
+    wanted = chunk_of_softmax(states, weight.to(dtype), label, 0.1)
+    found = chunk_in_place(states, (weight * math.log2(math.e)).to(dtype), label, 0.1)
     assert found.total is not None
     exact = dtype == torch.float32
     relative, absolute = (1e-5, 1e-4 * scale) if exact else (2e-2, 0.1 * scale)
@@ -103,6 +106,55 @@ def test_the_chunk_in_place_is_the_chunk_of_the_formula(scale: float, dtype: tor
     torch.testing.assert_close(found.label_logit, wanted.label_logit, rtol=relative, atol=absolute)
     error = found.error.float() / found.total
     torch.testing.assert_close(error, wanted.error.float(), rtol=0, atol=1e-4 if exact else 0.25)
+
+
+@pytest.fixture
+def compiled_kernel(monkeypatch: pytest.MonkeyPatch) -> Iterator[ChunkKernel]:
+    """The kernel that is compiled on CUDA, by a backend that runs its operators one by one."""
+    torch._dynamo.reset()
+    torch._dynamo.utils.counters.clear()
+    compile_function = torch.compile
+    monkeypatch.setattr(torch, "compile", lambda function: compile_function(function, backend="aot_eager"))
+    yield compile_chunk()
+    torch._dynamo.reset()
+
+
+@pytest.mark.parametrize(("dtype", "chunk"), [(torch.float32, 64), (torch.float32, 5), (torch.bfloat16, 5)])
+def test_the_compiled_chunk_is_the_chunk_of_the_formula(
+    compiled_kernel: ChunkKernel, dtype: torch.dtype, chunk: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In batches of several sizes, whose last chunk is of any size, even of a single token."""
+    monkeypatch.setattr(module, "_chunk_tokens", lambda vocabulary, device: chunk)
+    torch.manual_seed(5)
+    weight = torch.randn(23, 8, requires_grad=True)
+    for tokens in (11, 17, 6, 10):
+        states = (3 * torch.randn(tokens, 8)).to(dtype).requires_grad_()
+        labels = torch.randint(0, 23, (tokens,))
+        found, plain = (
+            smoothed_cross_entropy(states, weight, labels, 0.1, kernel=kernel)
+            for kernel in (compiled_kernel, ChunkKernel(chunk_of_softmax))
+        )
+        tolerance = {"rtol": 1e-5, "atol": 1e-5} if dtype == torch.float32 else {"rtol": 2e-2, "atol": 2e-2}
+        torch.testing.assert_close(tuple(found), tuple(plain), **tolerance)
+        gradients = (torch.autograd.grad(each.objective, (states, weight)) for each in (found, plain))
+        for mine, wanted in zip(*gradients, strict=True):
+            torch.testing.assert_close(mine, wanted, **tolerance)
+    metrics = torch._dynamo.utils.counters
+    assert metrics["stats"]["unique_graphs"] == 1 and not metrics["graph_break"], "one graph for chunks of any size"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="needs a C++ compiler")
+def test_the_chunk_compiled_by_inductor_is_the_chunk_of_the_formula() -> None:
+    torch._dynamo.reset()
+    torch.manual_seed(6)
+    compiled = compile_chunk()
+    for tokens in (40, 7):
+        states, matrix, labels = torch.randn(tokens, 16), torch.randn(300, 16), torch.randint(0, 300, (tokens, 1))
+        found, wanted = (kernel(states, matrix, labels, 0.1) for kernel in (compiled.compute, chunk_of_softmax))
+        for name in ("logsumexp", "label_logit", "error"):
+            torch.testing.assert_close(getattr(found, name), getattr(wanted, name), atol=1e-5, rtol=1e-5)
+    torch._dynamo.reset()
 
 
 def test_bf16_is_close() -> None:

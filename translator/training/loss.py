@@ -9,7 +9,6 @@ terms are the `error` of a chunk; the last one is the same for all tokens and is
 Legend: `P` passes (1, or 2 for R-Drop), `T` target tokens, `V` vocabulary, `C` tokens of a chunk.
 """
 
-import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -21,10 +20,7 @@ from translator.attention import Packed
 from translator.data.batches import Batch
 from translator.model import Transformer
 from translator.runtime.device import Machine
-
-_LOG2_E = math.log2(math.e)
-# Of a token whose sum of powers is between this and its inverse, none overflows, and the largest is far from zero.
-_LEAST_TOTAL = 2.0**-80
+from translator.training.loss_chunk import ChunkKernel, choose_chunk
 
 Forward = Callable[[Packed, Packed], Tensor]
 """A `Transformer` or its compiled form: from source and shifted target to decoder states `[T, d_model]`."""
@@ -44,11 +40,13 @@ class LossSums(NamedTuple):
 def batch_loss(
     model: Transformer, batch: Batch, machine: Machine, *,
     smoothing: float, r_drop: float = 0.0, dtype: torch.dtype = torch.float32, forward: Forward | None = None,
+    kernel: ChunkKernel | None = None,
 ) -> LossSums:  # fmt: skip
     """Sum the loss over the target tokens of `batch`, which is on the device of `machine`, by teacher forcing.
 
-    `forward` is the compiled form of `model`, if there is one. It computes in the precision of `machine`, the output
-    projection in `dtype`. With `r_drop`, every sentence passes through the model twice.
+    `forward` is the compiled form of `model`, and `kernel` that of a chunk of the loss, if there are any. The model
+    computes in the precision of `machine`, the output projection in `dtype`. With `r_drop`, every sentence passes
+    through the model twice.
     """
     inputs = batch.twice() if r_drop else batch
     with machine.autocast():
@@ -60,12 +58,13 @@ def batch_loss(
     weight: Tensor = model.output_weight
     if model.output_bias is not None:
         states, weight = _with_bias(states, weight, model.output_bias)
-    return smoothed_cross_entropy(states, weight, batch.labels, smoothing, r_drop)
+    return smoothed_cross_entropy(states, weight, batch.labels, smoothing, r_drop, kernel)
 
 
 def smoothed_cross_entropy(
-    states: Tensor, weight: Tensor, labels: Tensor, smoothing: float, r_drop: float = 0.0
-) -> LossSums:
+    states: Tensor, weight: Tensor, labels: Tensor, smoothing: float, r_drop: float = 0.0,
+    kernel: ChunkKernel | None = None,
+) -> LossSums:  # fmt: skip
     """Sum the loss of `states` `[T, d_model]` against `labels` int64 `[T]` through `weight` `[V, d_model]`.
 
     For every token, (1 - s) * nll + s * mean over the vocabulary of -log p: what
@@ -74,9 +73,11 @@ def smoothed_cross_entropy(
     With `states` `[2, T, d_model]` of two passes with different dropout, `r_drop` adds alpha / 4 * (KL(p || q) +
     KL(q || p)) of their distributions: half the objective of Liang et al. 2021, since theirs adds up the cross-entropy
     of both passes where ours takes the mean.
+
+    `kernel` computes the chunks, in place of the one for the device; one that was compiled knows no R-Drop.
     """
     passes = states if states.dim() == 3 else states[None]
-    sums = _ProjectedCrossEntropy.apply(passes, weight, labels, smoothing, r_drop)  # type: ignore[no-untyped-call]
+    sums = _ProjectedCrossEntropy.apply(passes, weight, labels, smoothing, r_drop, kernel)  # type: ignore[no-untyped-call]
     return LossSums(*sums)
 
 
@@ -90,74 +91,15 @@ def _with_bias(states: Tensor, weight: Tensor, bias: Tensor) -> tuple[Tensor, Te
     return torch.cat([states, one.to(states.dtype)], -1), torch.cat([weight, column], -1)
 
 
-class _Chunk(NamedTuple):
-    """What the loss needs of a chunk: all of it fp32 but for `error`, which has the dtype of the states."""
-
-    logsumexp: Tensor
-    """Log of the sum of the exponentials of the logits, `[P * C]`."""
-    label_logit: Tensor
-    """`[P * C]`."""
-    error: Tensor
-    """p - (1 - s) onehot(y), times `total` where there is one, `[P * C, V]`."""
-    total: Tensor | None = None
-    """What `error` is to be divided by, `[P * C, 1]`."""
-    divergence: Tensor | float = 0.0
-    """KL(p || q) + KL(q || p), summed over the tokens."""
-
-
-def _chunk_of_softmax(chunk: Tensor, matrix: Tensor, label: Tensor, smoothing: float, r_drop: float) -> _Chunk:
-    """Compute a chunk by the formula: `chunk` `[P * C, d_model]`, `matrix` `[V, d_model]`, `label` `[P * C, 1]`."""
-    logits = chunk @ matrix.t()  # [P * C, V]
-    probabilities = torch.softmax(logits, 1, dtype=torch.float32)
-    top, log_top = logits.amax(1), probabilities.amax(1).log_()
-    logsumexp = top.float() - log_top
-    label_logit = logits.gather(1, label).squeeze(1).float()
-    divergence: Tensor | float = 0.0
-    pull = None
-    if r_drop:
-        divergence, pull = _symmetric_divergence(logits, logsumexp, probabilities)
-    probabilities.scatter_add_(1, label, torch.full_like(label, smoothing - 1.0, dtype=torch.float32))
-    if pull is not None:
-        probabilities.add_(pull, alpha=0.5 * r_drop)
-    return _Chunk(logsumexp, label_logit, probabilities.to(chunk.dtype), divergence=divergence)
-
-
-def _chunk_in_place(chunk: Tensor, matrix: Tensor, label: Tensor, smoothing: float) -> _Chunk:
-    """Compute the same with two passes over the logits instead of seven, for CPUs: `matrix` is W * log2(e).
-
-    The logits, in powers of two, become 2^logit in place. Nobody divides them by their sums: whoever multiplies by the
-    error does, in a row of d_model instead of V numbers. The maximum is subtracted only where a sum tells that the
-    powers of a token came near the ends of the exponent's range.
-    """
-    labels = torch.arange(len(chunk)), label.squeeze(1)  # scatter_ copies all of a bf16 tensor, twice
-    logits = chunk @ matrix.t()
-    label_logit = logits[labels].float()
-    powers = logits.exp2_()
-    total = _row_sums(powers)
-    top = torch.zeros_like(total)
-    if not (total.min() > _LEAST_TOTAL and total.max() < 1.0 / _LEAST_TOTAL):
-        logits = chunk @ matrix.t()
-        top = logits.amax(1)
-        powers = logits.sub_(top[:, None]).exp2_()
-        total = _row_sums(powers)
-    powers[labels] = ((label_logit - top).exp2_() - (1.0 - smoothing) * total).to(powers.dtype)
-    return _Chunk((total.log2() + top) / _LOG2_E, label_logit / _LOG2_E, powers, total[:, None])
-
-
-def _row_sums(powers: Tensor) -> Tensor:
-    """Sum rows in fp32: `sum` with another dtype would copy all of a bf16 tensor first."""
-    parts = [part.sum(1) for part in powers.split(1024, 1)]
-    return torch.stack(parts).sum(0, dtype=torch.float32)
-
-
 class _ProjectedCrossEntropy(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, states: Tensor, weight: Tensor, labels: Tensor, smoothing: float, r_drop: float
-    ) -> tuple[Tensor, Tensor, Tensor]:
+        ctx: Any, states: Tensor, weight: Tensor, labels: Tensor, smoothing: float, r_drop: float,
+        kernel: ChunkKernel | None,
+    ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
         passes, vocabulary = len(states), len(weight)
-        in_place = states.device.type == "cpu" and not (r_drop and passes == 2)
-        matrix = (weight * _LOG2_E if in_place else weight).to(states.dtype)
+        kernel = kernel or choose_chunk(states.device, r_drop if passes == 2 else 0.0)
+        matrix = (weight if kernel.scale == 1.0 else weight * kernel.scale).to(states.dtype)
         # mean(logits) = states . mean(weight): the smoothing needs no pass over the vocabulary.
         mean_weight = weight.float().mean(0)
         grad_states = torch.empty_like(states) if ctx.needs_input_grad[0] else None
@@ -168,17 +110,14 @@ class _ProjectedCrossEntropy(torch.autograd.Function):
             rows = slice(begin, begin + size)
             chunk = states[:, rows].flatten(0, 1)  # [P * C, d_model]
             label = labels[rows].repeat(passes)[:, None]
-            if in_place:
-                part = _chunk_in_place(chunk, matrix, label, smoothing)
-            else:
-                part = _chunk_of_softmax(chunk, matrix, label, smoothing, r_drop if passes == 2 else 0.0)
+            part = kernel.compute(chunk, matrix, label, smoothing)
             nll += (part.logsumexp - part.label_logit).sum()
             entropy += (part.logsumexp - chunk.float() @ mean_weight).sum()
             divergence += part.divergence
             if grad_states is not None:
                 gradient = part.error @ matrix
                 if part.total is not None:
-                    gradient = gradient.float().div_(_LOG2_E * part.total)
+                    gradient = gradient.float().div_(kernel.scale * part.total)
                 grad_states[:, rows] = gradient.unflatten(0, (passes, -1))
             if grad_weight is not None:
                 if part.total is not None:
@@ -196,24 +135,12 @@ class _ProjectedCrossEntropy(torch.autograd.Function):
         return objective, smoothed, nll
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor, *_: Tensor) -> tuple[Tensor | None, Tensor | None, None, None, None]:
+    def backward(ctx: Any, gradient: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
         grad_states, grad_weight = ctx.saved_tensors
         gradient = gradient / ctx.passes
         by_states = grad_states * gradient.to(grad_states.dtype) if grad_states is not None else None
         by_weight = grad_weight.mul_(gradient) if grad_weight is not None else None
-        return by_states, by_weight, None, None, None
-
-
-def _symmetric_divergence(logits: Tensor, logsumexp: Tensor, probabilities: Tensor) -> tuple[Tensor, Tensor]:
-    """KL(p || q) + KL(q || p), summed over the tokens of `logits` `[2 * C, V]`, and the gradient by `logits`."""
-    p, q = probabilities.chunk(2)
-    log_ratio = logits.float().sub_(logsumexp[:, None])
-    log_ratio = log_ratio[: len(p)] - log_ratio[len(p) :]  # log p - log q, [C, V]
-    forward = (p * log_ratio).sum(1, keepdim=True)  # KL(p || q)
-    backward = -(q * log_ratio).sum(1, keepdim=True)  # KL(q || p)
-    difference = p - q
-    gradient = torch.cat([p * (log_ratio - forward) + difference, q * (-log_ratio - backward) - difference])
-    return (forward + backward).sum(), gradient
+        return by_states, by_weight, None, None, None, None
 
 
 def _accumulate(total: Tensor, error: Tensor, chunk: Tensor) -> None:

@@ -21,6 +21,7 @@ from translator.runtime.device import Machine
 from translator.runtime.failures import is_out_of_memory
 from translator.training.compilation import CompiledForward, compiler_failure
 from translator.training.loss import Forward, LossSums, batch_loss
+from translator.training.loss_chunk import compile_chunk
 from translator.training.optimizer import set_learning_rate
 from translator.training.state import TrainingState
 
@@ -53,13 +54,17 @@ class Updater:
             dtype=machine.dtype,
         )  # fmt: skip
         self._forward: Forward | None = None
+        self._has_two_passes = settings.r_drop != 0.0
 
     def compile(self) -> None:
         """Compile the forward pass from now on, for the shape of the next batch; others are computed as before.
 
         Sizes of batches must have been tried before: each would be compiled, and after a few of them PyTorch gives up.
+        On CUDA, chunks of the loss are compiled too; on the CPU they are faster as they are.
         """
         self._forward = CompiledForward(self.state.model, by_layer=self.world.size > 1)
+        if self.machine.device.type == "cuda" and not self._has_two_passes:
+            self._loss = functools.partial(self._loss, kernel=compile_chunk())
 
     def __call__(self, batches: Sequence[Batch]) -> UpdateSums:
         """Do one optimizer step on all the batches together, and on those of the other ranks.
