@@ -25,7 +25,8 @@ KEYS = {
     "ArrowRight": Keys.ARROW_RIGHT,
     "ArrowDown": Keys.ARROW_DOWN,
 }
-# No host name resolves, so that nothing can leave the machine; the log still shows what a page asks for.
+# Nothing resolves but the loopback address, so that nothing can leave the machine; the log still shows what a page asks
+# for.
 ARGUMENTS = [
     "--headless=new",
     "--disable-gpu",
@@ -34,7 +35,7 @@ ARGUMENTS = [
     "--disable-component-update",
     "--disable-background-networking",
     "--no-first-run",
-    "--host-resolver-rules=MAP * ~NOTFOUND",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
     "--window-size=1280,900",
 ]
 
@@ -66,11 +67,11 @@ class Browser:
         """End the browser and the driver."""
         self._driver.quit()
 
-    def open(self, page: Path) -> None:
-        """Load a file, and drop what the logs hold of earlier pages."""
+    def open(self, page: Path | str) -> None:
+        """Load a file or an address, and drop what the logs hold of earlier pages."""
         self._driver.get("about:blank")
         self.logged("browser"), self.logged("performance")
-        self._driver.get(page.as_uri())
+        self._driver.get(page if isinstance(page, str) else page.as_uri())
 
     def run(self, script: str, *arguments: Any) -> Any:
         """Run the body of a function with `arguments` in the page; return what it returns."""

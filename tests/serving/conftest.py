@@ -15,6 +15,10 @@ from typing import Any
 
 import pytest
 
+from tests.inspection.conftest import browser
+
+__all__ = ["browser"]
+
 for package in ("fastapi", "uvicorn", "python_multipart", "py3langid"):
     pytest.importorskip(package, reason="the server needs the extra serve")
 

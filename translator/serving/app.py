@@ -1,20 +1,16 @@
 """The routes of the server, their description (OpenAPI), and what becomes of errors."""
 
 import asyncio
-import base64
 import contextlib
-import hashlib
-import re
 import signal
 import time
 from collections.abc import AsyncIterator
-from importlib.resources import files
 
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from translator.errors import TranslatorError
@@ -25,10 +21,8 @@ from translator.serving.fields import RequestError
 from translator.serving.metrics import Metrics
 from translator.serving.models import Models
 from translator.serving.options import Keys, ServerOptions
+from translator.serving.page import page, page_part
 from translator.serving.service import RETRY_SECONDS, Service
-
-_PAGES = ("index.html", "page.html")
-_TYPES = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml", "png": "image/png"}
 
 
 def make_app(options: ServerOptions, models: Models, metrics: Metrics) -> FastAPI:
@@ -58,8 +52,8 @@ def make_app(options: ServerOptions, models: Models, metrics: Metrics) -> FastAP
         return JSONResponse({"status": "ready"})
 
     app.add_api_route("/ready", ready, methods=["GET"], summary="Whether requests are taken.", response_model=None)
-    app.add_api_route("/", _page, methods=["GET"], include_in_schema=False, response_model=None)
-    app.add_api_route("/page/{name}", _page_part, methods=["GET"], include_in_schema=False, response_model=None)
+    app.add_api_route("/", page, methods=["GET"], include_in_schema=False, response_model=None)
+    app.add_api_route("/page/{name}", page_part, methods=["GET"], include_in_schema=False, response_model=None)
     app.add_exception_handler(RequestError, _on_request_error)
     app.add_exception_handler(HTTPException, _on_http_exception)
     app.add_exception_handler(Exception, _on_bug)
@@ -98,6 +92,9 @@ async def _on_request_error(request: Request, error: Exception) -> Response:
     headers = {"Retry-After": str(error.retry_after)} if error.retry_after else {}
     if error.status in (408, 413):
         headers["Connection"] = "close"  # The rest of the body is not read.
+    if request.headers.get("accept", "").startswith("text/html"):
+        # A browser that shows the answer itself, as the frame for attention does.
+        return PlainTextResponse(error.message, error.status, headers)
     return JSONResponse({"error": error.message}, status_code=error.status, headers=headers)
 
 
@@ -108,47 +105,6 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
 
 async def _on_bug(request: Request, error: Exception) -> Response:
     return JSONResponse({"error": "Internal error; the server's log has the reason"}, status_code=500)
-
-
-async def _page(request: Request) -> Response:
-    for name in _PAGES:
-        page = files("translator.serving").joinpath("page", name)
-        if page.is_file():
-            text = page.read_text(encoding="utf-8")
-            return Response(text, media_type="text/html", headers={"Content-Security-Policy": _policy(text)})
-    raise RequestError(404, "This server has no page; POST /translate translates")
-
-
-async def _page_part(request: Request) -> Response:
-    name = str(request.path_params["name"])
-    kind = _TYPES.get(name.rpartition(".")[2])
-    part = files("translator.serving").joinpath("page", name)
-    if kind is None or not re.fullmatch(r"[a-z0-9_-]+\.[a-z]+", name) or not part.is_file():
-        raise RequestError(404, "Not found")
-    return Response(part.read_bytes(), media_type=kind, headers={"Cache-Control": "no-cache"})
-
-
-def _policy(page: str) -> str:
-    """The security policy of the page: its own files, and inline scripts and styles that it has itself."""
-
-    def allowed(tag: str) -> str:
-        parts = re.findall(rf"<{tag}>(.*?)</{tag}>", page, flags=re.DOTALL)
-        digests = [base64.b64encode(hashlib.sha256(part.encode()).digest()).decode() for part in parts]
-        return " ".join(["'self'", *(f"'sha256-{digest}'" for digest in digests)])
-
-    return "; ".join(
-        [
-            "default-src 'none'",
-            f"script-src {allowed('script')}",
-            f"style-src {allowed('style')}",
-            "img-src 'self' data:",
-            "connect-src 'self'",
-            "frame-src 'self'",
-            "form-action 'self'",
-            "base-uri 'none'",
-            "frame-ancestors 'none'",
-        ]
-    )
 
 
 class Watch:

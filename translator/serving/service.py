@@ -52,6 +52,9 @@ class Service:
         self._files = TranslatedFiles(options.files)
         self._detector = Detector(models.codes())
         self._inspections = 0
+        # The longest character has four bytes.
+        longest = 4 * self.limits.characters or self.limits.body_bytes
+        self._most_file_bytes = min(longest, self.limits.body_bytes)
 
     async def translate(self, request: Request) -> Response:
         """`POST /translate`."""
@@ -86,8 +89,8 @@ class Service:
         if not isinstance(file, tuple):
             raise RequestError(400, "Invalid request: missing file parameter, a file in multipart/form-data")
         name, data = file
-        if self.limits.characters and len(data) > 4 * self.limits.characters:
-            raise self._too_large(f"The file is larger than {4 * self.limits.characters:,} bytes")
+        if len(data) > self._most_file_bytes:
+            raise self._too_large(f"The file is larger than {self._most_file_bytes:,} bytes")
         source = asked.source
         if source == "auto":
             source = self._direction(data[:4000].decode("utf-8", "ignore"), "auto", asked.target)[1].language
@@ -159,6 +162,7 @@ class Service:
                 "suggestions": False,
                 "filesTranslation": True,
                 "supportedFilesFormat": list(FORMATS),
+                "fileBytesLimit": self._most_file_bytes,
                 "language": {
                     name: {"code": own["code"], "name": own["name"]} for name, own in pair.items()
                 },

@@ -1,0 +1,68 @@
+"use strict";
+// The translation as one types.
+
+const PAUSE_MILLISECONDS = 300;
+
+function showAnswer(text) {
+  byId("answer").textContent = text;
+  byId("answer").setAttribute("aria-busy", "false");
+  for (const id of ["copy", "look"]) byId(id).disabled = !text;
+}
+
+function showDetected(detected) {
+  const own = detected && state.languages.find((language) => language.code === detected.language);
+  state.detected = detected ? detected.language : "";
+  byId("detected").textContent = detected ? `Detected: ${own ? own.name : detected.language}` : "";
+  byId("detected").hidden = !detected;
+  writeIn(byId("text"), state.detected || byId("source").value);
+}
+
+// How much of the limit the text takes; false if it is too long to be sent.
+function fits(text) {
+  const [most, count] = [state.settings.charLimit, [...text].length];
+  const number = (value) => value.toLocaleString("en");
+  byId("limit").textContent = most > 0 ? `${number(count)} of at most ${number(most)} characters` : "";
+  return !(most > 0 && count > most);
+}
+
+async function translate() {
+  clearTimeout(state.timer);
+  const [number, q] = [++state.asked, byId("text").value];
+  state.waiting?.abort();
+  state.waiting = new AbortController();
+  byId("maps").hidden = true;
+  showExamples();
+  writeIn(byId("answer"), byId("target").value);
+  if (!fits(q)) {
+    showAnswer("");
+    return fail("The text is longer than this server translates at once; shorten it, or upload it as several files.");
+  }
+  if (!q.trim()) {
+    fail("");
+    showDetected(null);
+    return showAnswer("");
+  }
+  byId("answer").setAttribute("aria-busy", "true");
+  try {
+    const found = await call("translate", { q, ...direction() }, state.waiting.signal);
+    if (number !== state.asked) return;
+    fail("");
+    showDetected(found.detectedLanguage);
+    showAnswer(found.translatedText);
+  } catch (error) {
+    if (number !== state.asked) return;
+    showAnswer("");
+    fail(error.message);
+    if (error.seconds) state.timer = setTimeout(translate, 1000 * error.seconds);
+  }
+}
+
+function typed() {
+  clearTimeout(state.timer);
+  // A translation of the text before is no longer offered, nor shown when it comes.
+  state.asked += 1;
+  fits(byId("text").value);
+  for (const id of ["copy", "look"]) byId(id).disabled = true;
+  byId("answer").setAttribute("aria-busy", "true");
+  state.timer = setTimeout(translate, PAUSE_MILLISECONDS);
+}
