@@ -19,9 +19,6 @@ from tests.inspection.conftest import browser
 
 __all__ = ["browser"]
 
-for package in ("fastapi", "uvicorn", "python_multipart", "py3langid"):
-    pytest.importorskip(package, reason="the server needs the extra serve")
-
 
 class Server:
     """A running server and the simplest client."""

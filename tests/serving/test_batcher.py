@@ -6,8 +6,6 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("fastapi", reason="the server needs the extra serve")
-
 from translator.serving.batcher import Batcher, QueueFullError, StoppedError
 from translator.translation import TranslatedLine, Translation
 

@@ -10,7 +10,8 @@ OTHER = "the man reads."
 
 
 def test_libretranslatepy(server: Any, expected: Callable[..., list[str]]) -> None:
-    library = pytest.importorskip("libretranslatepy", reason="the extra clients is not installed")
+    import libretranslatepy as library
+
     client = library.LibreTranslateAPI(server.url)
     assert client.translate(LINE, "en", "de") == expected(LINE)[0]
     assert {own["code"] for own in client.languages()} == {"en", "de"}
@@ -18,14 +19,16 @@ def test_libretranslatepy(server: Any, expected: Callable[..., list[str]]) -> No
 
 
 def test_deep_translator(server: Any, expected: Callable[..., list[str]]) -> None:
-    library = pytest.importorskip("deep_translator", reason="the extra clients is not installed")
+    import deep_translator as library
+
     client = library.LibreTranslator(source="en", target="de", api_key="x", custom_url=f"{server.url}/")
     assert client.translate(LINE) == expected(LINE)[0]
     assert client.translate_batch([LINE, OTHER]) == expected(LINE, OTHER)
 
 
 def test_translate(server: Any, expected: Callable[..., list[str]]) -> None:
-    library = pytest.importorskip("translate", reason="the extra clients is not installed")
+    import translate as library
+
     client = library.Translator(
         provider="libre", to_lang="de", from_lang="en", base_url=server.url, secret_access_key="x"
     )
@@ -33,7 +36,8 @@ def test_translate(server: Any, expected: Callable[..., list[str]]) -> None:
 
 
 def test_libretranslate_aio(server: Any, expected: Callable[..., list[str]], tmp_path: Any) -> None:
-    library = pytest.importorskip("libretranslate_aio", reason="the extra clients is not installed")
+    import libretranslate_aio as library
+
     client = library.LibreTranslate(server.url)
     assert client.translate(LINE, source="en", target="de").translated_text == expected(LINE)[0]
     found = client.translate([LINE, OTHER], source="auto", target="de", alternatives=2)
@@ -50,8 +54,8 @@ def test_libretranslate_aio(server: Any, expected: Callable[..., list[str]], tmp
 
 
 def test_no_made_up_request_is_an_error_of_the_server(server: Any) -> None:
-    schemathesis = pytest.importorskip("schemathesis", reason="the extra clients is not installed")
     import hypothesis
+    import schemathesis
 
     schema = schemathesis.openapi.from_url(f"{server.url}/openapi.json")
     answered = 0

@@ -9,8 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 LINE = "a dog runs."
 PAIR = {"source": "en", "target": "de"}
 
@@ -34,7 +32,6 @@ def wait_for_workers(server: Any, count: int, without: set[int]) -> set[int]:
     return found
 
 
-@pytest.mark.slow
 def test_workers_are_replaced(start_server: Callable[..., Any], expected: Callable[..., list[str]]) -> None:
     server = start_server("--workers", 2)
     answer = (200, {"translatedText": expected(LINE)[0]})
@@ -77,14 +74,12 @@ def test_workers_are_replaced(start_server: Callable[..., Any], expected: Callab
     assert "Traceback" not in server.messages()
 
 
-@pytest.mark.slow
 def test_termination_does_not_wait_for_workers_that_load(start_server: Callable[..., Any]) -> None:
     server = start_server("--workers", 2, is_ready=False)
     assert server.stop() == 0
     assert "Traceback" not in server.messages()
 
 
-@pytest.mark.slow
 def test_workers_that_cannot_start_end_the_server(run_command: Callable[..., Any], tiny_run: Path) -> None:
     failed = run_command("serve", tiny_run / "absent", "--port", 0, "--workers", 2)
     assert failed.returncode == 1
