@@ -223,6 +223,19 @@ def test_the_best_checkpoints_are_averaged_where_that_validates_best(settings_fi
     assert code == 1 and "raise keep_best" in errors
 
 
+def test_checkpoints_at_multiples_are_kept(settings_file: Path, call_program: Call) -> None:
+    code, _, errors = call_program(
+        "train", settings_file, "training.keep_every=6", "training.keep_last=1", "training.average_last=1",
+        "training.best_metric=loss",
+    )  # fmt: skip
+    assert code == 0, errors
+    run = RunDirectory(settings_file.parent / "run")
+    history = read_checkpoint(run.checkpoint(12)).state["history"]
+    best = min((entry["loss"], entry["step"]) for entry in history)[1]
+    assert run.steps() == sorted({best, *(entry["step"] for entry in history if entry["step"] % 6 == 0)})
+    assert 6 in run.steps()
+
+
 def test_config_prints_the_settings_of_a_file_and_all_settings(settings_file: Path, call_program: Call) -> None:
     code, out, _ = call_program("config", "show", settings_file, "seed=9")
     assert code == 0 and "seed: 9" in out and "d_ff: 32" in out and "label_smoothing: 0.1" in out

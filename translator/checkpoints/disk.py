@@ -17,14 +17,14 @@ from translator.runtime.console import say, warn
 _FP32 = 4
 
 
-def checkpoints_bytes(parameters: int, keep_last: int, keep_best: int, moving_average: bool) -> int:
-    """Return the most bytes that checkpoints and the final model take, at `parameters` numbers in fp32.
+def checkpoints_bytes(parameters: int, kept: int, moving_average: bool) -> int:
+    """Return the most bytes that `kept` checkpoints and the final model take, at `parameters` numbers in fp32.
 
     A checkpoint holds the weights, Adam's two moments and the moving average if there is one. A new one is
     complete before an old one is removed.
     """
     checkpoint = parameters * (3 + moving_average)
-    return _FP32 * (checkpoint * (keep_last + keep_best + 1) + parameters)
+    return _FP32 * (checkpoint * (kept + 1) + parameters)
 
 
 def report_space(directory: Path, needed: int) -> None:

@@ -25,6 +25,14 @@ def heads(
         list[Path] | None,
         typer.Option(metavar="FILE", help="Also write a file: .json, or a picture (.png, .svg or .pdf); repeatable."),
     ] = None,
+    checkpoints: Annotated[
+        bool,
+        typer.Option("--checkpoints", help="Follow all heads through the run's checkpoints (training.keep_every)."),
+    ] = False,
+    beside: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="RUN", help="With --checkpoints: another run to draw beside it; repeatable."),
+    ] = None,
     to: To = None,
     settings: CallSettings = None,
     weights: Weights = None,
@@ -36,6 +44,8 @@ def heads(
     from translator.config import read_call_settings, replace_stated, stated_machine
     from translator.inspection.gold import read_links
     from translator.inspection.head_pictures import write_report
+    from translator.inspection.history import history_table, inspect_checkpoints
+    from translator.inspection.history_pictures import write_histories
     from translator.inspection.pairs import read_pairs
     from translator.inspection.report import inspect_heads
     from translator.inspection.table import head_table
@@ -43,12 +53,23 @@ def heads(
     from translator.runtime.figures import PICTURES, require_matplotlib
     from translator.translation import Translator
 
+    if checkpoints and (bleu or weights):
+        raise typer.BadParameter("--checkpoints measures every checkpoint; leave out --bleu and --weights")
+    if beside and not checkpoints:
+        raise typer.BadParameter("--beside draws runs through their checkpoints; expected --checkpoints with it")
     read = [source, reference, *([alignment] if alignment else [])]
     for path in output or []:
-        check_results(path, (".json", *PICTURES), runs=[run], files=read)
+        check_results(path, (".json", *PICTURES), runs=[run, *(beside or [])], files=read)
         if path.suffix.lower() in PICTURES:
             require_matplotlib()
     call = read_call_settings(settings or [])
+    if checkpoints:
+        more = {"alignment": alignment, "to": to, **stated_machine(call)}
+        histories = [inspect_checkpoints(each, source, reference, **more) for each in (run, *(beside or []))]
+        print_result("\n\n".join(map(history_table, histories)))
+        for path in output or []:
+            say(f"written to {write_histories(histories, path)}")
+        return
     translator = Translator.load(run, engine="native", weights=weights, **stated_machine(call))
     pairs = read_pairs(translator.bundle, source, reference, to)
     gold = read_links(alignment, pairs) if alignment else None

@@ -317,6 +317,8 @@ class TrainingSettings(Settings):
     """Newest checkpoints kept."""
     keep_best: FewCount = 1
     """Best checkpoints kept in addition."""
+    keep_every: PositiveCount | None = None
+    """Checkpoints at multiples of this many steps are kept in addition: what `translator heads --checkpoints` draws."""
     average_last: FewCount = 5
     """Newest checkpoints whose weights are averaged at the end; 1 does not average."""
     average_best: FewCount = 1

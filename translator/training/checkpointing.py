@@ -67,7 +67,7 @@ class Checkpointing:
             warn(f"{path} is kept: it holds what we did not write ({', '.join(foreign[:3])})")
 
     def save(self, progress: Progress) -> None:
-        """Write a checkpoint of this step and remove those that are neither among the newest nor the best."""
+        """Write a checkpoint of this step and remove those that no setting keeps."""
         settings = self.settings
         checkpoint = self.state.capture(progress)
         checkpoint.state.update(self.identity.as_state() | dict(self.began_with))
@@ -76,6 +76,8 @@ class Checkpointing:
             steps = self.run.steps()
             best = [step for step in progress.best_steps(settings.best_metric) if step in steps]
             kept = {*steps[-settings.keep_last :], *best[: settings.keep_best]}
+            if settings.keep_every is not None:
+                kept.update(step for step in steps if step % settings.keep_every == 0)
             with explained_disk_errors(self.run):
                 for step in steps:
                     if step not in kept:

@@ -155,7 +155,7 @@ class _Panel:
 
 
 def _thousands(number: float, position: int) -> str:
-    return f"{number:,.0f}"
+    return f"{number:,.1f}".removesuffix(".0")
 
 
 def _draw(histories: Sequence[History]) -> Any:

@@ -144,7 +144,10 @@ def _build_trainer(
     if world.is_main:
         with explained_disk_errors(run):
             _write_settings(config, data.directory, run, begun)
-        needed = checkpoints_bytes(parameters, settings.keep_last, settings.keep_best, bool(settings.ema_decay))
+        kept = settings.keep_last + settings.keep_best
+        if settings.keep_every is not None:
+            kept += settings.max_steps // settings.keep_every
+        needed = checkpoints_bytes(parameters, kept, bool(settings.ema_decay))
         report_space(run.checkpoints, needed)
     world.barrier()
     positions = model_settings.max_positions
