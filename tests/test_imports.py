@@ -22,7 +22,7 @@ LAYERS = [
     {"translation"},
     {"evaluation"},
     {"training", "inspection"},
-    {"serving", "recipes"},
+    {"serving", "synthesis", "recipes"},
     {"cli"},
 ]
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}

@@ -46,6 +46,7 @@ def make_app() -> typer.Typer:
         recipe,
         score,
         serve,
+        synthesize,
         tokenizer,
         train,
         translate,
@@ -63,6 +64,7 @@ def make_app() -> typer.Typer:
     app.command()(translate.translate)
     app.command()(score.score)
     app.command()(serve.serve)
+    app.command()(synthesize.synthesize)
     app.command()(evaluate.evaluate)
     app.command()(compare.compare)
     app.command()(attention.attention)

@@ -10,6 +10,7 @@ from translator.text.corpus import Corpus, Languages, Pair
 from translator.text.corpus_lines import read_lines
 from translator.text.formats.archive import open_archive
 from translator.text.formats.json_lines import open_json_lines
+from translator.text.formats.synthetic import is_synthetic, open_synthetic
 from translator.text.formats.table import TableLayout, open_table
 from translator.text.formats.text_pair import read_text_pair
 from translator.text.formats.tmx import open_tmx
@@ -38,13 +39,13 @@ _FORMATS: dict[str, _Open] = {
 _PACKED_BY_THEMSELVES = (".parquet", ".zip")
 _EXPECTED = (
     "expected a pattern such as train.{en,de}, a list of two files, one .tsv, .csv, .jsonl, .parquet, .tmx, .xlf or "
-    ".zip file, or hub:NAME[:SPLIT]"
+    ".zip file, a directory that `translator synthesize` wrote, or hub:NAME[:SPLIT]"
 )
 
 
 def is_corpus(spec: str) -> bool:
     """Return whether `spec` alone names both sides of a corpus, rather than a file of plain text."""
-    return bool(spec.startswith("hub:") or split_pattern(spec) or format_of(spec))
+    return bool(spec.startswith("hub:") or split_pattern(spec) or format_of(spec) or is_synthetic(Path(spec)))
 
 
 def open_corpus(
@@ -113,6 +114,8 @@ def format_of(spec: str) -> str | None:
 
 
 def _open_file(file: Path, wanted: Languages, layout: TableLayout) -> Corpus:
+    if is_synthetic(file):
+        return open_synthetic(file, wanted)
     kind = format_of(str(file))
     if kind is None:
         raise DataError(f"cannot tell what kind of corpus {file} is; {_EXPECTED}")

@@ -49,14 +49,17 @@ class LineTranslator:
     """Whether alignments are wanted."""
 
     def __call__(
-        self, blocks: Iterable[Sequence[str | ConstrainedLine]], on_progress: Callable[[int], None] | None = None
+        self,
+        blocks: Iterable[Sequence[str | ConstrainedLine]],
+        on_progress: Callable[[int], None] | None = None,
+        first: int = 1,
     ) -> Iterator[TranslatedLine]:
         """Translate the lines of each block together; yield them in order.
 
-        A warning that concerns several lines is printed once, at the end, with the numbers of the lines. `on_progress`
-        is called with how many lines were finished since the last call.
+        A warning that concerns several lines is printed once, at the end, with the numbers of the lines, of which the
+        `first` is given. `on_progress` is called with how many lines were finished since the last call.
         """
-        return with_warnings(self.translate_block(block, on_progress) for block in blocks)
+        return with_warnings((self.translate_block(block, on_progress) for block in blocks), first)
 
     def translate_block(
         self, block: Sequence[str | ConstrainedLine], on_progress: Callable[[int], None] | None = None
@@ -255,10 +258,9 @@ class LineTranslator:
         return math.fsum(totals) / penalty(math.fsum(lengths))
 
 
-def with_warnings(blocks: Iterable[Sequence[TranslatedLine]]) -> Iterator[TranslatedLine]:
-    """Yield the lines of blocks, and print at the end what was done to them, with their numbers."""
+def with_warnings(blocks: Iterable[Sequence[TranslatedLine]], first: int = 1) -> Iterator[TranslatedLine]:
+    """Yield the lines of blocks, and print at the end what was done to them, with their numbers from `first`."""
     numbers: dict[str, list[int]] = {}
-    first = 1
     for lines in blocks:
         for number, line in enumerate(lines, start=first):
             for warning in line.warnings:

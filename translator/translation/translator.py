@@ -160,11 +160,13 @@ class Translator:
         with_alignment: bool = False,
         markup: str = "none",
         on_progress: Callable[[int], None] | None = None,
+        first: int = 1,
     ) -> Iterator[TranslatedLine]:
         """Translate lines that are grouped already, under settings that are complete; see `LineTranslator`.
 
         `engine` stands in for those of `engine_for`. With `lines_choose` the lines may say for themselves which
-        language they are translated into, so that `to` may be missing. `markup` is one of `MARKUPS`.
+        language they are translated into, so that `to` may be missing. `markup` is one of `MARKUPS`. `first` is the
+        number of the first line, for warnings.
         """
         if markup not in MARKUPS:
             raise ConfigError([f"markup: found {markup!r}, expected {', '.join(MARKUPS[:-1])} or {MARKUPS[-1]}"])
@@ -197,8 +199,8 @@ class Translator:
             with_alignment=with_alignment or is_marked,
         )
         if not is_marked:
-            return translate(blocks, on_progress)
-        return with_warnings(translate_marked(blocks, marking, translate.translate_block, on_progress))
+            return translate(blocks, on_progress, first)
+        return with_warnings(translate_marked(blocks, marking, translate.translate_block, on_progress), first)
 
     def _usual_source(self, settings: DecodingSettings) -> int:
         with self._lock:

@@ -1,0 +1,101 @@
+"""`translator synthesize`: translations of much text, as a corpus to train on."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from translator.cli.arguments import CallSettings, EngineChoice, EngineName, Run, To, TogetherWith, Weights, read_call
+
+
+def synthesize(
+    run: Run,
+    inputs: Annotated[
+        list[str],
+        typer.Option(
+            "--input",
+            metavar="FILE",
+            help="Text, a line a sentence; or one parallel corpus such as 'train.{en,de}', whose source side is "
+            "translated. Repeatable for text.",
+        ),
+    ],
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", metavar="DIR", help="Directory of the corpus; the same command continues it."),
+    ],
+    n_best: Annotated[int | None, typer.Option(min=1, metavar="N", help="Translations of each line.")] = None,
+    sample: Annotated[bool, typer.Option("--sample", help="Draw random translations, not the most probable.")] = False,
+    nearest: Annotated[
+        bool, typer.Option("--nearest", help="Keep only the translation that is most like the reference (chrF).")
+    ] = False,
+    back: Annotated[
+        bool, typer.Option("--back", help="Back-translation: the translations are the source side of the corpus.")
+    ] = False,
+    tag: Annotated[
+        str, typer.Option(metavar="TEXT", help="With --back: text before every translation, such as '<bt>'.")
+    ] = "",
+    score_with: Annotated[
+        Path | None,
+        typer.Option(
+            "--score-with", metavar="RUN", help="Choose pairs by the scores of a run for the other direction."
+        ),
+    ] = None,
+    keep_best: Annotated[
+        float, typer.Option(metavar="SHARE", help="Share of the pairs that is kept, the best by score a piece.")
+    ] = 1.0,
+    shard_lines: Annotated[int, typer.Option(min=1, metavar="N", help="Lines in a shard.")] = 10_000,
+    together_with: TogetherWith = None,
+    engine: EngineName = EngineChoice.auto,
+    to: To = None,
+    settings: CallSettings = None,
+    weights: Weights = None,
+) -> None:
+    """Translate much text into a corpus to train on.
+
+    The corpus is a directory of shards: any number of processes and machines may work on it, and the same command
+    continues it. Prints the directory.
+    """
+    from translator.distributed.launch import PROGRAM, is_worker, launch
+    from translator.runtime.console import print_result
+
+    words = [*(["search=sampling"] if sample else []), *_widened(run, n_best, sample, settings or [])]
+    call = read_call(run, [*words, *(settings or [])])
+    if call.devices > 1 and not is_worker():
+        raise typer.Exit(launch(call.devices, call.device, [PROGRAM, *sys.argv[1:]]))
+
+    import torch
+
+    from translator.checkpoints import load_bundle
+    from translator.config import replace_stated, stated_machine
+    from translator.distributed.world import join_world
+    from translator.synthesis import Wanted, lines_of, synthesize
+    from translator.translation import Translator
+
+    with join_world() as world:
+        if world.size > 1 and call.device != "cpu" and torch.cuda.is_available():
+            world.device("cuda")  # Each process of the job computes on a GPU of its own.
+        machine = stated_machine(call)
+        translator = Translator.load(
+            run, together_with=together_with or [], engine=engine.value, weights=weights, **machine
+        )
+        replaced = replace_stated(translator.settings, call)
+        lines = lines_of(inputs, translator.bundle.config.data, to, refuse=replaced.invalid_utf8 == "refuse")
+        scorer = load_bundle(score_with, **machine) if score_with is not None else None
+        wanted = Wanted(to, back, tag, nearest, keep_best, shard_lines)
+        synthesize(translator, lines, output, replaced, wanted, scorer=scorer, world=world)
+        if world.is_main:
+            print_result(output)
+
+
+def _widened(run: Path, n_best: int | None, sample: bool, stated: list[str]) -> list[str]:
+    """Return the settings that `--n-best` stands for, with a beam that is wide enough unless one is stated."""
+    if n_best is None:
+        return []
+    from translator.config import read_run_config
+
+    words = [f"n_best={n_best}"]
+    is_beam = not sample and not any(word.startswith(("beam_size=", "search=")) for word in stated)
+    if is_beam and read_run_config(run).decoding.beam_size < n_best:
+        words.append(f"beam_size={n_best}")
+    return words
