@@ -1,6 +1,7 @@
 """Beam and greedy search against exhaustive enumeration and against a plain search without stopping."""
 
 import math
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from translator.decoding import Hypothesis, LengthPenalty, beam_search, greedy_search
+from translator.decoding import logits as logits_module
+
+module = sys.modules["translator.decoding.beam_search"]
 
 EOS = 2
 PENALTIES = [LengthPenalty(kind, alpha) for kind in ("gnmt", "mean") for alpha in (0.0, 0.6, 1.0)]
@@ -249,6 +253,23 @@ def test_finished_sentences_leave_the_batch(table_steps: Any, width: int) -> Non
     # One hypothesis at the first step, `width` hypotheses at all others.
     assert seen.count((1,)) == 1 + width
     assert seen.count((4,)) == 1 + 4 * width
+
+
+@pytest.mark.parametrize("at_once", [1, 1 << 24])
+def test_the_vocabulary_step_of_gpus_finds_the_same(
+    table_steps: Any, random_table: Any, at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In one part and in many, with a limit that forces the end, and without a copy of the logits to overwrite."""
+    step_model = table_steps(random_table(1600, seed=3, spread=3.0, end_bias=4.0))
+    sources, limits, penalty = [(7, 8), (3,), (4, 4, 4)], [3, 6, 1], LengthPenalty()
+    expected = beam_search(step_model, sources, limits, beam_size=4, penalty=penalty, n_best=3)
+    monkeypatch.setattr(module, "_is_read_once", lambda logits: True)
+    monkeypatch.setattr(logits_module, "_AT_ONCE", at_once)
+    monkeypatch.setattr(module, "logsumexp", None)
+    found = beam_search(step_model, sources, limits, beam_size=4, penalty=penalty, n_best=3)
+    for mine, others in zip(found, expected, strict=True):
+        assert [each.tokens for each in mine] == [each.tokens for each in others]
+        assert [each.score for each in mine] == pytest.approx([each.score for each in others], rel=1e-6)
 
 
 def test_nan_logits_yield_no_hypothesis(table_steps: Any) -> None:

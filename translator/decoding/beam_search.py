@@ -21,7 +21,7 @@ from translator.decoding.backpointers import BackPointers
 from translator.decoding.constraints.rules import Rules
 from translator.decoding.constraints.tracker import RuleTracker
 from translator.decoding.hypothesis import Hypothesis, LengthPenalty
-from translator.decoding.logits import logsumexp, top_k
+from translator.decoding.logits import best_tokens, logsumexp, top_k
 from translator.decoding.step_model import StepModel, to_host, with_few_moves
 
 _NEVER = -math.inf
@@ -120,13 +120,23 @@ def _continuations(logits: Tensor, count: int, forced: NDArray[Any]) -> tuple[Te
     With `count` = K + 1, they contain the K best tokens other than the end token. That is enough with diversity
     penalties too, since these concern fewer than K tokens. Sentences with a `forced` token [M] (-1: none) get only it.
     """
-    if not logits.is_cuda:
+    if _is_read_once(logits):
+        best = best_tokens(logits, count)
+        values, ids = _with_forced(logits, best.logits, best.ids, forced)
+        normalizer = best.logsumexp
+    else:
         logits = logits.float()  # The CPU compares in fp32 faster than in half precision.
-    values, ids = top_k(logits, count)
-    highest = values[..., :1]
-    values, ids = _with_forced(logits, values, ids, forced)
+        values, ids = top_k(logits, count)
+        highest = values[..., :1]
+        values, ids = _with_forced(logits, values, ids, forced)
+        normalizer = logsumexp(logits, highest)
     # A hypothesis whose logits are NaN must not win.
-    return (values.float() - logsumexp(logits, highest)).nan_to_num_(nan=_NEVER, neginf=_NEVER), ids
+    return (values.float() - normalizer).nan_to_num_(nan=_NEVER, neginf=_NEVER), ids
+
+
+def _is_read_once(logits: Tensor) -> bool:
+    """Whether the vocabulary step is that of GPUs, which wait for their memory."""
+    return logits.is_cuda
 
 
 def _continuations_within_rules(

@@ -215,9 +215,10 @@ def _logits_of(logits: Tensor, tokens: Tensor) -> Tensor:
 
 def _log_probabilities(logits: Tensor, tokens: Tensor, highest: Tensor) -> Tensor:
     """Return the log-probabilities [M, K] of `tokens` [M, K]; the logits [M, L, V] are overwritten."""
-    logits = logits.float()
-    chosen = torch.unflatten(_logits_of(logits, tokens), 1, (logits.size(1), -1))
-    return (chosen - logsumexp(logits, highest.float())).flatten(1)
+    if not logits.is_cuda:
+        logits = logits.float()  # A GPU does without a copy of all logits, which the CPU makes faster than parts of it.
+    chosen = torch.unflatten(_logits_of(logits, tokens).float(), 1, (logits.size(1), -1))
+    return (chosen - logsumexp(logits, highest)).flatten(1)
 
 
 def _most_probable(logits: Tensor, active: ActiveHypotheses) -> tuple[Tensor, Tensor]:
