@@ -27,6 +27,7 @@ def test_the_table_is_printed_with_the_preparation_and_examples_with_the_report(
 training pairs: 67 read, 60 kept
              4    5.97 %  blank source or target
              1    1.49 %  source or target is in valid or test
+             0    0.00 %  decoded with the wrong encoding
              1    1.49 %  repetition of an earlier pair
              0    0.00 %  longer than data.max_length pieces
              1    1.49 %  ratio of lengths above data.max_length_ratio

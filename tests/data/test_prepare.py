@@ -59,6 +59,7 @@ def test_every_reason_for_dropping_a_pair_is_counted(
             (f" {valid[1][0]}\r", "dort"),
             ("once more", valid[2][1]),
         ],
+        "mojibake": [("he lives in KÃ¶ln", "er wohnt in Köln"), ("he lives in Bonn", "er wohnt in B\ufffdnn")],
         "duplicate": [good[3], good[3], (good[4][0] + " ", good[4][1] + "\r")],
         "length": [("word " * 30, "Wort " * 30), ("Haus " * 8, "x y z " * 15)],
         "length_ratio": [("dog", "der Hund sieht Haus 7 der Hund")],

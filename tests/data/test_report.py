@@ -30,7 +30,9 @@ def test_figures_equal_counting(
     figures = report(prepared)
     assert json.loads(json.dumps(figures)) == figures
     assert (figures["read"], figures["held_out"], figures["languages"]) == (52, 0, ["en", "de"])
-    assert figures["dropped"] == {"blank": 1, "leak": 0, "duplicate": 1, "length": 0, "length_ratio": 0}
+    assert figures["dropped"] == {
+        "blank": 1, "leak": 0, "mojibake": 0, "duplicate": 1, "length": 0, "length_ratio": 0,
+    }  # fmt: skip
     assert list(figures["sets"]) == ["train", "valid"]
     assert figures["suggested_preset"] == "tiny"
     for index, side in enumerate(("source", "target")):

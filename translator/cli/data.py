@@ -1,5 +1,6 @@
 """`translator data`: parallel text prepared for training, and a report on it."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -63,3 +64,24 @@ def report(
         print_result(json.dumps(figures, indent=2, ensure_ascii=False))
     else:
         print_result(describe_report(figures), end="")
+
+
+@app.command(name="filter")
+def filter_(
+    output: Annotated[Path, typer.Option(metavar="DIR", help="New directory for the text.")],
+    arguments: SettingsWords = None,
+    dropped: Annotated[
+        bool, typer.Option("--dropped", help="Also write the other pairs, with reasons, to DIR/dropped.jsonl.")
+    ] = False,
+) -> None:
+    """Write the training pairs that cleaning keeps as text.
+
+    For other tools: files `train.en` and `train.de`, or `train-1.en` and so on for several corpora. Leaks, repetitions
+    and filters (`data.drop_...`, `data.min_...`) count; lengths in pieces do not. Prints the directory.
+    """
+    from translator.config import load_config
+    from translator.data import write_filtered
+    from translator.runtime.console import print_result
+
+    write_filtered(load_config(*split_arguments(arguments)).data, output, dropped)
+    print_result(output)

@@ -64,7 +64,28 @@ def corpus_mistakes(data: DataSettings) -> list[str]:
             where = f"data.{name}, entry {number}"
             if name != "train" and entry.weight is not None:
                 problems.append(f"{where}, weight: only training corpora have one; leave it out")
+            problems += [f"{where}, {problem}" for problem in _score_mistakes(entry, name)]
             if (entry.source_language is None) != (entry.target_language is None):
                 missing = "source_language" if entry.source_language is None else "target_language"
                 problems.append(f"{where}: {missing} is not set while the other language is; set both or neither")
+    scored = [entry for entry in entries_of(data.train) if entry.scores or entry.score_column]
+    if data.min_score is not None and data.train is not None and not scored:
+        problems.append(
+            "data.min_score: no training corpus has scores; give an entry of data.train `scores` or `score_column`, or "
+            "leave data.min_score out"
+        )
     return problems
+
+
+def _score_mistakes(entry: CorpusEntry, name: str) -> list[str]:
+    if entry.scores is None and entry.score_column is None:
+        return []
+    if name != "train":
+        return ["scores: only training corpora have them; leave them out"]
+    if entry.scores is not None and entry.score_column is not None:
+        return ["scores and score_column: keep one of the two"]
+    kind = Path(without_compression(entry.path)).suffix.lower() if isinstance(entry.path, str) else ""
+    if entry.score_column is not None and kind not in (".tsv", ".csv"):
+        return ["score_column: only a .tsv or .csv file has columns with a header line; write the numbers to a file "
+                "with one on each line, and name it as `scores`"]  # fmt: skip
+    return []

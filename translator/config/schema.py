@@ -83,6 +83,10 @@ class CorpusEntry(Settings):
     """As in `data`, for this corpus; by default the language in the pattern, else the setting in `data`."""
     target_language: str | None = None
     """As `source_language`."""
+    scores: str | None = None
+    """File with a number on each line, the score of each pair of this training corpus, for `data.min_score`."""
+    score_column: str | None = None
+    """The same as a column of a `.tsv` or `.csv` file, by its name in the header line."""
 
 
 Corpora = Annotated[
@@ -141,6 +145,30 @@ class DataSettings(Settings):
     """Drop exact repetitions of a training pair."""
     drop_leaks: bool = True
     """Drop training pairs whose source or target is also in valid or test."""
+    drop_near_duplicates: bool = False
+    """Drop training pairs that have about 80 % of their sequences of five characters in common with an earlier one
+    (MinHash)."""
+    drop_mojibake: bool = True
+    """Drop training pairs with text that was decoded with the wrong encoding (`KÃ¶ln`) or lost characters (U+FFFD)."""
+    drop_identical: bool = False
+    """Drop training pairs with the same text on both sides, whatever its case."""
+    drop_different_numbers: bool = False
+    """Drop training pairs if a number of two or more digits is on one side only."""
+    drop_different_addresses: bool = False
+    """Drop training pairs whose sides have different web or e-mail addresses."""
+    drop_unbalanced: bool = False
+    """Drop training pairs if brackets or double quotation marks are closed on one side and not on the other."""
+    drop_other_languages: bool = False
+    """Drop training pairs with a side that py3langid (`pip install py3langid`) finds to be in another language."""
+    max_characters: PositiveCount | None = None
+    """Longest side of a training pair, in characters."""
+    min_letter_share: Fraction = 0.0
+    """Smallest share of letters on a side of a training pair, among all characters but white space."""
+    min_script_share: Fraction = 0.0
+    """Smallest share of letters in the script of the language of a side (Cyrillic for `ru`, Latin for `sr-Latn`)."""
+    min_score: Annotated[float, Field(ge=-1e6, le=1e6, allow_inf_nan=False)] | None = None
+    """Smallest score of a training pair, such as one of Bicleaner or LASER. The entry of a corpus says where its scores
+    are (`scores` or `score_column`); corpora without scores are kept."""
     held_out: PositiveCount = 1000
     """Pairs held out of train for validation if there is no valid corpus, over all corpora together; at most a
     tenth of train."""

@@ -4,6 +4,7 @@ from translator.data.dataset import Gathered, ParallelDataset
 from translator.data.mixture import Mixture
 from translator.data.prepare import Begun, PreparedData, load_prepared, prepare
 from translator.data.report import describe_report, find_prepared, report
+from translator.data.write_filtered import write_filtered
 
 __all__ = [
     "Begun",
@@ -16,4 +17,5 @@ __all__ = [
     "load_prepared",
     "prepare",
     "report",
+    "write_filtered",
 ]

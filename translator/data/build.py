@@ -1,8 +1,7 @@
 """Building prepared data: scan the corpora, train the tokenizers, clean, encode, write."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from itertools import islice
+from itertools import compress, islice
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -10,52 +9,18 @@ import numpy as np
 
 from translator.config import DataSettings, TokenizerSettings
 from translator.data.altered import AlteredLines
-from translator.data.cleaning import KEPT, REASONS, Sentences, are_blank, fits, reason_of, scan, select
-from translator.data.corpora import Corpora, hold_out, target_languages
+from translator.data.cleaning import KEPT, REASONS, fits, reason_of
+from translator.data.corpora import target_languages
 from translator.data.dataset import DatasetWriter
 from translator.data.dropped import Dropped, skipped_of
+from translator.data.filters import chosen_reasons
+from translator.data.scanned import ScannedCorpora
 from translator.errors import DataError
-from translator.runtime.console import progress, say, warn
+from translator.runtime.console import progress, say
 from translator.text import Corpus, TokenizerPair, save_tokenizers, train_tokenizers, with_tag
 
 _BATCH_PAIRS = 8192
 _Item = TypeVar("_Item")
-
-
-@dataclass(frozen=True)
-class ScannedCorpora:
-    """The corpora of a run, read to the end once."""
-
-    corpora: Corpora
-    sentences: dict[str, list[Sentences]]
-    """The hashes of every corpus, by the names of `corpora`."""
-    read: list[int]
-    """Pairs of every training corpus that are trained on if cleaning keeps them: all but those that are held out."""
-    held_out: list[int]
-    """Pairs at the end of every training corpus that are held out for validation."""
-
-    @classmethod
-    def scan(cls, corpora: Corpora, data: DataSettings) -> "ScannedCorpora":
-        """Read and hash all corpora; raise `DataError` if one is empty or if there is nothing to hold out."""
-        sentences = {
-            name: [scan(progress(corpus.pairs(), description=f"checking {name}", unit="pairs")) for corpus in part]
-            for name, part in corpora.items()
-        }
-        for name, part in corpora.items():
-            for corpus, hashes in zip(part, sentences[name], strict=True):
-                if not len(hashes):
-                    raise DataError(f"the {name} corpus {corpus.name} is empty; expected at least one pair")
-        sizes = [len(hashes) for hashes in sentences["train"]]
-        held_out = hold_out(sizes, data) if "valid" not in corpora else [0] * len(sizes)
-        read = [size - count for size, count in zip(sizes, held_out, strict=True)]
-        valid = sentences.get("valid") or [part[size:] for part, size in zip(sentences["train"], read, strict=True)]
-        name = (
-            "the valid corpus " + corpora["valid"][0].name
-            if "valid" in corpora
-            else "the pairs held out for validation"
-        )
-        _require_valid_text(name, sum(int(are_blank(part).sum()) for part in valid), sum(map(len, valid)))
-        return cls(corpora, sentences, read, held_out)
 
 
 class DataBuilder:
@@ -73,7 +38,7 @@ class DataBuilder:
     def build(self) -> tuple[TokenizerPair, dict[str, Any]]:
         """Write the tokenizers and the Arrow files; return the tokenizers and the counts of pairs."""
         read = self.scanned.read
-        codes = self._select()
+        codes = self.scanned.select(self.data)
         tokenizers = self._tokenizers()
         counts = {
             "pairs": sum(read),
@@ -84,27 +49,17 @@ class DataBuilder:
         }
         return tokenizers, counts
 
-    def _select(self) -> np.ndarray:
-        """Return for each training pair whether it is kept, as `select` does."""
-        scans, read, data = self.scanned.sentences, self.scanned.read, self.data
-        train = [sentences[:count] for sentences, count in zip(scans["train"], read, strict=True)]
-        references = [sentences for name, part in scans.items() if name != "train" for sentences in part]
-        if "valid" not in scans:
-            references += [sentences[count:] for sentences, count in zip(scans["train"], read, strict=True)]
-        targets = None
-        if data.language_tags:
-            names = [corpus.languages[1] for corpus in self.corpora["train"]]
-            targets = np.repeat([sorted(set(map(str, names))).index(str(name)) for name in names], read)
-        return select(Sentences.joined(train), references, data.drop_duplicates, data.drop_leaks, targets)
-
     def _tokenizers(self) -> TokenizerPair:
         if self.given is not None:
             save_tokenizers(self.given, self.directory)
             return self.given
 
         def pairs() -> Iterator[tuple[str, str]]:
-            for corpus, count in zip(self.corpora["train"], self.scanned.read, strict=True):
-                yield from islice(corpus.pairs(), count)
+            for corpus, found, count in zip(
+                self.corpora["train"], self.scanned.sentences["train"], self.scanned.read, strict=True
+            ):
+                # What filters drop must not shape the vocabulary.
+                yield from compress(corpus.pairs(), (found.codes[:count] == KEPT).tobytes())
 
         say(f"training the tokenizer ({self.tokenizer.type})")
         languages = target_languages(self.corpora) if self.data.language_tags else ()
@@ -115,7 +70,7 @@ class DataBuilder:
 
     def _write_train(self, tokenizers: TokenizerPair, codes: np.ndarray) -> dict[str, Any]:
         """Encode the pairs that are left, drop those of impossible length, and return the counts."""
-        dropped = Dropped()
+        dropped = Dropped(chosen_reasons(self.data))
         parts = np.split(codes, np.cumsum(self.scanned.read)[:-1])
         entries = []
         altered = {"source": AlteredLines(), "target": AlteredLines()}
@@ -191,7 +146,7 @@ def _require_pairs(entries: list[dict[str, Any]], dropped: dict[str, int]) -> No
     together = "; of all corpora together: " if len(entries) > 1 else " "
     raise DataError(
         f"no training pair is left of {emptied['pairs']:,} in {emptied['name']}{together}({listed}); check the corpus "
-        "and the settings data.max_length, max_length_ratio, drop_duplicates and drop_leaks"
+        "and the settings data.max_length, max_length_ratio, drop_duplicates, drop_leaks and those of filters"
     )
 
 
@@ -202,17 +157,6 @@ def _kept(corpus: Corpus, codes: np.ndarray, dropped: Dropped) -> Iterator[tuple
             yield number, pair
         else:
             dropped.add(reason_of(code), corpus, number, pair)
-
-
-def _require_valid_text(name: str, blank: int, pairs: int) -> None:
-    """Raise `DataError` if no validation pair can be scored; warn if some cannot."""
-    if blank == pairs:
-        raise DataError(
-            f"{name}: all of {pairs:,} pairs have a blank source or target, so nothing can be validated; set "
-            "data.valid to pairs with text on both sides"
-        )
-    if blank:
-        warn(f"{name}: {blank:,} of {pairs:,} pairs have a blank source or target")
 
 
 def _batches(items: Iterable[_Item]) -> Iterator[list[_Item]]:

@@ -1,24 +1,43 @@
-"""Which training pairs are kept, judged by their text: blank sides, leaks, repetitions.
+"""Which training pairs are kept, judged by their text: blank sides, leaks, filters, repetitions.
 
 Sentences are compared by 64-bit hashes (BLAKE2b) of their text without surrounding white space: 8 bytes of host memory
 per sentence, and for a million pairs a chance of about 1 in 30 million that any is dropped by mistake.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from hashlib import blake2b
+from itertools import islice
 from typing import Any
 
 import numpy as np
 
+from translator.data.filters import Filter, Pair, first_to_drop
+from translator.data.filters.near_duplicates import repeat_nearly, signatures
+
+_BLOCK_PAIRS = 8192
+
 REASONS = {
     "blank": "blank source or target",
     "leak": "source or target is in valid or test",
+    "score": "score below data.min_score",
+    "identical": "source and target are the same",
+    "characters": "longer than data.max_characters",
+    "mojibake": "decoded with the wrong encoding",
+    "letters": "share of letters below data.min_letter_share",
+    "script": "share of the expected script below data.min_script_share",
+    "numbers": "different numbers",
+    "addresses": "different web or e-mail addresses",
+    "unbalanced": "brackets or quotation marks closed on one side only",
+    "language": "in another language",
     "duplicate": "repetition of an earlier pair",
+    "near_duplicate": "nearly the same as an earlier pair",
     "length": "longer than data.max_length pieces",
     "length_ratio": "ratio of lengths above data.max_length_ratio",
 }
 """Why a training pair is dropped, in the order of the checks; only the first reason counts."""
+ALWAYS = ("blank", "leak", "duplicate", "length", "length_ratio")
+"""Reasons that are shown even if the settings choose none of the others."""
 KEPT = 0
 _CODES = {reason: code for code, reason in enumerate(REASONS, start=1)}
 
@@ -30,10 +49,15 @@ def reason_of(code: int) -> str:
 
 @dataclass(frozen=True)
 class Sentences:
-    """The hashes of a corpus, uint64 [N] for each side."""
+    """What is known of the N pairs of a corpus after reading it."""
 
     source: np.ndarray
+    """Hashes, uint64 [N]."""
     target: np.ndarray
+    codes: np.ndarray
+    """`KEPT`, or the code of the filter that drops the pair, uint8 [N]."""
+    signatures: np.ndarray
+    """For finding pairs that are nearly the same, uint8 [N, 32]; [N, 0] if those are kept."""
 
     def __len__(self) -> int:
         return len(self.source)
@@ -43,20 +67,30 @@ class Sentences:
         """Join several corpora into one."""
         if len(parts) == 1:
             return parts[0]
-        return cls(np.concatenate([part.source for part in parts]), np.concatenate([part.target for part in parts]))
+        return cls(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(cls)))
 
     def __getitem__(self, part: slice) -> "Sentences":
-        return Sentences(self.source[part], self.target[part])
+        return Sentences(*(getattr(self, field.name)[part] for field in fields(self)))
 
 
-def scan(pairs: Iterable[tuple[str, str]]) -> Sentences:
-    """Read pairs to the end and hash both sides."""
-    sides = bytearray(), bytearray()
-    for pair in pairs:
-        for side, text in zip(sides, pair, strict=True):
-            side += _hash(text)
-    source, target = (np.frombuffer(bytes(side), dtype=np.uint64) for side in sides)
-    return Sentences(source, target)
+def scan(pairs: Iterable[Pair], filters: Sequence[Filter] = (), with_signatures: bool = False) -> Sentences:
+    """Read pairs to the end, hash both sides, and judge them by the filters."""
+    stream, parts, start = iter(pairs), [], 0
+    while block := list(islice(stream, _BLOCK_PAIRS)):
+        parts.append(scan_block(block, start, filters, with_signatures))
+        start += len(block)
+    return Sentences.joined(parts or [scan_block([], 0, filters, with_signatures)])
+
+
+def scan_block(block: Sequence[Pair], start: int, filters: Sequence[Filter], with_signatures: bool) -> Sentences:
+    """Return what `scan` finds of consecutive pairs; the first has the index `start` in its corpus."""
+    stripped = [(source.strip(), target.strip()) for source, target in block]
+    source, target = (
+        np.frombuffer(b"".join([_hash(pair[side]) for pair in stripped]), dtype=np.uint64) for side in (0, 1)
+    )
+    codes = np.array([KEPT, *(_CODES[each.reason] for each in filters)], dtype=np.uint8)
+    found = signatures(stripped) if with_signatures else np.zeros((len(block), 0), dtype=np.uint8)
+    return Sentences(source, target, codes[first_to_drop(stripped, start, filters)], found)
 
 
 def select(
@@ -71,13 +105,13 @@ def select(
     `targets` are indices of the target languages (int [N]) if there are several. Then a sentence is a leak on either
     side, and the same pair for another target language is not a repetition.
     """
-    codes = np.full(len(train), KEPT, dtype=np.uint8)
+    codes = train.codes.copy()
     codes[are_blank(train)] = _CODES["blank"]
     if drop_leaks and held_out:
         sides = [np.concatenate([getattr(part, side) for part in held_out]) for side in ("source", "target")]
         if targets is not None:
             sides = [np.concatenate(sides)] * 2
-        codes[(codes == KEPT) & _among(train, sides)] = _CODES["leak"]
+        codes[(codes != _CODES["blank"]) & _among(train, sides)] = _CODES["leak"]
     if drop_duplicates:
         keep = codes == KEPT
         repeated = keep.copy()
@@ -86,6 +120,13 @@ def select(
             hashes += targets.astype(np.uint64) * np.uint64(0x165667B19E3779F9)
         repeated[keep] = ~_first_occurrences(hashes[keep])
         codes[repeated] = _CODES["duplicate"]
+    if train.signatures.size:
+        left = np.flatnonzero(codes == KEPT)
+        found = train.signatures[left]
+        groups = np.zeros(len(left), dtype=np.int64) if targets is None else targets[left]
+        for group in np.unique(groups):
+            among = groups == group
+            codes[left[among][repeat_nearly(found[among])]] = _CODES["near_duplicate"]
     return codes
 
 
@@ -115,7 +156,7 @@ _SPARED_LENGTH = 10
 
 
 def _hash(text: str) -> bytes:
-    return blake2b(text.strip().encode(), digest_size=8).digest()
+    return blake2b(text.encode(), digest_size=8).digest()
 
 
 def _among(train: Sentences, sides: Sequence[Any]) -> np.ndarray:

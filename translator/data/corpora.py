@@ -1,16 +1,19 @@
 """The corpora of a run, opened: which there are, and in which direction each is read."""
 
 import re
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
-from translator.config import DataSettings, entries_of, named_languages
+from translator.config import CorpusEntry, DataSettings, entries_of, named_languages
 from translator.config.corpus_spec import is_list_of_entries
 from translator.data.mixture import apportion
 from translator.errors import DataError
 from translator.runtime.console import say
-from translator.text import Corpus, open_corpus
+from translator.text import Corpus, hash_file, open_corpus, read_lines
 from translator.text.corpus import KNOWN_COLUMNS, Languages
-from translator.text.formats.table import TableLayout
+from translator.text.formats.table import TableLayout, read_column
+from translator.text.scores import Scores
 
 Corpora = dict[str, list[Corpus]]
 """The corpora of `train`, and of `valid` and `test` if they are set."""
@@ -47,8 +50,25 @@ def _open_set(data: DataSettings, name: str, default: Languages) -> list[Corpus]
         wanted: Languages = (entry.source_language, entry.target_language)
         if wanted == (None, None) and not (path_decides and named_languages(entry.path)):
             wanted = default
-        corpora.append(open_corpus(entry.path, *wanted, _SPLITS[name], layout))
+        corpus = open_corpus(entry.path, *wanted, _SPLITS[name], layout)
+        if name == "train" and data.min_score is not None:
+            corpus = replace(corpus, scores=_scores_of(entry, layout))
+            if corpus.scores is None:
+                say(f"{corpus.name} has no scores, so data.min_score drops nothing of it")
+        corpora.append(corpus)
     return corpora
+
+
+def _scores_of(entry: CorpusEntry, layout: TableLayout) -> Scores | None:
+    if entry.scores is not None:
+        file = Path(entry.scores)
+        if not file.is_file():
+            raise DataError(f"there is no file {file} (scores); expected a number on each line, one for every pair")
+        return Scores(str(file), lambda: read_lines(file), lambda: hash_file(file))
+    if (column := entry.score_column) is not None:
+        table = Path(str(entry.path))
+        return Scores(f"{table}, {column}", lambda: read_column(table, column, layout), lambda: f"column {column}")
+    return None
 
 
 def target_languages(corpora: Corpora) -> list[str]:

@@ -1,10 +1,10 @@
 """What is left out of the training pairs: how many for each reason, a few examples, and the table that says so."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
-from translator.data.cleaning import REASONS
+from translator.data.cleaning import ALWAYS, REASONS
 from translator.text import Corpus
 
 _EXAMPLES = 3
@@ -14,7 +14,9 @@ _EXAMPLE_CHARACTERS = 200
 class Dropped:
     """Counts of dropped training pairs, and the first few of each reason."""
 
-    def __init__(self) -> None:
+    def __init__(self, filters: Collection[str] = ()) -> None:
+        """`filters` are the reasons that the settings add to those that are always counted."""
+        self._reasons = [reason for reason in REASONS if reason in (*ALWAYS, *filters)]
         self._counts: Counter[str] = Counter()
         self._examples: dict[str, list[dict[str, Any]]] = {}
 
@@ -28,11 +30,11 @@ class Dropped:
 
     def counts(self) -> dict[str, int]:
         """Return the number of pairs for every reason, in the order of the checks."""
-        return {reason: self._counts[reason] for reason in REASONS}
+        return {reason: self._counts[reason] for reason in self._reasons}
 
     def examples(self) -> dict[str, list[dict[str, Any]]]:
         """Return the examples of the reasons that occurred, as values for JSON."""
-        return {reason: self._examples[reason] for reason in REASONS if reason in self._examples}
+        return {reason: self._examples[reason] for reason in self._reasons if reason in self._examples}
 
 
 def skipped_of(corpora: Sequence[Corpus]) -> dict[str, int]:

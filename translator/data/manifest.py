@@ -9,6 +9,7 @@ from typing import Any
 
 from translator.config import DataSettings, TokenizerSettings
 from translator.data.corpora import Corpora, open_corpora
+from translator.data.filters import REASON_OF_SETTING
 from translator.errors import DataError
 from translator.runtime.json_files import read_json
 from translator.text import TOKENIZER_NAMES, TokenizerPair, hash_file
@@ -81,6 +82,9 @@ def settings_that_matter(data: DataSettings, tokenizer: TokenizerSettings | None
     """
     values = data.model_dump(mode="json")
     names = ["max_length", "max_length_ratio", "drop_duplicates", "drop_leaks"]
+    # Prepared data of versions without these settings stay as they are, but for mojibake, which is dropped by default.
+    chosen = DataSettings()
+    names += [name for name in REASON_OF_SETTING if values[name] != getattr(chosen, name) or name == "drop_mojibake"]
     if data.valid is None:
         names.append("held_out")
     if data.language_tags:

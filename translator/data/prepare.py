@@ -15,7 +15,7 @@ from translator.config import (
     run_directory,
 )
 from translator.data.altered import describe_altered
-from translator.data.build import DataBuilder, ScannedCorpora
+from translator.data.build import DataBuilder
 from translator.data.corpora import Corpora, describe_corpora, open_corpora, target_languages
 from translator.data.dataset import ParallelDataset, usual_length
 from translator.data.dropped import describe_dropped
@@ -35,6 +35,7 @@ from translator.data.manifest import (
     write_manifest,
 )
 from translator.data.mixture import Mixture
+from translator.data.scanned import ScannedCorpora
 from translator.errors import DataError, TokenizerError
 from translator.runtime.console import say
 from translator.runtime.directories import new_directory

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from translator.errors import DataError
+from translator.text.scores import Scores
 
 Pair = tuple[str, str]
 Languages = tuple[str | None, str | None]
@@ -32,6 +33,8 @@ class Corpus:
     """Identifies the content of a corpus without files, and how one with files is read."""
     skipped: dict[str, int] = field(default_factory=dict)
     """What the last reading to the end passed over because it is no pair, such as blank lines of a table; counts."""
+    scores: Scores | None = None
+    """How good another tool found each pair, if that counts."""
 
     def pairs(self) -> Iterator[Pair]:
         """Yield (source, target); raise `DataError` with file and line for damaged input.
@@ -47,6 +50,8 @@ class Corpus:
             digest.update(hash_file(file).encode())
         columns = self.languages if len(self.files) == 1 else None
         digest.update(json.dumps([self.revision, columns]).encode())
+        if self.scores is not None:
+            digest.update(self.scores.fingerprint().encode())
         return digest.hexdigest()
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from translator.config.corpus_spec import without_compression
 from translator.errors import DataError
 from translator.runtime.console import say
 from translator.text.corpus import KNOWN_COLUMNS, Corpus, Languages, Pair, one_line, quoted_names
@@ -79,6 +80,25 @@ def open_table(file: Path, kind: str, wanted: Languages, layout: TableLayout) ->
 
     languages = wanted if wanted != (None, None) else columns.languages if columns is not None else (None, None)
     return Corpus(str(file), [file], languages, pairs, revision=layout.revision(), skipped=skipped)
+
+
+def read_column(file: Path, name: str, layout: TableLayout) -> Iterator[str]:
+    """Yield the cells of a column of a table, by its name in the header line; raise `DataError` if there is none."""
+    kind = Path(without_compression(file.name)).suffix.lower()
+    quotes = kind == ".csv" if layout.quotes is None else layout.quotes
+    separator = _SEPARATOR_NAMES.get(layout.separator or "", layout.separator)
+    if separator is None:
+        separator = "\t" if kind == ".tsv" else _find_separator(file)
+    rows = _rows(file, separator, quotes, {})
+    line, header = next(rows, (1, []))
+    names = [cell.strip() for cell in header]
+    if name not in names:
+        raise DataError(
+            f"{file}, line {line}: the header line has no column `{name}` (score_column); found {quoted_names(names)}"
+        )
+    index = names.index(name)
+    # Reading the pairs reports rows of another width.
+    yield from (cells[index] if index < len(cells) else "" for _, cells in rows)
 
 
 @dataclass(frozen=True)
