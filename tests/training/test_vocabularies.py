@@ -15,6 +15,7 @@ import torch
 from translator.checkpoints import RunDirectory, load_bundle, model_tensors, read_checkpoint, write_checkpoint
 from translator.checkpoints.identity import Identity
 from translator.text import Tokenizer, TokenizerPair, Vocabulary, save_tokenizers
+from translator.training.initial_model import initial_model
 from translator.translation import Translator
 
 Call = Callable[..., tuple[int, str, str]]
@@ -141,6 +142,33 @@ def test_renumbered_vocabulary_changes_nothing_and_trains_on(
     (whole / "tokenizer.vocabulary.json").unlink()
     code, _, errors = call_program("translate", whole, input=SENTENCES)
     assert code == 1 and "another vocabulary" in errors
+
+
+def test_renumbered_vocabulary_is_extended(settings_file: Path, call_program: Call, tmp_path: Path) -> None:
+    assert call_program("train", settings_file, "training.max_steps=2")[0] == 0
+    corpus = settings_file.parent
+    mapped = renumbered(corpus / "run", tmp_path / "mapped", zero_start=True)
+    for part in ("train", "valid"):
+        lines = (corpus / f"{part}.de").read_text()
+        (corpus / f"{part}.el").write_text(lines.translate({0x61 + index: 0x3B1 + index for index in range(26)}))
+    words = [f"data.train={corpus}/train.{{en,el}}", f"data.valid={corpus}/valid.{{en,el}}", f"start_from={mapped}",
+             "data.max_length=60", "training.batch_tokens=200", "tokenizer.extend=30"]  # fmt: skip
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    for run, steps in ((whole, 6), (parts, 3), (parts, 6)):
+        code, _, errors = call_program("train", f"run={run}", *words, f"training.max_steps={steps}")
+        assert code == 0, errors
+    assert same_weights(whole, parts, 6)
+    before, after = load_bundle(mapped), load_bundle(whole)
+    old, new = before.tokenizers.source, after.tokenizers.source
+    size = old.vocab_size
+    assert after.model.target_embedding.zero_start and new.vocab_size == size + 30
+    assert new.pieces(range(size)) == old.pieces(range(size))
+    first = initial_model(after.config.model, after.tokenizers, 1, str(mapped))
+    rows = torch.stack([
+        before.model.output_weight[old.cut(piece)].mean(dim=0) for piece in new.pieces(range(size, size + 30))
+    ])  # fmt: skip
+    assert torch.equal(first.output_weight, torch.cat([before.model.output_weight, rows]))
+    check_engines(whole, call_program)
 
 
 def test_start_of_zeros_is_what_a_zero_embedding_of_the_start_token_is(

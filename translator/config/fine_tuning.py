@@ -31,7 +31,7 @@ def adopt_settings(config: Config, base: Config, problems: list[str]) -> Config:
     """Return `config` with the tokenizer, preset and model settings of `base`, the run that it starts from.
 
     Its learning rate is a tenth of the preset's unless it is stated. Only dropout (every model setting with that word)
-    may differ; any other difference is added to `problems`.
+    may differ, and `tokenizer.extend`, which is about the new run; any other difference is added to `problems`.
     """
     stated = config.model_dump(exclude_unset=True)
     if stated.get("preset", "auto") not in ("auto", base.preset):
@@ -39,7 +39,7 @@ def adopt_settings(config: Config, base: Config, problems: list[str]) -> Config:
     for section in ("tokenizer", "model"):
         for name, value in stated.get(section, {}).items():
             expected = getattr(getattr(base, section), name)
-            if value != expected and "dropout" not in name:
+            if value != expected and "dropout" not in name and name != "extend":
                 problems.append(_conflict(config, f"{section}.{name}", value, expected))
     dropouts = {name: value for name, value in stated.get("model", {}).items() if "dropout" in name}
     usual = PRESETS.get(base.preset, {}).get("training", {}).get("learning_rate", TrainingSettings().learning_rate)
@@ -47,7 +47,7 @@ def adopt_settings(config: Config, base: Config, problems: list[str]) -> Config:
         **stated,
         "training": {"learning_rate": _SHARE_OF_RATE * usual, **stated.get("training", {})},
         "preset": base.preset,
-        "tokenizer": base.tokenizer.model_dump(),
+        "tokenizer": {**base.tokenizer.model_dump(), "extend": config.tokenizer.extend},
         "model": {**base.model.model_dump(), **dropouts},
     }
     return Config.model_validate(adopted)

@@ -80,6 +80,11 @@ def complete_config(config: Config) -> Config:
         problems += error.problems
     else:
         problems += corpus_mistakes(config.data) if config.preset == "auto" else []
+    if config.tokenizer.extend and config.start_from is None:
+        problems.append(
+            f"tokenizer.extend: found {config.tokenizer.extend}, but no start_from, whose vocabulary would get these "
+            "pieces; set start_from=RUN, or tokenizer.vocab_size for a vocabulary of this run's own"
+        )
     problems += [*decoding_mistakes(config.decoding), *validation_mistakes(config.decoding, config.training)]
     if problems:
         raise ConfigError(problems)

@@ -207,6 +207,10 @@ class TokenizerSettings(Settings):
     """Give every digit a piece of its own."""
     sample_size: PositiveCount = 1_000_000
     """Most lines that the tokenizer is trained on, drawn evenly over the corpus."""
+    extend: Annotated[int, Field(ge=0, le=10**6), WRITTEN] = 0
+    """With `start_from`: pieces to add to the vocabulary of that run, for a new script or language. They are those that
+    shorten the new text most; their vectors begin as the mean of those of their old pieces. With `data.language_tags`,
+    the tags of new target languages are added, too."""
 
 
 class ModelSettings(Settings):
@@ -462,7 +466,8 @@ class Config(Settings):
     student: a model with few decoder layers, to be trained on a teacher's translations."""
     start_from: str | None = None
     """Fine-tuning: begin with the weights of another run, `RUN` or with those that `--weights NAME` would
-    select (`RUN:NAME`). Tokenizer, preset and model settings come from that run; only dropout may differ."""
+    select (`RUN:NAME`). Tokenizer, preset and model settings come from that run; only dropout may differ, and
+    `tokenizer.extend` may add to the vocabulary."""
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 1
     """Seed of initialisation, data order and dropout."""
     device: Annotated[Literal["auto", "cpu", "cuda"], BeforeValidator(_known_device)] = "auto"

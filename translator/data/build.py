@@ -17,7 +17,7 @@ from translator.data.filters import chosen_reasons
 from translator.data.scanned import ScannedCorpora
 from translator.errors import DataError
 from translator.runtime.console import progress, say
-from translator.text import Corpus, TokenizerPair, save_tokenizers, train_tokenizers, with_tag
+from translator.text import Corpus, TokenizerPair, extend_tokenizers, save_tokenizers, train_tokenizers, with_tag
 
 _BATCH_PAIRS = 8192
 _Item = TypeVar("_Item")
@@ -28,11 +28,12 @@ class DataBuilder:
 
     def __init__(
         self, scanned: ScannedCorpora, data: DataSettings, tokenizer: TokenizerSettings, given: TokenizerPair | None,
-        directory: Path, with_text: bool,
+        extend: bool, directory: Path, with_text: bool,
     ) -> None:  # fmt: skip
-        """`given` tokenizers are used instead of training some; `with_text` keeps the text of training pairs."""
+        """`given` tokenizers are used instead of training some, as they are or with new pieces (`extend`); `with_text`
+        keeps the text of training pairs."""
         self.scanned, self.corpora = scanned, scanned.corpora
-        self.data, self.tokenizer, self.given = data, tokenizer, given
+        self.data, self.tokenizer, self.given, self.extend = data, tokenizer, given, extend
         self.directory, self.with_text = directory, with_text
 
     def build(self) -> tuple[TokenizerPair, dict[str, Any]]:
@@ -50,7 +51,7 @@ class DataBuilder:
         return tokenizers, counts
 
     def _tokenizers(self) -> TokenizerPair:
-        if self.given is not None:
+        if self.given is not None and not self.extend:
             save_tokenizers(self.given, self.directory)
             return self.given
 
@@ -61,8 +62,10 @@ class DataBuilder:
                 # What filters drop must not shape the vocabulary.
                 yield from compress(corpus.pairs(), (found.codes[:count] == KEPT).tobytes())
 
-        say(f"training the tokenizer ({self.tokenizer.type})")
         languages = target_languages(self.corpora) if self.data.language_tags else ()
+        if self.given is not None:
+            return extend_tokenizers(self.given, pairs, self.tokenizer, self.directory, languages)
+        say(f"training the tokenizer ({self.tokenizer.type})")
         return train_tokenizers(pairs, self.tokenizer, self.directory, languages=languages)
 
     def _tag(self, tokenizers: TokenizerPair, corpus: Corpus) -> int | None:

@@ -20,7 +20,8 @@ TOKENIZER = "tokenizer"
 _NAMES = {MANIFEST, "train.arrow", "valid.arrow", "test.arrow", *TOKENIZER_NAMES}
 NORMALIZATION_TABLE = "normalization_table"
 """The name, among the inputs, of the table by which tokenizers that are trained here normalise."""
-_LATER = ("source_normalization", "normalization_table", "user_defined_symbols", "split_digits")
+_LATER = ("source_normalization", "normalization_table", "user_defined_symbols", "split_digits", "extend")
+_OF_EXTENSION = ("character_coverage", "extend", "sample_size")
 _FORMAT = 1
 _SHAPE = {
     "format": int,
@@ -75,10 +76,11 @@ def fingerprints(inputs: dict[str, Any]) -> dict[str, str]:
     return {name: entry["fingerprint"] for name, entry in inputs.items() if name.split()[0] in ("train", "valid")}
 
 
-def settings_that_matter(data: DataSettings, tokenizer: TokenizerSettings | None) -> dict[str, Any]:
+def settings_that_matter(data: DataSettings, tokenizer: TokenizerSettings, given: bool) -> dict[str, Any]:
     """Return the settings that change what is prepared; the corpora themselves count by their content.
 
-    `tokenizer` is None if the tokenizers are given: then they are an input, and no setting of their training counts.
+    If the tokenizers are `given`, they are an input, and the settings of their training count only if they are
+    extended.
     """
     values = data.model_dump(mode="json")
     names = ["max_length", "max_length_ratio", "drop_duplicates", "drop_leaks"]
@@ -89,7 +91,9 @@ def settings_that_matter(data: DataSettings, tokenizer: TokenizerSettings | None
         names.append("held_out")
     if data.language_tags:
         names.append("language_tags")
-    trained = tokenizer.model_dump(mode="json", exclude={"model"}) if tokenizer is not None else {}
+    trained = tokenizer.model_dump(mode="json", exclude={"model"})
+    if given:
+        trained = {name: trained[name] for name in _OF_EXTENSION} if tokenizer.extend else {}
     defaults = TokenizerSettings().model_dump(mode="json")
     # Prepared data of versions without these settings stay as they are.
     trained = {name: value for name, value in trained.items() if name not in _LATER or value != defaults[name]}

@@ -108,7 +108,9 @@ def prepare(
     _refuse_foreign_directory(target)
     corpora = open_corpora(config.data)
     given, given_name = _given_tokenizers(config.start_from, config.tokenizer.model, begun)
-    if given is not None and config.data.language_tags:
+    # What has begun has its new pieces already.
+    extend = config.tokenizer.extend > 0 and begun is None
+    if given is not None and config.data.language_tags and not extend:
         _require_tags(given, target_languages(corpora), config.start_from, given_name)
     inputs = describe_inputs(corpora, config.data.language_tags, given, given_name)
     if given is None and (table := config.tokenizer.normalization_table) is not None:
@@ -121,7 +123,7 @@ def prepare(
             say(f"prepared data in {path} are up to date")
         else:
             with new_directory(target, files_of_prepared) as partial:
-                digest = _build(config, corpora, given, inputs, partial, check)
+                digest = _build(config, corpora, given, extend, inputs, partial, check)
                 if begun is not None:
                     _require_same_pairs(digest, begun)
             say(f"prepared data written to {path}")
@@ -157,10 +159,13 @@ def load_prepared(directory: str | Path, config: Config | None = None) -> Prepar
 
 
 def _build(
-    config: Config, corpora: Corpora, given: TokenizerPair | None, inputs: dict[str, Any], directory: Path,
-    check: Callable[[Config], object] | None,
+    config: Config, corpora: Corpora, given: TokenizerPair | None, extend: bool, inputs: dict[str, Any],
+    directory: Path, check: Callable[[Config], object] | None,
 ) -> str:  # fmt: skip
-    """Build the data and write the manifest last; return the digest of the training pairs."""
+    """Build the data and write the manifest last; return the digest of the training pairs.
+
+    `given` tokenizers are used as they are, or extended.
+    """
     scanned = ScannedCorpora.scan(corpora, config.data)
     pairs, languages = sum(scanned.read), corpora["train"][0].languages
     resolved = _resolve(config, pairs, languages)
@@ -172,7 +177,7 @@ def _build(
         say(f"preset {resolved.preset}: chosen for {pairs:,} training pairs")
     with_text = _needs_text(resolved.training.subword_sampling)
     tokenizers, counts = DataBuilder(
-        scanned, resolved.data, resolved.tokenizer, given, directory, with_text
+        scanned, resolved.data, resolved.tokenizer, given, extend, directory, with_text
     ).build()  # fmt: skip
     digest = ParallelDataset.open(directory / "train.arrow").digest()
     read = counts["pairs"] + counts["held_out"]
@@ -181,7 +186,7 @@ def _build(
         say(line)
     manifest = {
         "inputs": inputs,
-        "settings": settings_that_matter(resolved.data, resolved.tokenizer if given is None else None),
+        "settings": settings_that_matter(resolved.data, resolved.tokenizer, given is not None),
         "languages": list(languages),
         "counts": counts,
         "train_text": with_text,
@@ -226,8 +231,10 @@ def _is_current(path: Path, config: Config, inputs: dict[str, Any], begun: Begun
         say(f"the inputs of {path} have changed; preparing again")
         return False
     resolved = _resolve(config, manifest["counts"]["pairs"], manifest["languages"])
-    trained = resolved.tokenizer if TOKENIZER not in inputs else None
-    if manifest["settings"] != settings_that_matter(resolved.data, trained):
+    wanted = settings_that_matter(resolved.data, resolved.tokenizer, TOKENIZER in inputs)
+    if begun is not None:
+        wanted["tokenizer"] = manifest["settings"]["tokenizer"]
+    if manifest["settings"] != wanted:
         say(f"the settings of {path} have changed; preparing again")
         return False
     # Text that nobody reads does no harm, so this counts in one direction only.
@@ -289,7 +296,7 @@ def _require_tags(given: TokenizerPair, languages: list[str], start_from: str | 
         return
     if start_from is not None:
         name = f"start_from: the vocabulary of {parse_start(start_from).run}"
-        remedy = "start from a run that has them, or leave the corpora of these languages out"
+        remedy = "add it with tokenizer.extend, start from a run that has it, or leave the corpora of this language out"
     else:
         name = f"tokenizer.model: {named}"
         remedy = "leave tokenizer.model out, or make the file with `spm_train --control_symbols=` and these tags"

@@ -21,8 +21,9 @@ def misfits(dataset: ParallelDataset, tokenizers: TokenizerPair) -> list[str]:
     )
     return [
         f"{100 * share:.0f} % of the pieces of the {side} are single bytes or unknown: the vocabulary does not fit the "
-        "text, which makes training slow and translations poor; train a vocabulary on it (without start_from and "
-        "tokenizer.model), or raise tokenizer.vocab_size or tokenizer.character_coverage"
+        "text, which makes training slow and translations poor; with start_from, add pieces with tokenizer.extend; "
+        "otherwise train a vocabulary on the text (without tokenizer.model), or raise tokenizer.vocab_size or "
+        "tokenizer.character_coverage"
         for side, tokens, tokenizer in sides
         if (share := _share_without_pieces(tokens, tokenizer)) > _MOST
     ]

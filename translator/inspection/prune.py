@@ -216,7 +216,9 @@ def _pruned_config(config: Config, kept: dict[tuple[str, int], list[int]], outpu
     if (prepared := prepared_directory(config, run.root)).is_dir():
         data = data.model_copy(update={"prepared": str(prepared.resolve())})
     model = config.model.model_copy(update=shape)
-    return config.model_copy(update={"run": str(output), "model": model, "data": data, "start_from": None})
+    tokenizer = config.tokenizer.model_copy(update={"extend": 0})
+    changes = {"run": str(output), "model": model, "tokenizer": tokenizer, "data": data, "start_from": None}
+    return config.model_copy(update=changes)
 
 
 def _pruned(checkpoint: Checkpoint, kept: dict[tuple[str, int], list[int]], width: int) -> Checkpoint:

@@ -2,6 +2,7 @@
 
 from translator.text.corpus import Corpus, hash_file
 from translator.text.corpus_lines import read_lines
+from translator.text.extension import extend_tokenizers
 from translator.text.input_lines import InputLines, count_lines, decode_lines, describe_lines, open_input
 from translator.text.open_corpus import open_corpus
 from translator.text.tags import choose_tag, tag_symbol, with_tag
@@ -32,6 +33,7 @@ __all__ = [
     "count_lines",
     "decode_lines",
     "describe_lines",
+    "extend_tokenizers",
     "find_tokenizer",
     "hash_file",
     "load_given_tokenizers",

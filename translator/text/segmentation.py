@@ -60,8 +60,19 @@ class Segmenter:
             drawn.append([piece for word in chosen for piece in word] if same else usual)
         return drawn
 
+    def cut(self, word: str) -> list[int]:
+        """Return the ids of the most probable pieces of a normalised text without further words, such as a piece."""
+        return list(self._segment_uncached(word, None, 0))
+
     def _segment_uncached(self, word: str, strength: float | None, variant: int) -> Pieces:
         """Draw the pieces of a word; the most probable ones if `strength` is None."""
+        return tuple(piece for part in self._parts(word, strength, variant) for piece in self._pieces(part))
+
+    def cut_text(self, word: str) -> list[str]:
+        """Return what `cut` does as text: characters without a piece are parts of their own."""
+        return self._parts(word, None, 0)
+
+    def _parts(self, word: str, strength: float | None, variant: int) -> list[str]:
         draw = random.Random(f"{word} {variant}")
         # With a group, `split` returns the whole pieces at odd indices.
         texts = [word] if self._whole is None else self._whole.split(word)
@@ -73,7 +84,7 @@ class Segmenter:
                 parts += self._sample(text, strength, draw)
             else:
                 parts += self._merge(text, lambda: strength is not None and draw.random() < strength)
-        return tuple(piece for part in parts for piece in self._pieces(part))
+        return parts
 
     def _pieces(self, part: str) -> list[int]:
         """Return the id of a part if it is a piece, else the ids of its bytes, or of the unknown piece."""

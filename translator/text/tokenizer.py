@@ -134,6 +134,11 @@ class Tokenizer:
         table = self._mapping.from_processor
         return [[table[piece] for piece in row] for row in rows]
 
+    def cut(self, piece: str) -> list[int]:
+        """Return the ids of the pieces into which the text of a piece (U+2581 begins a word) is cut here."""
+        ids = self._segmenter.cut(piece)
+        return ids if self._mapping is None else [self._mapping.from_processor[index] for index in ids]
+
     @cached_property
     def _segmenter(self) -> Segmenter:
         return Segmenter(self._processor, user_defined_pieces(self.model))

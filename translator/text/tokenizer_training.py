@@ -3,7 +3,7 @@
 import io
 import random
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -79,29 +79,20 @@ def train_tokenizer(
     languages: Sequence[str] = (),
 ) -> Tokenizer:
     """Train one model on the lines that `lines()` yields each time it is called; see `train_tokenizers`."""
-    count, size = _measure(lines())
-    if not count:
-        raise TokenizerError(f"the {name} cannot be trained: the training text is blank")
-    wanted = min(settings.sample_size, count, max(1, count * _SAMPLE_BYTES[settings.type] // size))
-    if wanted < count:
-        say(f"{name}: training on {wanted:,} of {count:,} lines, drawn evenly")
-
-    def sample() -> Iterator[str]:
-        return _slices(_draw(_not_blank(lines()), count, wanted, seed))
-
+    sample = even_sample(lines, settings, seed, name)
     vocab_size = settings.vocab_size
     tags = [tag_symbol(language) for language in languages]
     try:
-        model = _run_sentencepiece(sample(), settings, vocab_size, tags)
+        model = run_sentencepiece(sample(), settings, vocab_size, tags)
     except RuntimeError as error:
         largest = re.search(r"set it to a value <= (\d+)", str(error))
         if largest is None:
-            raise _explained(error, settings, name) from None
+            raise explained_error(error, settings, name) from None
         vocab_size = int(largest[1])
         try:
-            model = _run_sentencepiece(sample(), settings, vocab_size, tags)
+            model = run_sentencepiece(sample(), settings, vocab_size, tags)
         except RuntimeError as second:
-            raise _explained(second, settings, name) from None
+            raise explained_error(second, settings, name) from None
     tokenizer = Tokenizer(model, name)
     if tokenizer.vocab_size < settings.vocab_size:
         say(
@@ -111,9 +102,34 @@ def train_tokenizer(
     return tokenizer
 
 
-def _run_sentencepiece(
-    sample: Iterator[str], settings: TokenizerSettings, vocab_size: int, control_symbols: list[str]
+def even_sample(
+    lines: Callable[[], Iterable[str]], settings: TokenizerSettings, seed: int, name: str
+) -> Callable[[], Iterator[str]]:
+    """Return a function that yields the lines to train on, the same each time it is called.
+
+    They are at most `sample_size` of those of `lines()` and a bounded number of bytes, drawn evenly, without what
+    SentencePiece cannot read. Raises `TokenizerError`, which names the tokenizer, if all are blank.
+    """
+    count, size = _measure(lines())
+    if not count:
+        raise TokenizerError(f"the {name} cannot be trained: the training text is blank")
+    wanted = min(settings.sample_size, count, max(1, count * _SAMPLE_BYTES[settings.type] // size))
+    if wanted < count:
+        say(f"{name}: training on {wanted:,} of {count:,} lines, drawn evenly")
+    return lambda: _slices(_draw(_not_blank(lines()), count, wanted, seed))
+
+
+def run_sentencepiece(
+    sample: Iterator[str],
+    settings: TokenizerSettings,
+    vocab_size: int,
+    control_symbols: list[str],
+    options: Mapping[str, Any] | None = None,
 ) -> bytes:
+    """Train a SentencePiece model of `vocab_size` pieces, and return it; `options` of its trainer replace ours.
+
+    Raises `RuntimeError` as SentencePiece does, if the text has fewer pieces or its characters alone are more.
+    """
     import sentencepiece
 
     writer = io.BytesIO()
@@ -133,15 +149,13 @@ def _run_sentencepiece(
             pad_id=-1,
             control_symbols=control_symbols,
             user_defined_symbols=settings.user_defined_symbols,
-            split_digits=settings.split_digits,
             num_threads=_THREADS,
             # In bytes; our lines are shorter, but normalisation can lengthen them.
             max_sentence_length=1 << 20,
             shuffle_input_sentence=False,
             self_test_sample_size=0,
             minloglevel=3,
-            **rule,
-            **limit,
+            **{"split_digits": settings.split_digits, **rule, **limit, **(options or {})},
         )
     model = writer.getvalue()
     if "normalization_rule_tsv" in rule:
@@ -149,7 +163,8 @@ def _run_sentencepiece(
     return model
 
 
-def _explained(error: RuntimeError, settings: TokenizerSettings, name: str) -> TokenizerError:
+def explained_error(error: RuntimeError, settings: TokenizerSettings, name: str) -> TokenizerError:
+    """Return the error of `run_sentencepiece` as a sentence about the tokenizer called `name`."""
     if match := re.search(r"smaller than required_chars\. (\d+) vs (\d+)", str(error)):
         return TokenizerError(
             f"the {name} cannot be trained: tokenizer.vocab_size is {settings.vocab_size:,}, but the "

@@ -171,7 +171,9 @@ class BegunRun:
 
     def _check_base(self, base: Base, began: Mapping[str, Any] | None, start_from: str) -> None:
         root = self.run.root
-        if base.vocabulary != vocabulary_of(self.tokenizers):
+        # If pieces were added to it, the vocabulary of this run is another one.
+        vocabulary = vocabulary_of(self.tokenizers) if began is None else tuple(began["vocabulary"])
+        if base.vocabulary != vocabulary and not (began is None and self.config.tokenizer.extend):
             what = "has another vocabulary than when"
         elif began is not None and began["weights"] != base.weights:
             what = "was trained again since"

@@ -7,12 +7,13 @@ from fnmatch import fnmatchcase
 from torch import nn
 
 from translator.checkpoints import Base, check_shapes, load_weights, read_checkpoint, saved_shapes
-from translator.config import ModelSettings
+from translator.config import ModelSettings, parse_start
 from translator.errors import ConfigError
 from translator.model import Transformer, build_model, parameter_shapes
 from translator.runtime.console import say
 from translator.runtime.host_memory import check_host_memory
-from translator.text import TokenizerPair, require_shared_ids
+from translator.text import TokenizerPair, load_tokenizers, require_shared_ids
+from translator.training.extended_weights import extended_weights
 
 
 def initial_model(
@@ -20,17 +21,23 @@ def initial_model(
 ) -> Transformer:
     """Build the model on the CPU, random by `seed` or with the weights that `start_from` names.
 
-    Raises `CheckpointError` if the run to start from has no such weights.
+    If `tokenizers` have more pieces than those of the run to start from, these get rows of their own
+    (`extended_weights`). Raises `CheckpointError` if that run has no such weights.
     """
     require_shared_ids(settings, tokenizers)
-    if start_from is not None:
-        path = Base.read(start_from).path
-        # Before anything is allocated: a received run may state any size.
-        check_shapes(saved_shapes(path), parameter_shapes(settings, *tokenizers.sizes), str(path))
+    if start_from is None:
+        return build_model(settings, *tokenizers.sizes, seed, tokenizers.target.zero_start)
+    path, old = Base.read(start_from).path, load_tokenizers(parse_start(start_from).run)
+    # Before anything is allocated: a received run may state any size.
+    check_shapes(saved_shapes(path), parameter_shapes(settings, *old.sizes), str(path))
     model = build_model(settings, *tokenizers.sizes, seed, tokenizers.target.zero_start)
-    if start_from is not None:
-        load_weights(model, read_checkpoint(path, with_optimizer=False).weights, str(path))
-        say(f"starting from the weights of {path}")
+    weights = read_checkpoint(path, with_optimizer=False).weights
+    added = [new - before for new, before in zip(tokenizers.sizes, old.sizes, strict=True)]
+    if any(added):
+        weights = extended_weights(weights, settings, old, tokenizers)
+    load_weights(model, weights, str(path))
+    pieces = f"{added[0]:,}" if tokenizers.joint or added[0] == added[1] else f"{added[0]:,} and {added[1]:,}"
+    say(f"starting from the weights of {path}{f', with rows for {pieces} new pieces' if any(added) else ''}")
     return model
 
 
