@@ -93,8 +93,9 @@ def check_translator(root: Any, words: list[str]) -> None:
         (read_tokenizer_settings if words[0] == "tokenizer" else read_call_settings)(called)
     arguments = parsed.get("arguments") or []
     files = [ROOT / word for word in arguments if "=" not in word and (ROOT / word).is_file()]
-    # A run to start from would have to exist.
-    settings = [word for word in arguments if "=" in word and not word.startswith("start_from=")]
+    # A run to start from would have to exist, and only then may its vocabulary be extended.
+    of_start = ("start_from=", "tokenizer.extend=")
+    settings = [word for word in arguments if "=" in word and not word.startswith(of_start)]
     load_config(files[0] if files else None, settings)
 
 
