@@ -275,7 +275,7 @@ def test_text_is_kept_when_it_is_asked_for(
     asking = settings({"training": {"subword_sampling": 0.1}}, **data)
     assert not prepare(settings(**data), out).train.has_text
     prepared = prepare(asking, out)
-    assert "has no text of the training pairs, which training.subword_sampling reads" in capsys.readouterr().err
+    assert "has no text of the training pairs, which training.subword_sampling and" in capsys.readouterr().err
     assert texts(prepared.train) == pairs(0, 30) + pairs(100, 20)
     tokenizer = prepared.tokenizers.source
     encoded = tokenizer.encode([source for source, _ in texts(prepared.train)])

@@ -8,6 +8,7 @@ from translator.config.overrides import read_call_settings, replace_stated, stat
 from translator.config.paths import prepared_directory, run_directory
 from translator.config.presets import PRESETS, resolve_preset, suggest_preset
 from translator.config.schema import (
+    AugmentationSettings,
     Config,
     Corpora,
     CorpusEntry,
@@ -26,6 +27,7 @@ __all__ = [
     "Corpora",
     "CorpusEntry",
     "DataSettings",
+    "AugmentationSettings",
     "DecodingSettings",
     "Duration",
     "Head",

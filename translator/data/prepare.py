@@ -175,7 +175,7 @@ def _build(
         require_shared_ids(resolved.model, given)
     if config.preset == "auto":
         say(f"preset {resolved.preset}: chosen for {pairs:,} training pairs")
-    with_text = _needs_text(resolved.training.subword_sampling)
+    with_text = _needs_text(resolved)
     tokenizers, counts = DataBuilder(
         scanned, resolved.data, resolved.tokenizer, given, extend, directory, with_text
     ).build()  # fmt: skip
@@ -238,8 +238,11 @@ def _is_current(path: Path, config: Config, inputs: dict[str, Any], begun: Begun
         say(f"the settings of {path} have changed; preparing again")
         return False
     # Text that nobody reads does no harm, so this counts in one direction only.
-    if _needs_text(resolved.training.subword_sampling) and not manifest.get("train_text", False):
-        say(f"{path} has no text of the training pairs, which training.subword_sampling reads; preparing again")
+    if _needs_text(resolved) and not manifest.get("train_text", False):
+        say(
+            f"{path} has no text of the training pairs, which training.subword_sampling and augmentation read; "
+            "preparing again"
+        )
         return False
     return True
 
@@ -261,9 +264,9 @@ def _with_usual_length(config: Config, train: ParallelDataset) -> Config:
     return config.model_copy(update={"decoding": decoding})
 
 
-def _needs_text(subword_sampling: float) -> bool:
-    """Whether the text of training pairs is kept: pieces that are sampled in training are sampled from it."""
-    return subword_sampling > 0.0
+def _needs_text(config: Config) -> bool:
+    """Whether the text of training pairs is kept: what is altered or sampled in training is made from it."""
+    return config.training.subword_sampling > 0.0 or config.augmentation.is_on
 
 
 def _mixture(data: DataSettings, corpora: list[dict[str, Any]]) -> Mixture | None:

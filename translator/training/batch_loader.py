@@ -5,11 +5,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from translator.config import TrainingSettings
+from translator.config import AugmentationSettings, TrainingSettings
 from translator.data import PreparedData
+from translator.data.augmentation import Augmenter
 from translator.data.batch_plan import ADDED_TOKENS, Budget, plan_epoch
 from translator.data.batches import Batch, BatchShape, SpecialTokens, make_batch
-from translator.data.subword_sampling import SubwordSampler
+from translator.data.text_sampling import TextSampler
 from translator.runtime.console import say
 from translator.runtime.seeding import seed_of
 from translator.training.progress import Position
@@ -35,6 +36,7 @@ class BatchLoader:
     def __init__(
         self, data: PreparedData, settings: TrainingSettings, batch_tokens: int, *,
         seed: int, max_length: int, max_positions: int, compiled: bool = False,
+        augmentation: AugmentationSettings | None = None,
     ) -> None:  # fmt: skip
         """`batch_tokens` are target tokens of a batch; `max_length` is the longest side of a pair in pieces
         (`data.max_length`), `max_positions` the longest sequence of the model (`model.max_positions`)."""
@@ -44,10 +46,13 @@ class BatchLoader:
         fixed = BatchShape.fixed(data.train, batch_tokens, max_length, data.mixture)
         self.shape = fixed if compiled else BatchShape()
         self.budget = fixed.budget if settings.order == "random" else Budget(batch_tokens)
-        self.sampler: SubwordSampler | None = None
-        if settings.subword_sampling:
+        self.sampler: TextSampler | None = None
+        augmenter = Augmenter(augmentation) if augmentation is not None and augmentation.is_on else None
+        if settings.subword_sampling or augmenter is not None:
             longest = (self.shape.max_length or max_positions) - ADDED_TOKENS
-            self.sampler = SubwordSampler(data.train, data.tokenizers, settings.subword_sampling, longest, self.budget)
+            self.sampler = TextSampler(
+                data.train, data.tokenizers, settings.subword_sampling, longest, self.budget, augmenter
+            )
             self.budget = _shrink(self.budget, *self.sampler.growth())
 
     def after(self, position: Position) -> Iterator[PlannedBatch]:

@@ -123,7 +123,7 @@ def _build_trainer(
     update = Updater(TrainingState.initial(model, settings, machine, world), settings, machine, world)
     make_batches = functools.partial(
         BatchLoader, data, settings, seed=config.seed, max_length=config.data.max_length,
-        max_positions=model_settings.max_positions, compiled=compiled,
+        max_positions=model_settings.max_positions, compiled=compiled, augmentation=config.augmentation,
     )  # fmt: skip
     if settings.batch_tokens == "auto":
         config = with_batch_tokens(config, find_batch_tokens(update, make_batches))

@@ -10,7 +10,7 @@ import pytest
 from translator.data import PreparedData, prepare
 from translator.data.batch_plan import Budget
 from translator.data.batches import SpecialTokens, make_batch
-from translator.data.subword_sampling import SubwordSampler
+from translator.data.text_sampling import TextSampler
 from translator.errors import DataError
 
 INDICES = np.array([3, 17, 3, 40])
@@ -23,8 +23,8 @@ def data(request: Any, corpus: Callable[..., str], pairs: Callable[..., Any], se
     return prepare(settings(sections, train=corpus("train", pairs(0, 80))), tmp_path / "prepared")
 
 
-def sampler(data: PreparedData, longest: int = 60, budget: Budget | None = None) -> SubwordSampler:
-    return SubwordSampler(data.train, data.tokenizers, 0.3, longest, budget)
+def sampler(data: PreparedData, longest: int = 60, budget: Budget | None = None) -> TextSampler:
+    return TextSampler(data.train, data.tokenizers, 0.3, longest, budget)
 
 
 def test_sampled_pieces_spell_the_text_and_change_with_the_seed(data: PreparedData) -> None:
@@ -69,4 +69,4 @@ def test_data_without_text_cannot_be_sampled(data: PreparedData, corpus: Callabl
                                              settings: Callable[..., Any], tmp_path: Path) -> None:  # fmt: skip
     bare = prepare(settings(train=corpus("bare", pairs(0, 80))), tmp_path / "bare")
     with pytest.raises(DataError, match="holds no text"):
-        SubwordSampler(bare.train, bare.tokenizers, 0.1, 60)
+        TextSampler(bare.train, bare.tokenizers, 0.1, 60)
