@@ -169,6 +169,8 @@ class DataSettings(Settings):
     min_score: Annotated[float, Field(ge=-1e6, le=1e6, allow_inf_nan=False)] | None = None
     """Smallest score of a training pair, such as one of Bicleaner or LASER. The entry of a corpus says where its scores
     are (`scores` or `score_column`); corpora without scores are kept."""
+    workers: Annotated[int, Field(ge=1, le=1024)] | None = None
+    """Processes that clean and encode text; by default one for each core. The result is the same with any number."""
     held_out: PositiveCount = 1000
     """Pairs held out of train for validation if there is no valid corpus, over all corpora together; at most a
     tenth of train."""

@@ -22,12 +22,17 @@ class AlteredLines:
 
     def count(self, tokenizer: Tokenizer, texts: Sequence[str], ids: Sequence[Sequence[int]]) -> None:
         """Add the altered lines among `texts`, which were encoded as `ids`."""
-        for text, found in zip(texts, tokenizer.decode_all(ids), strict=True):
+        for text, found in zip(texts, tokenizer.decode_all(ids, threads=1), strict=True):
             if text == found or (seen := as_seen(text)) == as_seen(found):
                 continue
             self.lines += 1
             if len(self.examples) < _EXAMPLES:
                 self.examples.append(_excerpts(seen, found))
+
+    def add(self, other: "AlteredLines") -> None:
+        """Add what was counted of later lines."""
+        self.lines += other.lines
+        self.examples += other.examples[: _EXAMPLES - len(self.examples)]
 
     def as_count(self) -> dict[str, Any]:
         """Return the entry of a manifest."""

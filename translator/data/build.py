@@ -1,26 +1,25 @@
 """Building prepared data: scan the corpora, train the tokenizers, clean, encode, write."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from itertools import compress, islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
 from translator.config import DataSettings, TokenizerSettings
 from translator.data.altered import AlteredLines
-from translator.data.cleaning import KEPT, REASONS, fits, reason_of
+from translator.data.cleaning import KEPT, REASONS
 from translator.data.corpora import target_languages
 from translator.data.dataset import DatasetWriter
 from translator.data.dropped import Dropped, skipped_of
+from translator.data.encoding import BlockEncoder, CodedBlock, encode_pairs
 from translator.data.filters import chosen_reasons
 from translator.data.scanned import ScannedCorpora
+from translator.data.workers import BLOCK_PAIRS, Workers, blocks_of
 from translator.errors import DataError
 from translator.runtime.console import progress, say
 from translator.text import Corpus, TokenizerPair, extend_tokenizers, save_tokenizers, train_tokenizers, with_tag
-
-_BATCH_PAIRS = 8192
-_Item = TypeVar("_Item")
 
 
 class DataBuilder:
@@ -28,13 +27,13 @@ class DataBuilder:
 
     def __init__(
         self, scanned: ScannedCorpora, data: DataSettings, tokenizer: TokenizerSettings, given: TokenizerPair | None,
-        extend: bool, directory: Path, with_text: bool,
+        extend: bool, directory: Path, with_text: bool, workers: Workers,
     ) -> None:  # fmt: skip
         """`given` tokenizers are used instead of training some, as they are or with new pieces (`extend`); `with_text`
         keeps the text of training pairs."""
         self.scanned, self.corpora = scanned, scanned.corpora
         self.data, self.tokenizer, self.given, self.extend = data, tokenizer, given, extend
-        self.directory, self.with_text = directory, with_text
+        self.directory, self.with_text, self.workers = directory, with_text, workers
 
     def build(self) -> tuple[TokenizerPair, dict[str, Any]]:
         """Write the tokenizers and the Arrow files; return the tokenizers and the counts of pairs."""
@@ -74,19 +73,20 @@ class DataBuilder:
     def _write_train(self, tokenizers: TokenizerPair, codes: np.ndarray) -> dict[str, Any]:
         """Encode the pairs that are left, drop those of impossible length, and return the counts."""
         dropped = Dropped(chosen_reasons(self.data))
+        altered = {"source": AlteredLines(), "target": AlteredLines()}
         parts = np.split(codes, np.cumsum(self.scanned.read)[:-1])
         entries = []
-        altered = {"source": AlteredLines(), "target": AlteredLines()}
         with DatasetWriter(self.directory / "train.arrow", with_text=self.with_text) as writer:
             for corpus, part in zip(self.corpora["train"], parts, strict=True):
                 before = writer.pairs
-                kept = _kept(corpus, part, dropped)
-                bar = progress(kept, description="encoding train", total=int((part == KEPT).sum()), unit="pairs")
                 tag = self._tag(tokenizers, corpus)
-                for batch in _batches(bar):
-                    texts = [(source.removesuffix("\r"), target.removesuffix("\r")) for _, (source, target) in batch]
-                    for index, reason in self._write_fitting(writer, tokenizers, texts, tag, altered):
-                        dropped.add(reason, corpus, batch[index][0], batch[index][1])
+                encoder = BlockEncoder(self.directory, self.data, corpus.name, tag, self.with_text)
+                for block in self.workers.map(encoder, _coded_blocks(corpus, part)):
+                    if len(block.batch):
+                        writer.write_batch(block.batch)
+                    dropped.merge(block.dropped)
+                    for side, lines in block.altered.items():
+                        altered[side].add(lines)
                 names = {"name": corpus.name, "languages": list(corpus.languages)}
                 entries.append({**names, "pairs": len(part), "train": writer.pairs - before})
         _require_pairs(entries, dropped.counts())
@@ -99,33 +99,6 @@ class DataBuilder:
             "altered": {side: lines.as_count() for side, lines in altered.items()},
         }
 
-    def _write_fitting(
-        self, writer: DatasetWriter, tokenizers: TokenizerPair, texts: list[tuple[str, str]], tag: int | None,
-        altered: dict[str, AlteredLines],
-    ) -> list[tuple[int, str]]:  # fmt: skip
-        """Write the pairs whose lengths are possible; return the indices of the others, with the reasons.
-
-        Counts in `altered` which lines of the pairs that are written do not come back.
-        """
-        data = self.data
-        sources, targets = _encode(tokenizers, texts)
-        judged = [
-            fits(len(source), len(target), data.max_length, data.max_length_ratio, tag is not None)
-            for source, target in zip(sources, targets, strict=True)
-        ]
-        kept = [index for index, reason in enumerate(judged) if reason is None]
-        if kept:
-            sides = tuple([texts[index][side] for index in kept] for side in (0, 1))
-            sources, targets = [sources[index] for index in kept], [targets[index] for index in kept]
-            altered["source"].count(tokenizers.source, sides[0], sources)
-            altered["target"].count(tokenizers.target, sides[1], targets)
-            writer.write(
-                with_tag(sources, tag),
-                targets,
-                (sides[0], sides[1]) if writer.with_text else None,
-            )
-        return [(index, reason) for index, reason in enumerate(judged) if reason is not None]
-
     def _write_references(self, name: str, tokenizers: TokenizerPair) -> int:
         """Write valid or test, every pair with its text; without a valid corpus, it is what train holds out."""
         part = self.corpora.get(name) or self.corpora["train"]
@@ -133,8 +106,8 @@ class DataBuilder:
         with DatasetWriter(self.directory / f"{name}.arrow", with_text=True) as writer:
             for corpus, start in zip(part, begins, strict=True):
                 tag = self._tag(tokenizers, corpus)
-                for batch in _batches(islice(corpus.pairs(), start, None)):
-                    sources, targets = _encode(tokenizers, batch)
+                for batch in blocks_of(islice(corpus.pairs(), start, None)):
+                    sources, targets = encode_pairs(tokenizers, batch)
                     texts = [pair[0] for pair in batch], [pair[1] for pair in batch]
                     writer.write(with_tag(sources, tag), targets, texts)
         return writer.pairs
@@ -153,23 +126,9 @@ def _require_pairs(entries: list[dict[str, Any]], dropped: dict[str, int]) -> No
     )
 
 
-def _kept(corpus: Corpus, codes: np.ndarray, dropped: Dropped) -> Iterator[tuple[int, tuple[str, str]]]:
-    """Yield the pairs that are kept so far, with their numbers; count the others."""
-    for number, (pair, code) in enumerate(zip(corpus.pairs(), codes.tobytes(), strict=False), start=1):
-        if code == KEPT:
-            yield number, pair
-        else:
-            dropped.add(reason_of(code), corpus, number, pair)
-
-
-def _batches(items: Iterable[_Item]) -> Iterator[list[_Item]]:
-    stream = iter(items)
-    while batch := list(islice(stream, _BATCH_PAIRS)):
-        yield batch
-
-
-def _encode(tokenizers: TokenizerPair, batch: list[tuple[str, str]]) -> tuple[list[list[int]], list[list[int]]]:
-    # A model must not learn to write the carriage returns of files from Windows.
-    sources = tokenizers.source.encode([source.removesuffix("\r") for source, _ in batch])
-    targets = tokenizers.target.encode([target.removesuffix("\r") for _, target in batch])
-    return sources, targets
+def _coded_blocks(corpus: Corpus, codes: np.ndarray) -> Iterator[CodedBlock]:
+    """Yield the pairs of a corpus in blocks, with their codes; pairs after the last code are held out."""
+    pairs = progress(islice(corpus.pairs(), len(codes)), description="encoding train", total=len(codes), unit="pairs")
+    for index, block in enumerate(blocks_of(pairs)):
+        start = index * BLOCK_PAIRS
+        yield CodedBlock(start, block, codes[start : start + len(block)])

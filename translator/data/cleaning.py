@@ -7,15 +7,12 @@ per sentence, and for a million pairs a chance of about 1 in 30 million that any
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from hashlib import blake2b
-from itertools import islice
 from typing import Any
 
 import numpy as np
 
 from translator.data.filters import Filter, Pair, first_to_drop
 from translator.data.filters.near_duplicates import repeat_nearly, signatures
-
-_BLOCK_PAIRS = 8192
 
 REASONS = {
     "blank": "blank source or target",
@@ -74,12 +71,8 @@ class Sentences:
 
 
 def scan(pairs: Iterable[Pair], filters: Sequence[Filter] = (), with_signatures: bool = False) -> Sentences:
-    """Read pairs to the end, hash both sides, and judge them by the filters."""
-    stream, parts, start = iter(pairs), [], 0
-    while block := list(islice(stream, _BLOCK_PAIRS)):
-        parts.append(scan_block(block, start, filters, with_signatures))
-        start += len(block)
-    return Sentences.joined(parts or [scan_block([], 0, filters, with_signatures)])
+    """Hash both sides of pairs, and judge them by the filters."""
+    return scan_block(list(pairs), 0, filters, with_signatures)
 
 
 def scan_block(block: Sequence[Pair], start: int, filters: Sequence[Filter], with_signatures: bool) -> Sentences:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from hashlib import sha256
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -221,11 +222,12 @@ class DatasetWriter:
         texts: tuple[list[str], list[str]] | None = None,
     ) -> None:
         """Append a record batch of piece ids, with the texts if the file keeps them."""
-        columns: list[Any] = [_list_array(sources), _list_array(targets)]
-        if texts is not None:
-            columns += [pa.array(side, pa.large_string()) for side in texts]
-        self._writer.write_batch(pa.record_batch(columns, schema=self.schema))
-        self.pairs += len(sources)
+        self.write_batch(record_batch(sources, targets, texts))
+
+    def write_batch(self, batch: pa.RecordBatch) -> None:
+        """Append what `record_batch` made."""
+        self._writer.write_batch(batch)
+        self.pairs += len(batch)
 
     def __enter__(self) -> "DatasetWriter":
         return self
@@ -235,9 +237,19 @@ class DatasetWriter:
         self._file.close()
 
 
+def record_batch(
+    sources: Sequence[Sequence[int]], targets: Sequence[Sequence[int]], texts: tuple[list[str], list[str]] | None
+) -> pa.RecordBatch:
+    """Make a record batch for `DatasetWriter.write_batch` of piece ids, and texts if the file keeps them."""
+    columns: list[Any] = [_list_array(sources), _list_array(targets)]
+    if texts is not None:
+        columns += [pa.array(side, pa.large_string()) for side in texts]
+    return pa.record_batch(columns, schema=_schema(texts is not None))
+
+
 def _list_array(sequences: Iterable[Sequence[int]]) -> pa.ListArray:
     rows = list(sequences)
     offsets = np.zeros(len(rows) + 1, dtype=np.int32)
     np.cumsum([len(row) for row in rows], out=offsets[1:])
-    values = np.fromiter((piece for row in rows for piece in row), dtype=np.int32, count=int(offsets[-1]))
+    values = np.fromiter(chain.from_iterable(rows), dtype=np.int32, count=int(offsets[-1]))
     return pa.ListArray.from_arrays(pa.array(offsets), pa.array(values))

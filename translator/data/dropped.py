@@ -20,13 +20,20 @@ class Dropped:
         self._counts: Counter[str] = Counter()
         self._examples: dict[str, list[dict[str, Any]]] = {}
 
-    def add(self, reason: str, corpus: Corpus, pair: int, texts: tuple[str, str]) -> None:
-        """Count a pair, the `pair`th of its corpus."""
+    def add(self, reason: str, corpus: str, pair: int, texts: tuple[str, str]) -> None:
+        """Count a pair, the `pair`th of the corpus of this name."""
         self._counts[reason] += 1
         examples = self._examples.setdefault(reason, [])
         if len(examples) < _EXAMPLES:
             source, target = (text[:_EXAMPLE_CHARACTERS] for text in texts)
-            examples.append({"corpus": corpus.name, "pair": pair, "source": source, "target": target})
+            examples.append({"corpus": corpus, "pair": pair, "source": source, "target": target})
+
+    def merge(self, other: "Dropped") -> None:
+        """Add what was counted of later pairs."""
+        self._counts.update(other._counts)
+        for reason, examples in other._examples.items():
+            own = self._examples.setdefault(reason, [])
+            own += examples[: _EXAMPLES - len(own)]
 
     def counts(self) -> dict[str, int]:
         """Return the number of pairs for every reason, in the order of the checks."""

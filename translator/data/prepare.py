@@ -36,6 +36,7 @@ from translator.data.manifest import (
 )
 from translator.data.mixture import Mixture
 from translator.data.scanned import ScannedCorpora
+from translator.data.workers import Workers
 from translator.errors import DataError, TokenizerError
 from translator.runtime.console import say
 from translator.runtime.directories import new_directory
@@ -166,7 +167,15 @@ def _build(
 
     `given` tokenizers are used as they are, or extended.
     """
-    scanned = ScannedCorpora.scan(corpora, config.data)
+    with Workers(config.data.workers) as workers:
+        return _build_with(workers, config, corpora, given, extend, inputs, directory, check)
+
+
+def _build_with(
+    workers: Workers, config: Config, corpora: Corpora, given: TokenizerPair | None, extend: bool,
+    inputs: dict[str, Any], directory: Path, check: Callable[[Config], object] | None,
+) -> str:  # fmt: skip
+    scanned = ScannedCorpora.scan(corpora, config.data, workers)
     pairs, languages = sum(scanned.read), corpora["train"][0].languages
     resolved = _resolve(config, pairs, languages)
     if check is not None:
@@ -177,7 +186,7 @@ def _build(
         say(f"preset {resolved.preset}: chosen for {pairs:,} training pairs")
     with_text = _needs_text(resolved)
     tokenizers, counts = DataBuilder(
-        scanned, resolved.data, resolved.tokenizer, given, extend, directory, with_text
+        scanned, resolved.data, resolved.tokenizer, given, extend, directory, with_text, workers
     ).build()  # fmt: skip
     digest = ParallelDataset.open(directory / "train.arrow").digest()
     read = counts["pairs"] + counts["held_out"]

@@ -1,17 +1,22 @@
 """The corpora of a run, read to the end once: hashes of all sentences, and what filters drop."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 
 from translator.config import DataSettings
-from translator.data.cleaning import Sentences, are_blank, scan, select
+from translator.data.cleaning import Sentences, are_blank, scan, scan_block, select
 from translator.data.corpora import Corpora, hold_out
-from translator.data.filters import chosen_filters
+from translator.data.filters import Filter, Pair, text_filters
 from translator.data.filters.scores import ScoreFilter
+from translator.data.workers import BLOCK_PAIRS, Workers, blocks_of
 from translator.errors import DataError
 from translator.runtime.console import progress, warn
 from translator.text import Corpus
+from translator.text.corpus import Languages
 
 
 @dataclass(frozen=True)
@@ -27,12 +32,14 @@ class ScannedCorpora:
     """Pairs at the end of every training corpus that are held out for validation."""
 
     @classmethod
-    def scan(cls, corpora: Corpora, data: DataSettings, for_training: bool = True) -> "ScannedCorpora":
+    def scan(
+        cls, corpora: Corpora, data: DataSettings, workers: Workers, for_training: bool = True
+    ) -> "ScannedCorpora":
         """Read all corpora; raise `DataError` if one is empty or if there is nothing to hold out.
 
         Without `for_training`, nothing is held out.
         """
-        sentences = {name: [_scan(corpus, name, data) for corpus in part] for name, part in corpora.items()}
+        sentences = {name: [_scan(corpus, name, data, workers) for corpus in part] for name, part in corpora.items()}
         for name, part in corpora.items():
             for corpus, hashes in zip(part, sentences[name], strict=True):
                 if not len(hashes):
@@ -65,15 +72,36 @@ class ScannedCorpora:
         return select(Sentences.joined(train), references, data.drop_duplicates, data.drop_leaks, targets)
 
 
-def _scan(corpus: Corpus, name: str, data: DataSettings) -> Sentences:
+@dataclass(frozen=True)
+class BlockScanner:
+    """Scans blocks of one training corpus. It can be sent to other processes, which make the filters themselves."""
+
+    data: DataSettings
+    languages: Languages
+    scores: ScoreFilter | None
+
+    @cached_property
+    def _filters(self) -> list[Filter]:
+        return [*([self.scores] if self.scores is not None else []), *text_filters(self.data, self.languages)]
+
+    def __reduce__(self) -> Any:
+        return BlockScanner, (self.data, self.languages, self.scores)
+
+    def __call__(self, block: tuple[int, Sequence[Pair]]) -> Sentences:
+        """Scan consecutive pairs, given with the index of the first."""
+        return scan_block(block[1], block[0], self._filters, self.data.drop_near_duplicates)
+
+
+def _scan(corpus: Corpus, name: str, data: DataSettings, workers: Workers) -> Sentences:
+    """Read a corpus to the end; only training pairs pass the filters."""
     pairs = progress(corpus.pairs(), description=f"checking {name}", unit="pairs")
     if name != "train":
-        return scan(pairs)
-    filters = chosen_filters(data, corpus)
-    found = scan(pairs, filters, data.drop_near_duplicates)
-    for each in filters:
-        if isinstance(each, ScoreFilter):
-            each.require_scores_of(len(found))
+        return Sentences.joined([scan(block) for block in blocks_of(pairs)] or [scan([])])
+    scanner = BlockScanner(data, corpus.languages, ScoreFilter.of(corpus, data.min_score))
+    blocks = ((index * BLOCK_PAIRS, block) for index, block in enumerate(blocks_of(pairs)))
+    found = Sentences.joined(list(workers.map(scanner, blocks)) or [scan([])])
+    if scanner.scores is not None:
+        scanner.scores.require_scores_of(len(found))
     return found
 
 

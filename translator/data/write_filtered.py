@@ -16,6 +16,7 @@ from translator.data.corpora import open_corpora
 from translator.data.dropped import Dropped, describe_dropped, skipped_of
 from translator.data.filters import chosen_reasons
 from translator.data.scanned import ScannedCorpora
+from translator.data.workers import Workers
 from translator.errors import DataError
 from translator.runtime.console import progress, say
 from translator.runtime.directories import new_directory
@@ -35,7 +36,8 @@ def write_filtered(data: DataSettings, output: Path, with_dropped: bool = False)
     """
     corpora = open_corpora(data)
     with new_directory(output) as directory:
-        scanned = ScannedCorpora.scan(corpora, data, for_training=False)
+        with Workers(data.workers) as workers:
+            scanned = ScannedCorpora.scan(corpora, data, workers, for_training=False)
         codes = scanned.select(data)
         if not (kept := int((codes == KEPT).sum())):
             raise DataError(f"none of {len(codes):,} training pairs is left, so nothing is written to {output}")
@@ -61,7 +63,7 @@ def _write_corpus(corpus: Corpus, codes: np.ndarray, files: list[Path], dropped:
                     side.write(text.removesuffix("\r").encode() + b"\n")
                 continue
             reason = reason_of(code)
-            dropped.add(reason, corpus, number, pair)
+            dropped.add(reason, corpus.name, number, pair)
             if log is not None:
                 row = {"reason": reason, "corpus": corpus.name, "pair": number, "source": pair[0], "target": pair[1]}
                 log.write(json.dumps(row, ensure_ascii=False).encode() + b"\n")

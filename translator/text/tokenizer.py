@@ -104,8 +104,8 @@ class Tokenizer:
             raise TokenizerError(f"cannot read the tokenizer {path}: {error.strerror or error}") from None
         return cls(model, str(path), Vocabulary.read_next_to(Path(path)))
 
-    def encode(self, texts: Sequence[str]) -> list[list[int]]:
-        """Return the piece ids of each text, without special tokens.
+    def encode(self, texts: Sequence[str], threads: int | None = None) -> list[list[int]]:
+        """Return the piece ids of each text, without special tokens, with a thread for each core or so many.
 
         Text that looks like a control symbol (`</s>`, `<2de>`, `<0x41>`) is text. Normalisation
         collapses spaces and strips both ends, so a blank text has no pieces.
@@ -113,7 +113,7 @@ class Tokenizer:
         if len(texts) < _LINES_FOR_A_THREAD:
             ids = [self._processor.encode(text) for text in texts]
         else:
-            ids = self._processor.encode(list(texts), num_threads=_threads(len(texts)))
+            ids = self._processor.encode(list(texts), num_threads=threads or _threads(len(texts)))
         return ids if self._mapping is None else self._mapped(self._mapping, ids, texts)
 
     def _mapped(self, mapping: IdMapping, ids: list[list[int]], texts: Sequence[str]) -> list[list[int]]:
@@ -154,12 +154,12 @@ class Tokenizer:
         text = self._text(self._mapping.names(kept))
         return text.replace(_SPACE, " ").strip() if _SPACE in text else text
 
-    def decode_all(self, sequences: Sequence[Sequence[int]]) -> list[str]:
-        """Return what `decode` returns for each sequence of piece ids, in one call and with several threads."""
+    def decode_all(self, sequences: Sequence[Sequence[int]], threads: int | None = None) -> list[str]:
+        """Return what `decode` returns for each sequence of piece ids, in one call; `threads` as of `encode`."""
         if len(sequences) < _LINES_FOR_A_THREAD or self._mapping is not None:
             return [self.decode(ids) for ids in sequences]
         try:
-            texts: list[str] = self._processor.decode(list(sequences), num_threads=_threads(len(sequences)))
+            texts: list[str] = self._processor.decode(list(sequences), num_threads=threads or _threads(len(sequences)))
         except IndexError:
             # One of them is wrong; `decode` finds it and says which.
             return [self.decode(ids) for ids in sequences]

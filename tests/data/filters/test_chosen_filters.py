@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 from translator.config import Config, DataSettings
 from translator.data import describe_report, load_prepared, prepare, report
 from translator.data.cleaning import KEPT, REASONS, reason_of, scan, select
-from translator.data.filters import REASON_OF_SETTING, PairFilter, chosen_filters, chosen_reasons, first_to_drop
+from translator.data.filters import REASON_OF_SETTING, PairFilter, chosen_reasons, first_to_drop, text_filters
 from translator.errors import ConfigError, DataError
-from translator.text import Corpus, open_corpus
 
 Pairs = list[tuple[str, str]]
 MakePairs = Callable[[int, int], Pairs]
@@ -146,11 +145,10 @@ def test_contradictions_are_refused(data: dict[str, Any], message: str) -> None:
         load_config(None, [word.replace("'", '"') for word in words])
 
 
-def test_a_language_that_cannot_be_told_is_refused(corpus: Write, pairs: MakePairs) -> None:
+def test_a_language_that_cannot_be_told_is_refused() -> None:
     pytest.importorskip("py3langid")
-    opened = open_corpus(corpus("train", pairs(0, 3)), "en", "tlh")
     with pytest.raises(DataError, match="py3langid does not know the language tlh"):
-        chosen_filters(DataSettings(drop_other_languages=True), opened)
+        text_filters(DataSettings(drop_other_languages=True), ("en", "tlh"))
 
 
 def test_every_setting_has_a_reason_and_every_reason_a_line() -> None:
@@ -177,8 +175,3 @@ def test_the_first_filter_that_drops_a_pair_counts(pairs: Pairs, start: int) -> 
     assert reasons == [
         "blank" if empty else ["", "identical", "numbers"][code] for code, empty in zip(expected, blank, strict=True)
     ]
-
-
-def test_corpora_without_scores_have_no_filter_of_them(corpus: Write, pairs: MakePairs) -> None:
-    opened: Corpus = open_corpus(corpus("train", pairs(0, 3)))
-    assert [each.reason for each in chosen_filters(DataSettings(min_score=0.5), opened)] == ["mojibake"]

@@ -9,11 +9,10 @@ from translator.data.filters import mismatch, shape
 from translator.data.filters.language import LanguageFilter
 from translator.data.filters.mojibake import is_mojibake
 from translator.data.filters.pair_filter import Filter, Pair, PairFilter
-from translator.data.filters.scores import ScoreFilter
 from translator.data.filters.script import less_script_than
-from translator.text import Corpus
+from translator.text.corpus import Languages
 
-__all__ = ["Filter", "Pair", "PairFilter", "REASON_OF_SETTING", "chosen_filters", "chosen_reasons", "first_to_drop"]
+__all__ = ["Filter", "Pair", "PairFilter", "REASON_OF_SETTING", "chosen_reasons", "first_to_drop", "text_filters"]
 
 
 REASON_OF_SETTING = {
@@ -43,18 +42,16 @@ def chosen_reasons(data: DataSettings) -> list[str]:
     ]
 
 
-def chosen_filters(data: DataSettings, corpus: Corpus) -> list[Filter]:
-    """Return the filters that the settings choose for a training corpus, cheap ones first.
+def text_filters(data: DataSettings, languages: Languages) -> list[Filter]:
+    """Return the filters of text that the settings choose for a corpus in these languages, cheap ones first.
 
-    Raises `DataError` if one of them does not suit the corpus, such as one of an unknown language.
+    Raises `DataError` if one of them does not suit the languages.
     """
     filters: list[Filter] = []
 
     def judge(reason: str, is_bad: Callable[[str, str], bool]) -> None:
         filters.append(PairFilter(reason, is_bad))
 
-    if data.min_score is not None and corpus.scores is not None:
-        filters.append(ScoreFilter.of(corpus, data.min_score))
     if data.drop_identical:
         judge("identical", shape.are_identical)
     if data.max_characters is not None:
@@ -64,7 +61,7 @@ def chosen_filters(data: DataSettings, corpus: Corpus) -> list[Filter]:
     if data.min_letter_share:
         judge("letters", shape.fewer_letters_than(data.min_letter_share))
     if data.min_script_share:
-        judge("script", less_script_than(data.min_script_share, corpus.languages))
+        judge("script", less_script_than(data.min_script_share, languages))
     if data.drop_different_numbers:
         judge("numbers", mismatch.have_different_numbers)
     if data.drop_different_addresses:
@@ -72,7 +69,7 @@ def chosen_filters(data: DataSettings, corpus: Corpus) -> list[Filter]:
     if data.drop_unbalanced:
         judge("unbalanced", mismatch.have_different_balance)
     if data.drop_other_languages:
-        filters.append(LanguageFilter(corpus.languages))
+        filters.append(LanguageFilter(languages))
     return filters
 
 

@@ -22,9 +22,10 @@ class ScoreFilter:
     reason: str = "score"
 
     @classmethod
-    def of(cls, corpus: Corpus, least: float) -> "ScoreFilter":
-        """Read the scores of a corpus; raise `DataError` if one is not a number."""
-        assert corpus.scores is not None  # A corpus without scores has no such filter.
+    def of(cls, corpus: Corpus, least: float | None) -> "ScoreFilter | None":
+        """Read the scores of a corpus, if it has some; raise `DataError` if one is not a number."""
+        if corpus.scores is None or least is None:
+            return None
         scores = np.fromiter(corpus.scores.numbers(), dtype=np.float32)
         return cls(corpus.name, scores, least)
 

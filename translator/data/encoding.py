@@ -1,0 +1,98 @@
+"""Encoding a block of training pairs: text to piece ids, and which pairs are left out for their lengths."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from translator.config import DataSettings
+from translator.data.altered import AlteredLines
+from translator.data.cleaning import KEPT, fits, reason_of
+from translator.data.dataset import record_batch
+from translator.data.dropped import Dropped
+from translator.data.filters import Pair, chosen_reasons
+from translator.text import TokenizerPair, load_tokenizers, with_tag
+
+
+class CodedBlock(NamedTuple):
+    """Consecutive pairs of a training corpus, and what `translator.data.cleaning.select` found."""
+
+    start: int
+    """Index of the first pair in its corpus."""
+    pairs: Sequence[Pair]
+    codes: np.ndarray  # uint8 [N]
+
+
+class EncodedBlock(NamedTuple):
+    """The pairs of a block that are kept, encoded, and what became of the others."""
+
+    batch: pa.RecordBatch
+    dropped: Dropped
+    altered: dict[str, AlteredLines]
+    """Lines of either side that the tokenizer does not give back as they are."""
+
+
+@dataclass(frozen=True)
+class BlockEncoder:
+    """Encodes blocks of one corpus. It can be sent to other processes, which load the tokenizers themselves."""
+
+    tokenizers_at: Path
+    """Directory of the tokenizers."""
+    data: DataSettings
+    corpus: str
+    """What messages call the corpus."""
+    tag: int | None
+    """Piece of the language tag, which goes before every source."""
+    with_text: bool
+    """Whether the text is kept."""
+
+    @cached_property
+    def _tokenizers(self) -> TokenizerPair:
+        return load_tokenizers(self.tokenizers_at)
+
+    def __reduce__(self) -> Any:
+        return BlockEncoder, (self.tokenizers_at, self.data, self.corpus, self.tag, self.with_text)
+
+    def __call__(self, block: CodedBlock) -> EncodedBlock:
+        """Encode the pairs that cleaning keeps, and leave out those of impossible length."""
+        dropped = Dropped(chosen_reasons(self.data))
+        kept = np.flatnonzero(block.codes == KEPT).tolist()
+        sources, targets = encode_pairs(self._tokenizers, [block.pairs[index] for index in kept])
+        reasons: dict[int, str] = {}
+        fitting = []
+        for row, index in enumerate(kept):
+            lengths = len(sources[row]), len(targets[row])
+            reason = fits(*lengths, self.data.max_length, self.data.max_length_ratio, self.tag is not None)
+            if reason is None:
+                fitting.append(row)
+            else:
+                reasons[index] = reason
+        for index in np.flatnonzero(block.codes != KEPT).tolist():
+            reasons[index] = reason_of(block.codes[index])
+        for index in sorted(reasons):
+            dropped.add(reasons[index], self.corpus, block.start + index + 1, block.pairs[index])
+        texts = [_without_return(block.pairs[kept[row]]) for row in fitting]
+        sides = [source for source, _ in texts], [target for _, target in texts]
+        ids = [sources[row] for row in fitting], [targets[row] for row in fitting]
+        altered = {"source": AlteredLines(), "target": AlteredLines()}
+        altered["source"].count(self._tokenizers.source, sides[0], ids[0])
+        altered["target"].count(self._tokenizers.target, sides[1], ids[1])
+        batch = record_batch(with_tag(ids[0], self.tag), ids[1], sides if self.with_text else None)
+        return EncodedBlock(batch, dropped, altered)
+
+
+def encode_pairs(tokenizers: TokenizerPair, pairs: Sequence[Pair]) -> tuple[list[list[int]], list[list[int]]]:
+    """Return the piece ids of sources and targets."""
+    texts = [_without_return(pair) for pair in pairs]
+    sources = tokenizers.source.encode([source for source, _ in texts], threads=1)
+    targets = tokenizers.target.encode([target for _, target in texts], threads=1)
+    return sources, targets
+
+
+def _without_return(pair: Pair) -> Pair:
+    # A model must not learn to write the carriage returns of files from Windows.
+    return pair[0].removesuffix("\r"), pair[1].removesuffix("\r")
