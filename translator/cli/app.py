@@ -36,6 +36,7 @@ def make_app() -> typer.Typer:
         compare,
         config,
         data,
+        distill,
         doctor,
         evaluate,
         export,
@@ -65,6 +66,7 @@ def make_app() -> typer.Typer:
     app.command()(score.score)
     app.command()(serve.serve)
     app.command()(synthesize.synthesize)
+    app.command()(distill.distill)
     app.command()(evaluate.evaluate)
     app.command()(compare.compare)
     app.command()(attention.attention)

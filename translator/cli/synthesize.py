@@ -8,6 +8,24 @@ import typer
 
 from translator.cli.arguments import CallSettings, EngineChoice, EngineName, Run, To, TogetherWith, Weights, read_call
 
+NBest = Annotated[int | None, typer.Option("--n-best", min=1, metavar="N", help="Translations of each line.")]
+Sample = Annotated[bool, typer.Option("--sample", help="Draw random translations, not the most probable.")]
+Nearest = Annotated[
+    bool,
+    typer.Option(
+        "--nearest",
+        help="Of the N best, by default as many as the beam is wide, keep the one most like the reference (chrF).",
+    ),
+]
+ScoreWith = Annotated[
+    Path | None,
+    typer.Option("--score-with", metavar="RUN", help="Choose pairs by the scores of a run for the other direction."),
+]
+KeepBest = Annotated[
+    float, typer.Option(metavar="SHARE", help="Share of the pairs that is kept, the best by score a piece.")
+]
+ShardLines = Annotated[int, typer.Option(min=1, metavar="N", help="Lines in a shard.")]
+
 
 def synthesize(
     run: Run,
@@ -24,27 +42,18 @@ def synthesize(
         Path,
         typer.Option("--output", "-o", metavar="DIR", help="Directory of the corpus; the same command continues it."),
     ],
-    n_best: Annotated[int | None, typer.Option(min=1, metavar="N", help="Translations of each line.")] = None,
-    sample: Annotated[bool, typer.Option("--sample", help="Draw random translations, not the most probable.")] = False,
-    nearest: Annotated[
-        bool, typer.Option("--nearest", help="Keep only the translation that is most like the reference (chrF).")
-    ] = False,
+    n_best: NBest = None,
+    sample: Sample = False,
+    nearest: Nearest = False,
     back: Annotated[
         bool, typer.Option("--back", help="Back-translation: the translations are the source side of the corpus.")
     ] = False,
     tag: Annotated[
         str, typer.Option(metavar="TEXT", help="With --back: text before every translation, such as '<bt>'.")
     ] = "",
-    score_with: Annotated[
-        Path | None,
-        typer.Option(
-            "--score-with", metavar="RUN", help="Choose pairs by the scores of a run for the other direction."
-        ),
-    ] = None,
-    keep_best: Annotated[
-        float, typer.Option(metavar="SHARE", help="Share of the pairs that is kept, the best by score a piece.")
-    ] = 1.0,
-    shard_lines: Annotated[int, typer.Option(min=1, metavar="N", help="Lines in a shard.")] = 10_000,
+    score_with: ScoreWith = None,
+    keep_best: KeepBest = 1.0,
+    shard_lines: ShardLines = 10_000,
     together_with: TogetherWith = None,
     engine: EngineName = EngineChoice.auto,
     to: To = None,
@@ -59,8 +68,7 @@ def synthesize(
     from translator.distributed.launch import PROGRAM, is_worker, launch
     from translator.runtime.console import print_result
 
-    words = [*(["search=sampling"] if sample else []), *_widened(run, n_best, sample, settings or [])]
-    call = read_call(run, [*words, *(settings or [])])
+    call = read_call(run, words_of_options(run, n_best, sample, nearest, settings or []))
     if call.devices > 1 and not is_worker():
         raise typer.Exit(launch(call.devices, call.device, [PROGRAM, *sys.argv[1:]]))
 
@@ -88,14 +96,20 @@ def synthesize(
             print_result(output)
 
 
-def _widened(run: Path, n_best: int | None, sample: bool, stated: list[str]) -> list[str]:
-    """Return the settings that `--n-best` stands for, with a beam that is wide enough unless one is stated."""
-    if n_best is None:
-        return []
+def words_of_options(run: Path, n_best: int | None, sample: bool, nearest: bool, stated: list[str]) -> list[str]:
+    """Return the decoding settings that `--sample`, `--n-best` and `--nearest` stand for, and after them the stated.
+
+    Unless it is stated, the beam is wide enough for the number of translations.
+    """
     from translator.config import read_run_config
 
-    words = [f"n_best={n_best}"]
-    is_beam = not sample and not any(word.startswith(("beam_size=", "search=")) for word in stated)
-    if is_beam and read_run_config(run).decoding.beam_size < n_best:
-        words.append(f"beam_size={n_best}")
-    return words
+    words = ["search=sampling"] if sample else []
+    beam_size = read_run_config(run).decoding.beam_size
+    if n_best is None and nearest and not any(word.startswith("n_best=") for word in stated):
+        n_best = beam_size
+    if n_best is not None:
+        words.append(f"n_best={n_best}")
+        is_beam = not sample and not any(word.startswith(("beam_size=", "search=")) for word in stated)
+        if is_beam and beam_size < n_best:
+            words.append(f"beam_size={n_best}")
+    return [*words, *stated]

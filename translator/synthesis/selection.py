@@ -37,6 +37,7 @@ def _manifest(
     if keep_best == 1.0 or not scores:
         return Manifest(columns, shards, rows, without, None, None, rows - without)
     values = np.frombuffer(scores)
-    dropped = int(len(values) * (1.0 - keep_best))
+    # In binary, 100 * (1 - 0.9) is a little less than 10.
+    dropped = int(len(values) * (1.0 - keep_best) + 1e-6)
     least = float(np.partition(values, dropped)[dropped])
     return Manifest(columns, shards, rows, without, columns[-1], least, int((values >= least).sum()))

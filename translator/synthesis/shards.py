@@ -17,6 +17,7 @@ from translator.runtime.json_files import read_json
 from translator.text.formats.synthetic import ENDING, MANIFEST, REQUEST, shard_name
 
 _SHOWN = 3
+_LONGEST_SHOWN = 60
 
 
 class ShardDirectory:
@@ -52,7 +53,7 @@ class ShardDirectory:
             return
         if theirs != ours:
             changed = sorted(name for name in {**theirs, **ours} if theirs.get(name) != ours.get(name))
-            differences = "; ".join(f"{name}: {theirs.get(name)}, and now {ours.get(name)}" for name in changed)
+            differences = "; ".join(_difference(name, theirs.get(name), ours.get(name)) for name in changed)
             raise DataError(
                 f"{self.path} holds {self.complete():,} shards that were made otherwise ({differences}); repeat that "
                 "command to continue it, or name another directory"
@@ -93,3 +94,9 @@ class ShardDirectory:
     def write_manifest(self, content: dict[str, Any]) -> None:
         """Write the manifest, after which the directory is a corpus."""
         write_text(self.path / MANIFEST, json.dumps(content, ensure_ascii=False, indent=1) + "\n")
+
+
+def _difference(name: str, theirs: Any, ours: Any) -> str:
+    """Say how two requests differ; of lines and models, only hashes are known."""
+    is_hash = any(isinstance(value, list) or len(str(value)) > _LONGEST_SHOWN for value in (theirs, ours))
+    return f"other {name}" if is_hash else f"{name}: {theirs}, and now {ours}"

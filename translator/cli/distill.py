@@ -1,0 +1,74 @@
+"""`translator distill`: a student that learns from its teachers' translations."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from translator.cli.arguments import CallSettings, EngineChoice, EngineName, read_call
+from translator.cli.synthesize import KeepBest, NBest, Nearest, Sample, ScoreWith, ShardLines, words_of_options
+
+
+def distill(
+    arguments: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="TEACHER... KEY=VALUE...", help="Runs that translate together, and settings of the student."
+        ),
+    ],
+    run: Annotated[Path, typer.Option("--run", metavar="STUDENT", help="Run directory of the student.")],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="DIR", help="Directory of the translations; by default STUDENT.synthetic."
+        ),
+    ] = None,
+    n_best: NBest = None,
+    sample: Sample = False,
+    nearest: Nearest = False,
+    score_with: ScoreWith = None,
+    keep_best: KeepBest = 1.0,
+    shard_lines: ShardLines = 10_000,
+    engine: EngineName = EngineChoice.auto,
+    settings: CallSettings = None,
+) -> None:
+    """Train a student on what its teachers make of the training sources.
+
+    The student has the corpora and the vocabulary of the first teacher and the preset `student`, unless settings say
+    otherwise; those of the translation are given with --set. The same command continues where it was interrupted.
+    Prints the run directory of the student.
+    """
+    from translator.distributed.launch import PROGRAM, is_worker, launch
+    from translator.runtime.console import print_result
+    from translator.synthesis import student_config
+
+    teachers = [Path(word) for word in arguments if "=" not in word]
+    if not teachers:
+        raise typer.BadParameter("name at least one TEACHER, a run directory")
+    call = read_call(teachers[0], words_of_options(teachers[0], n_best, sample, nearest, settings or []))
+    student = student_config(teachers[0], run, [word for word in arguments if "=" in word])
+    if student.devices > 1 and not is_worker():
+        raise typer.Exit(launch(student.devices, student.device, [PROGRAM, *sys.argv[1:]]))
+
+    import torch
+
+    from translator.checkpoints import load_bundle
+    from translator.config import replace_stated, stated_machine
+    from translator.distributed.world import join_world
+    from translator.synthesis import Wanted, distill
+    from translator.translation import Translator
+
+    with join_world() as world:
+        if world.size > 1 and student.device != "cpu" and torch.cuda.is_available():
+            world.device("cuda")  # Each process of the job computes on a GPU of its own.
+        machine = {"device": student.device, "threads": student.threads, **stated_machine(call)}
+        translator = Translator.load(teachers[0], together_with=teachers[1:], engine=engine.value, **machine)
+        scorer = load_bundle(score_with, **machine) if score_with is not None else None
+        result = distill(
+            translator, student, output or run.with_name(f"{run.name}.synthetic"),
+            replace_stated(translator.settings, call),
+            Wanted(nearest=nearest, keep_best=keep_best, shard_lines=shard_lines), scorer=scorer, world=world,
+        )  # fmt: skip
+        if world.is_main:
+            print_result(result.directory)
