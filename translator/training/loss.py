@@ -122,7 +122,7 @@ class _ProjectedCrossEntropy(torch.autograd.Function):
             if grad_weight is not None:
                 if part.total is not None:
                     chunk = (chunk.float() / part.total).to(chunk.dtype)
-                _accumulate(grad_weight, part.error, chunk)
+                grad_weight += part.error.t() @ chunk
         if grad_states is not None:
             grad_states -= (smoothing * mean_weight).to(states.dtype)
         if grad_weight is not None:
@@ -141,14 +141,6 @@ class _ProjectedCrossEntropy(torch.autograd.Function):
         by_states = grad_states * gradient.to(grad_states.dtype) if grad_states is not None else None
         by_weight = grad_weight.mul_(gradient) if grad_weight is not None else None
         return by_states, by_weight, None, None, None, None
-
-
-def _accumulate(total: Tensor, error: Tensor, chunk: Tensor) -> None:
-    """Add error^T chunk to `total`, whose dtype may be wider."""
-    if total.dtype == error.dtype:
-        total.addmm_(error.t(), chunk)
-    else:
-        total += error.t() @ chunk
 
 
 def _chunk_tokens(vocabulary: int, device: torch.device) -> int:

@@ -19,6 +19,7 @@ from translator.errors import DeviceError
 from translator.runtime.console import warn
 from translator.runtime.device import Machine
 from translator.runtime.failures import is_out_of_memory
+from translator.runtime.products import fast_products
 from translator.training.compilation import CompiledForward, compiler_failure
 from translator.training.loss import Forward, LossSums, batch_loss
 from translator.training.loss_chunk import compile_chunk
@@ -66,6 +67,7 @@ class Updater:
         if self.machine.device.type == "cuda" and not self._has_two_passes:
             self._loss = functools.partial(self._loss, kernel=compile_chunk())
 
+    @fast_products()
     def __call__(self, batches: Sequence[Batch]) -> UpdateSums:
         """Do one optimizer step on all the batches together, and on those of the other ranks.
 
@@ -98,6 +100,7 @@ class Updater:
         norm, skipped = self._apply_gradients()
         return UpdateSums(smoothed, nll, norm, skipped, tokens, all_tokens)
 
+    @fast_products()
     def rehearse(self, batches: Iterable[Batch]) -> bool:
         """Return whether a step with each of `batches` fits into memory.
 
