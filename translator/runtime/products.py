@@ -25,7 +25,7 @@ def fast_products() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _given_to_onednn() -> Iterator[None]:
-    settings = torch.backends.mkldnn.matmul
+    settings = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]
     before = settings.fp32_precision
     settings.fp32_precision = "bf16"
     try:
