@@ -1,5 +1,6 @@
 """The runs of a server: which directions they translate, what is known about them, and replacing them while it runs."""
 
+import gc
 import re
 import threading
 from collections.abc import Sequence
@@ -129,6 +130,7 @@ class Models:
         self._options, self._metrics = options, metrics
         self._reloading = threading.Lock()
         self.models = self._load()
+        _spare_collections()
 
     def _load(self) -> list[ServedModel]:
         loaded: list[ServedModel] = []
@@ -193,6 +195,8 @@ class Models:
             # Requests that have found an old model and not queued their lines yet try again with the new one.
             for model in old:
                 model.batcher.stop()
+            del old, model
+            _spare_collections()
             self._metrics.count_reload(successful=True)
             say(f"reloaded; changed: {', '.join(changed) or 'nothing'}")
             return changed
@@ -201,6 +205,17 @@ class Models:
         """Let all threads end after what is queued."""
         for model in self.models:
             model.batcher.stop()
+
+
+def _spare_collections() -> None:
+    """Let the garbage collector pass over all objects that exist now, and delete what it finds before.
+
+    There are half a million of them, which live as long as the models. Looking at each again and again took a third of
+    the CPU time of the thread that reads requests and writes answers (with the 0.85 M sample model and 64 clients).
+    """
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()
 
 
 def _alike(first: str, second: str) -> bool:
