@@ -84,6 +84,10 @@ class TransformersCheck(Check):
         """Say on stderr how far apart both translations of each line are, in nats, and return that."""
         target, model, gaps = self.bundle.tokenizers.target, self.bundle.model, []
         for row, ours, theirs in differences:
+            line = f"{self.bundle.directory.name}, line {row + 1}, {search}"
+            if search != "greedy" and LONGEST + 1 in (len(ours), len(theirs)):
+                print(f"{line}: one is cut at the limit, where only ours is charged for its end", file=sys.stderr)
+                continue
             source = pack([[*self.sources[row], target.eos_id]])
             found = [
                 model.logits(model(source, pack([[target.bos_id, *pieces[:-1]]])))
@@ -101,7 +105,7 @@ class TransformersCheck(Check):
                 means = [one.sum().item() / len(one) ** EXPONENT for one in found]
                 gap = abs(means[0] - means[1])
             gaps.append(gap)
-            print(f"{self.bundle.directory.name}, line {row + 1}, {search}: {gap:.1e} nats apart", file=sys.stderr)
+            print(f"{line}: {gap:.1e} nats apart", file=sys.stderr)
         return gaps
 
     def pieces(self) -> int:
@@ -148,11 +152,14 @@ class TransformersCheck(Check):
         for first in range(0, len(order), BATCH):
             rows = order[first : first + BATCH]
             batch = self.tokenizer([self.prefix + self.texts[row] for row in rows], return_tensors="pt", padding=True)
-            options = {"length_penalty": exponent, "early_stopping": stop} if beam_size > 1 else {}
-            generated = self.model.generate(**batch, num_beams=beam_size, max_length=LONGEST + 2, **options)
+            # Ours end with the end-of-sentence token at the limit, too; without it they would have one piece more.
+            options = {"max_length": LONGEST + 2, "forced_eos_token_id": eos}
+            if beam_size > 1:
+                options |= {"num_beams": beam_size, "length_penalty": exponent, "early_stopping": stop}
+            generated = self.model.generate(**batch, **{"num_beams": 1, **options})
             for row, ids in zip(rows, generated.tolist(), strict=True):
                 ours = [*found[row][0].tokens, eos]
-                theirs = ids[1 : ids.index(eos) + 1] if eos in ids else ids[1:]
+                theirs = ids[1 : ids.index(eos) + 1]
                 if ours != theirs:
                     differences.append(Difference(row, ours, theirs))
         return differences

@@ -7,10 +7,8 @@ positions. Needs the `bench` extra.
 import importlib
 from typing import Any
 
-import torch
-from torch import Tensor
-
 from translator.config import KINDS, ModelSettings
+from translator.interop.huggingface.weights import library_tensors
 from translator.model import Transformer
 
 # Marian wants a pad id: the unknown piece, which byte fallback keeps out of text. Masks come from lengths.
@@ -29,8 +27,9 @@ def marian_model(ours: Transformer, bos_id: int, eos_id: int, attention: str = "
     settings = ours.settings
     if problem := _problem(settings):
         raise SystemExit(f"MarianMTModel cannot hold this model: {problem}")
+    vocabulary = len(ours.output_weight)
     config = transformers.MarianConfig(
-        vocab_size=len(ours.output_weight), pad_token_id=PAD, eos_token_id=eos_id, bos_token_id=bos_id,
+        vocab_size=vocabulary, pad_token_id=PAD, eos_token_id=eos_id, bos_token_id=bos_id,
         decoder_start_token_id=bos_id, forced_eos_token_id=None, max_position_embeddings=settings.max_positions,
         encoder_layers=settings.encoder_layers, decoder_layers=settings.decoder_layers, d_model=settings.d_model,
         encoder_ffn_dim=settings.d_ff, decoder_ffn_dim=settings.d_ff,
@@ -40,8 +39,9 @@ def marian_model(ours: Transformer, bos_id: int, eos_id: int, attention: str = "
         scale_embedding=True, attn_implementation=attention,
     )  # fmt: skip
     model = transformers.MarianMTModel(config)
+    weights = library_tensors(ours.state_dict(), settings, vocabulary, vocabulary)
     # Not strict, for the tied matrix goes by four names and the positions are the model's own.
-    _, unexpected = model.load_state_dict(marian_weights(ours), strict=False)
+    _, unexpected = model.load_state_dict(weights, strict=False)
     if unexpected:
         raise SystemExit(f"MarianMTModel has no weights named {unexpected}; expected those of transformers 5")
     return model
@@ -58,43 +58,3 @@ def _problem(settings: ModelSettings) -> str | None:
     }
     wrong = [f"{name} is {found}, expected {wanted}" for name, (found, wanted) in demands.items() if found != wanted]
     return "; ".join(wrong) or None
-
-
-# What has another name in Marian.
-_NAMES = {
-    "encoder_layers": "model.encoder.layers", "decoder_layers": "model.decoder.layers",
-    "self_attention": "self_attn", "cross_attention": "encoder_attn", ".output.": ".out_proj.",
-    "self_residual.norm": "self_attn_layer_norm", "cross_residual.norm": "encoder_attn_layer_norm",
-    "feed_forward_residual.norm": "final_layer_norm", "feed_forward.inner": "fc1",
-    "feed_forward.outer": "fc2",
-}  # fmt: skip
-
-
-def marian_weights(ours: Transformer) -> dict[str, Tensor]:
-    """Our weights under Marian's names, with the width of the states in its order.
-
-    Our table of positions has a sine and a cosine in turn, Marian's all sines first: every matrix that reads or writes
-    states has its columns or rows in another order, which changes no result.
-    """
-    width = ours.settings.d_model
-    order = torch.cat([torch.arange(0, width, 2), torch.arange(1, width, 2)])
-    weights = {"model.shared.weight": ours.output_weight.detach()[:, order]}
-    for name, value in ours.named_parameters():
-        if "_layers." not in name:
-            continue
-        for our_name, their_name in _NAMES.items():
-            name = name.replace(our_name, their_name)
-        prefix, joined, kind = name.partition("input_")
-        if joined:
-            parts = zip("qkv", value.detach().chunk(3), strict=True)
-            weights |= {f"{prefix}{letter}_proj.{kind}": _ordered(name, part, order) for letter, part in parts}
-        else:
-            weights[name] = _ordered(name, value.detach(), order)
-    return weights
-
-
-def _ordered(name: str, value: Tensor, order: Tensor) -> Tensor:
-    """Bring the dimension of a weight that is as wide as the states into `order`."""
-    if any(kind in name for kind in ("out_proj", "fc2", "norm")):  # what writes states
-        return value[order]
-    return value[:, order] if value.dim() == 2 else value
