@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from translator.cli.arguments import Run, Weights, check_results
+from translator.interop.number_formats import NumberFormat
 
 
 class System(StrEnum):
@@ -17,19 +18,6 @@ class System(StrEnum):
     argos = "argos"
 
 
-class Quantization(StrEnum):
-    """Number formats of weights, as CTranslate2 calls them."""
-
-    float32 = "float32"
-    float16 = "float16"
-    bfloat16 = "bfloat16"
-    int16 = "int16"
-    int8 = "int8"
-    int8_float32 = "int8_float32"
-    int8_float16 = "int8_float16"
-    int8_bfloat16 = "int8_bfloat16"
-
-
 def export(
     run: Run,
     to: Annotated[System, typer.Option("--to", help="Format to write; argos is also what LibreTranslate installs.")],
@@ -38,7 +26,7 @@ def export(
         typer.Option(metavar="PATH", help="Directory to write; for argos, a file whose name ends in .argosmodel."),
     ],
     quantize: Annotated[
-        Quantization | None,
+        NumberFormat | None,
         typer.Option(help="Number format of the weights, for ctranslate2 and argos; by default float32."),
     ] = None,
     weights: Weights = None,
@@ -67,7 +55,7 @@ def export(
     entries = read_scores(run)
     bundle = load_bundle(run, weights=weights, device="cpu")
     scores = scores_of(entries, bundle.weights)
-    number_format = (quantize or Quantization.float32).value
+    number_format = (quantize or NumberFormat.float32).value
     if to is System.huggingface:
         export_huggingface(bundle, output, scores)
     elif to is System.ctranslate2:

@@ -16,7 +16,7 @@ from translator.decoding.constraints.automata import TokenBytes
 from translator.decoding.engine import Engine, NativeEngine
 from translator.decoding.ensemble import join_step_models
 from translator.errors import CheckpointError, ConfigError, DeviceError, TokenizerError
-from translator.interop.ctranslate2.export import require_ctranslate2
+from translator.interop.ctranslate2.library import require_ctranslate2
 from translator.interop.ctranslate2.request import refusals, refuse_foreign
 from translator.runtime.console import say
 from translator.runtime.host_memory import keep_freed_memory

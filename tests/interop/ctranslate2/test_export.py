@@ -15,8 +15,7 @@ from translator.config import Config
 from translator.decoding.scoring import score_pairs
 from translator.errors import CheckpointError, ConfigError, TokenizerError
 from translator.inference import TransformerStepModel
-from translator.interop.ctranslate2 import cached_ctranslate2, export_ctranslate2
-from translator.interop.ctranslate2 import export as ctranslate2
+from translator.interop.ctranslate2 import cache, cached_ctranslate2, export_ctranslate2
 from translator.model import build_model
 from translator.text import Tokenizer, TokenizerPair, load_tokenizers, train_tokenizers
 
@@ -144,13 +143,13 @@ def test_without_the_library_there_is_a_hint(bundle: Bundle, monkeypatch: pytest
 def written(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """Where models were written to."""
     places: list[Path] = []
-    write: Callable[..., None] = ctranslate2._write
+    write: Callable[..., None] = cache.write_model
 
     def spy(bundle: Bundle, path: Path, *arguments: Any, **keywords: Any) -> None:
         places.append(path)
         write(bundle, path, *arguments, **keywords)
 
-    monkeypatch.setattr(ctranslate2, "_write", spy)
+    monkeypatch.setattr(cache, "write_model", spy)
     return places
 
 

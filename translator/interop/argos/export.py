@@ -40,7 +40,7 @@ def export_argos(
 ) -> Path:
     """Write a loaded run as an Argos Translate package and return its path; a file that is there is replaced.
 
-    `quantization` is one of `translator.interop.ctranslate2.QUANTIZATIONS`. Raises `ConfigError` if the package cannot
+    `quantization` is a value of `interop.number_formats.NumberFormat`. Raises `ConfigError` if the package cannot
     express the run or CTranslate2 is not installed, and `OutputError` if the file cannot be written.
     """
     path = Path(file)

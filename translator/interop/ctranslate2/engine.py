@@ -25,7 +25,8 @@ from translator.decoding.constraints.rules import Rules
 from translator.decoding.engine import NOTHING, length_bounds, token_batches
 from translator.decoding.hypothesis import Hypothesis, LengthPenalty, Request
 from translator.errors import DeviceError
-from translator.interop.ctranslate2.export import cached_ctranslate2, require_ctranslate2
+from translator.interop.ctranslate2.cache import cached_ctranslate2
+from translator.interop.ctranslate2.library import require_ctranslate2
 from translator.interop.ctranslate2.request import LibraryHypothesis, LibraryRequest, LibrarySearch, cut, refuse_foreign
 from translator.runtime.console import say
 from translator.runtime.device import Machine

@@ -57,8 +57,12 @@ def _model_files(directory: Path) -> list[Path]:
 
 
 def _model_file(directory: Path, decoder: Mapping[str, Any]) -> Path:
-    if isinstance(named := decoder.get("models"), list) and len(named) == 1 and (directory / named[0]).is_file():
-        return directory / Path(str(named[0])).name
+    named = decoder.get("models")
+    if isinstance(named, list) and len(named) == 1:
+        # Only its name, as of the vocabularies.
+        file = directory / Path(str(named[0])).name
+        if file.is_file():
+            return file
     found = _model_files(directory)
     if len(found) != 1:
         names = ", ".join(file.name for file in found) or "none"
