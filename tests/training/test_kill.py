@@ -21,6 +21,7 @@ PLAIN = (
 )  # fmt: skip
 EVERYTHING = (
     *PLAIN, "training.accumulate=2", "training.ema_decay=0.99", "training.subword_sampling=0.1", "training.r_drop=1",
+    "augmentation.merge=0.2", "augmentation.typos=0.3",
 )  # fmt: skip
 # Calls that change the disk in one save: the directory, two tensor files, synced and renamed, and an old one removed.
 CALLS_OF_A_SAVE = 14

@@ -19,7 +19,7 @@ from translator.config.decoding_rules import decoding_mistakes, validation_mista
 from translator.config.explain import explain_all
 from translator.config.fine_tuning import adopt_settings, parse_start
 from translator.config.presets import resolve_preset
-from translator.config.schema import Config, CorpusEntry, DecodingSettings
+from translator.config.schema import Config, CorpusEntry, DecodingSettings, Stage
 from translator.config.yaml_file import MAX_DEPTH, parse_yaml, read_yaml
 from translator.errors import CheckpointError, ConfigError
 from translator.runtime.console import say
@@ -309,8 +309,9 @@ def _with_nulls(values: Any, model: type[BaseModel]) -> Any:
         if isinstance(inner, type) and issubclass(inner, BaseModel):
             value = {} if isinstance(value, str) and value in _NULLS else _with_nulls(value, inner)
         elif isinstance(value, list):
-            # Lists of corpora are the only ones whose items have settings.
-            value = [_with_nulls(item, CorpusEntry) for item in value]
+            # The only lists whose items have settings are those of stages and of corpora.
+            item_model = Stage if name == "stages" else CorpusEntry
+            value = [_with_nulls(item, item_model) for item in value]
         elif isinstance(value, str) and value in _NULLS and field is not None and field.default is None:
             value = None
         result[name] = value

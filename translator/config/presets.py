@@ -5,7 +5,7 @@ Shapes: tiny as published for Multi30k, small as for IWSLT14, base and big from 
 
 from typing import Any
 
-from translator.config.corpus_spec import corpus_mistakes
+from translator.config.corpus_spec import corpus_mistakes, entries_of
 from translator.config.heads import KINDS
 from translator.config.schema import Config, TokenizerSettings
 from translator.errors import ConfigError
@@ -132,6 +132,7 @@ def _contradictions(config: Config) -> list[str]:
             "model.tie_embeddings: `all` needs one vocabulary (tokenizer.joint: true); expected decoder or none"
         )
     problems += tokenizer_mistakes(config.tokenizer)
+    problems += _stage_mistakes(config)
     if training.average_last > training.keep_last:
         problems.append(
             f"training.average_last: {training.average_last} checkpoints cannot be averaged when "
@@ -149,4 +150,21 @@ def _contradictions(config: Config) -> list[str]:
             f"data.max_length: {config.data.max_length} pieces and the end of sentence do not fit into "
             f"model.max_positions = {model.max_positions}"
         )
+    return problems
+
+
+def _stage_mistakes(config: Config) -> list[str]:
+    problems, corpora = [], len(entries_of(config.data.train))
+    stages = config.training.stages
+    for number, stage in enumerate(stages, start=1):
+        where = f"training.stages, stage {number}"
+        if corpora and len(stage.weights) != corpora:
+            problems.append(
+                f"{where}: found {len(stage.weights)} weights, expected {corpora}, one for each entry of data.train"
+            )
+        if not any(stage.weights):
+            problems.append(f"{where}: all weights are 0; expected at least one corpus")
+        if (stage.until is None) != (number == len(stages)):
+            expected = "leave it out of the last stage" if stage.until else "say when it ends, such as until: 20k"
+            problems.append(f"{where}, until: {expected}")
     return problems

@@ -282,6 +282,15 @@ class ModelSettings(Settings):
         return self.head_dim or self.d_model // self.num_heads
 
 
+class Stage(Settings):
+    """One stage of a training on several corpora: an item of the list in `training.stages`."""
+
+    weights: Annotated[list[NonNegativeFloat], Field(min_length=2, max_length=1000)]
+    """Share of every corpus of `data.train` in an epoch of this stage, in their order; 0 leaves a corpus out."""
+    until: Duration | None = None
+    """Step or number of epochs of the run, such as 20k or 3epoch, at which the next stage begins; the last has none."""
+
+
 class TrainingSettings(Settings):
     """Optimisation, validation and what is kept."""
 
@@ -326,6 +335,9 @@ class TrainingSettings(Settings):
     subword_sampling: Fraction = 0.0
     """Segment the training text differently each time (needs the text in the prepared data): the probability with which
     `bpe` leaves out a merge (BPE-dropout, such as 0.1), or the `alpha` of sampling `unigram` pieces. 0 turns it off."""
+    stages: list[Stage] = []
+    """Stages with weights of their own for the corpora of `data.train`, such as first mostly back-translated text and
+    then clean text: `[{weights: [1, 3], until: 20k}, {weights: [1, 0]}]`. Each begins with a new epoch."""
     freeze: list[str] = []
     """Patterns of parameter names that are not trained, such as `encoder_layers.*` or `*embedding*`."""
     validate_every: DurationOrAuto = "auto"

@@ -10,6 +10,7 @@ from translator.data import PreparedData
 from translator.data.augmentation import Augmenter
 from translator.data.batch_plan import ADDED_TOKENS, Budget, plan_epoch
 from translator.data.batches import Batch, BatchShape, SpecialTokens, make_batch
+from translator.data.mixture import Mixture
 from translator.data.text_sampling import TextSampler
 from translator.runtime.console import say
 from translator.runtime.seeding import seed_of
@@ -40,7 +41,11 @@ class BatchLoader:
     ) -> None:  # fmt: skip
         """`batch_tokens` are target tokens of a batch; `max_length` is the longest side of a pair in pieces
         (`data.max_length`), `max_positions` the longest sequence of the model (`model.max_positions`)."""
-        self.dataset, self.mixture = data.train, data.mixture
+        self.dataset = data.train
+        self._stages = [
+            (stage.until, Mixture.of(data.mixture.sizes, stage.weights) if data.mixture is not None else None)
+            for stage in settings.stages
+        ] or [(None, data.mixture)]
         self.order, self.seed = settings.order, seed
         self.special_tokens = SpecialTokens.of(data.tokenizers)
         fixed = BatchShape.fixed(data.train, batch_tokens, max_length, data.mixture)
@@ -55,11 +60,18 @@ class BatchLoader:
             )
             self.budget = _shrink(self.budget, *self.sampler.growth())
 
-    def after(self, position: Position) -> Iterator[PlannedBatch]:
-        """Yield the batches after a position, endlessly."""
+    def begins_stage(self, step: int) -> bool:
+        """Whether a stage of `training.stages` begins after this many steps; then the current epoch is left."""
+        return any(until is not None and until.unit == "steps" and until.amount == step for until, _ in self._stages)
+
+    def after(self, position: Position, step: int = 0) -> Iterator[PlannedBatch]:
+        """Yield the batches after a position that training reaches after `step` steps, endlessly.
+
+        Stages that begin with an epoch are followed; where one `begins_stage`, the caller starts again.
+        """
         epoch, first, epoch_batches = position
         while True:
-            plan = self._plan(epoch)
+            plan = self._plan(epoch, step)
             if epoch_batches not in (0, len(plan)):
                 # The batch size was changed inside an epoch.
                 first = first * len(plan) // epoch_batches
@@ -80,7 +92,7 @@ class BatchLoader:
 
     def largest(self) -> Iterator[Batch]:
         """Yield the batches of an epoch that need the most memory: in tokens, and in cells of padded attention."""
-        plan = self._plan(0)
+        plan = self._plan(0, 0)
         source, target = self.dataset.source_lengths, self.dataset.target_lengths
         tokens, cells = [], []
         for indices in plan:
@@ -90,8 +102,13 @@ class BatchLoader:
         for index in sorted({int(np.argmax(tokens)), int(np.argmax(cells))}):
             yield self.load(PlannedBatch(plan[index], seed_of(self.seed, 0, index), Position()))
 
-    def _plan(self, epoch: int) -> list[np.ndarray]:
-        return plan_epoch(self.dataset, self.budget, self.order, self.seed, epoch, self.mixture)
+    def _plan(self, epoch: int, step: int) -> list[np.ndarray]:
+        mixture = next(
+            mixture
+            for until, mixture in self._stages
+            if until is None or (epoch if until.unit == "epochs" else step) < until.amount
+        )
+        return plan_epoch(self.dataset, self.budget, self.order, self.seed, epoch, mixture)
 
 
 def _shrink(budget: Budget, source: float, target: float) -> Budget:

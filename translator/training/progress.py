@@ -20,6 +20,10 @@ class Position(NamedTuple):
     epoch_batches: int = 0
     """Batches in the whole of the current epoch, 0 at its beginning."""
 
+    def next_epoch(self) -> "Position":
+        """Return the beginning of the next epoch, or this position if it is the beginning of one."""
+        return Position(self.epoch + 1) if self.batches else self
+
 
 @dataclass
 class Progress:

@@ -139,16 +139,20 @@ class Trainer:
         set_learning_rate(self.state.optimizer, self._learning_rate(progress.step + 1))
         return made.batches, made.indices
 
-    def _steps_after(self, position: Position) -> Iterator[StepBatches]:
+    def _steps_after(self, position: Position, step: int) -> Iterator[StepBatches]:
         """Make the batches of one update after another, endlessly; runs in a thread of its own."""
-        world, plan = self.world, self.batches.after(position)
-        while True:
+        world, plan = self.world, self.batches.after(position, step)
+        for steps in itertools.count(step + 1):
             planned = list(itertools.islice(plan, self.settings.accumulate * world.size))
             batches = [self.batches.load(one) for one in planned[world.rank :: world.size]]
             if self.machine.device.type == "cuda":
                 # Only from pinned memory does a copy to the device not keep the host waiting.
                 batches = [batch.pin_memory() for batch in batches]
-            yield StepBatches(batches, [one.indices for one in planned], planned[-1].end)
+            end = planned[-1].end
+            if self.batches.begins_stage(steps):
+                end = end.next_epoch()
+                plan = self.batches.after(end, steps)
+            yield StepBatches(batches, [one.indices for one in planned], end)
 
     def _count_step(self, sums: UpdateSums) -> None:
         self.progress.step += 1
@@ -176,7 +180,7 @@ class Trainer:
         self.progress = progress
         self.stats = StepStats(self.world)
         self._steps.close()
-        self._steps = Prefetch(self._steps_after(progress.data_position))
+        self._steps = Prefetch(self._steps_after(progress.data_position, progress.step))
 
     def _resume(self) -> None:
         """Continue from the newest intact checkpoint, if there is one."""
