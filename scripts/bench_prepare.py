@@ -1,81 +1,253 @@
-"""Time and peak memory of `translator data prepare` on synthetic pairs.
+"""Time, memory and start-up of `translator data prepare`, against SentencePiece in a loop and `datasets.map`.
 
-    python scripts/bench_prepare.py [--pairs 1000000] [--set KEY=VALUE ...]
+    python scripts/bench_prepare.py 'corpus/train.{en,de}' [--workers 1 2] [--rounds 2] [--set KEY=VALUE ...]
+    python scripts/bench_prepare.py 'corpus/train.{en,de}' --grow 10m --directory DIR [--short] [--set KEY=VALUE ...]
 
-Sentences are random words with Zipf-like frequencies, so that the text has as many different words as a real
-corpus; cleaning drops one pair in a hundred. The clock covers the whole command: checking,
-training the tokenizer, cleaning, encoding and writing.
+The first form trains a vocabulary, and then prepares the corpus with it, in a new process each time and in alternation:
+with each number of workers, with SentencePiece called line by line, and with `datasets.map(num_proc=2)` (text files, a
+batched function that encodes both sides, `save_to_disk`). Only the first of them cleans. Printed are seconds on the
+clock and CPU seconds of all processes together. On a machine that others use, only the latter can be compared: `floor`
+is the time that a way takes with as many idle cores, its CPU seconds by cores, or those of the busiest process.
+
+The second form makes a corpus of so many different pairs out of this one, as parts of a million pairs in DIR, prepares
+them, and opens the result as training does, up to the first batch. If it is stopped, the same command continues.
+`--short` cuts the sentences after their first four words, to try what depends on the number of pairs alone.
 """
 
 import argparse
-import random
+import gc
+import json
+import os
 import resource
 import subprocess
 import sys
 import tempfile
 import time
-from itertools import accumulate
+from collections.abc import Callable, Iterator
+from itertools import count, islice
 from pathlib import Path
+from typing import Any
 
-WORDS = 200_000
-LETTERS = "etaoinshrdlucmfwypvbgkjqxzäöüß"
+from translator.runtime.console import silence
+
+PART = 1_000_000
+"""Pairs of a part of a corpus that is made."""
 
 
 def main() -> None:
-    """Make the corpus, prepare it in a process of its own, print seconds and megabytes."""
+    """Measure what the arguments ask for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pairs", type=int, default=1_000_000, help="training pairs")
+    parser.add_argument("corpus", help="a corpus as in data.train")
+    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2], help="numbers of workers to compare")
+    parser.add_argument("--rounds", type=int, default=2, help="times that each of them is measured")
+    parser.add_argument("--grow", metavar="PAIRS", help="make a corpus of so many pairs, such as 500k or 10m")
+    parser.add_argument("--directory", type=Path, metavar="DIR", help="where the larger corpus is made")
+    parser.add_argument("--short", action="store_true", help="cut the sentences of the larger corpus")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting; repeatable")
-    arguments = parser.parse_args()
+    parser.add_argument("--step", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.step:
+        # The table of what was dropped, and bars, are no matter of this.
+        silence()
+        print(json.dumps(STEPS[options.step](options)))
+    elif options.grow:
+        if options.directory is None:
+            parser.error("--grow needs --directory")
+        measure_large(options)
+    else:
+        compare(options)
+
+
+def compare(options: argparse.Namespace) -> None:
+    """Print a line for each way to prepare the corpus."""
     with tempfile.TemporaryDirectory() as name:
-        directory = Path(name)
-        for split, pairs, seed in (("train", arguments.pairs, 1), ("valid", 1000, 2)):
-            write_corpus(directory, split, pairs, seed)
-        text = sum(file.stat().st_size for file in directory.iterdir())
-        command = [sys.executable, "-m", "translator", "data", "prepare", f"run={directory / 'run'}"]
-        command += [f"data.{split}={directory / split}.{{en,de}}" for split in ("train", "valid")]
-        begin = time.perf_counter()
-        subprocess.run([*command, *arguments.set], check=True)
-        seconds = time.perf_counter() - begin
-        # Linux counts in KiB, macOS in bytes.
-        peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-        print(
-            f"{arguments.pairs:,} pairs, {text / 1e6:,.0f} MB of text: {seconds:,.1f} s, "
-            f"{arguments.pairs / seconds:,.0f} pairs/s, peak resident memory {peak / 1e6:,.0f} MB"
-        )
+        options.directory = Path(name)
+        model = options.directory / "joint.model"
+        train = ["tokenizer", "train", options.corpus, "--output", str(model)]
+        subprocess.run([sys.executable, "-m", "translator", *train], check=True, stdout=subprocess.DEVNULL)
+        ways: list[tuple[str, int, list[str]]] = [("loop", 1, []), ("map", 2, [])]
+        ways += [("prepare", workers, [f"data.workers={workers}"]) for workers in options.workers]
+        for number in range(options.rounds):
+            print(f"round {number + 1}")
+            for step, cores, settings in ways:
+                found = run_step(options, step, settings)
+                floor = max(found["cpu"] / cores, found["own"])
+                print(
+                    f"  {step:<8}{cores:>2} {'core ' if cores == 1 else 'cores'}{found['seconds']:>8.1f} s"
+                    f"{found['cpu']:>8.1f} s CPU  floor{floor:>7.1f} s {found['pairs'] / floor:>9,.0f} pairs/s"
+                    f"{found['memory'] / 1e6:>8,.0f} MB",
+                    flush=True,
+                )
 
 
-def write_corpus(directory: Path, split: str, pairs: int, seed: int) -> None:
-    """Write `pairs` lines of SPLIT.en and SPLIT.de; cleaning drops one pair in a hundred."""
-    words = make_words(random.Random(0))
-    weights = list(accumulate(1.0 / (rank + 3) for rank in range(len(words))))
-    generator = random.Random(seed)
+def measure_large(options: argparse.Namespace) -> None:
+    """Make the corpus, prepare it, and make the first batch; print time and memory of each."""
+    from translator.config.units import parse_count
 
-    def sentence() -> str:
-        count = max(3, int(generator.lognormvariate(2.9, 0.5)))
-        return " ".join(generator.choices(words, cum_weights=weights, k=count)) + "."
+    pairs = int(parse_count(options.grow)) if not options.grow.isdigit() else int(options.grow)
+    options.directory.mkdir(parents=True, exist_ok=True)
+    parts = grow(options.corpus, options.directory, pairs, options.short)
+    entries = ", ".join(f"{{path: '{path}'}}" for path in parts)
+    settings = [f"data.train=[{entries}]", "data.held_out=1000", f"run={options.directory / 'run'}"]
+    prepared = run_step(options, "prepare", settings)
+    print(
+        f"{pairs:,} pairs: prepared in {prepared['seconds'] / 60:,.1f} minutes ({prepared['cpu'] / 60:,.1f} of CPU, "
+        f"{pairs / max(prepared['seconds'], 1e-9):,.0f} pairs/s), {prepared['memory'] / 1e6:,.0f} MB",
+        flush=True,
+    )
+    first = run_step(options, "first_batch", settings)
+    print(
+        f"first batch after {first['seconds']:,.1f} s ({first['cpu']:,.1f} of CPU), {first['memory'] / 1e6:,.0f} MB of "
+        f"host memory at most, of which {first['own_memory'] / 1e6:,.0f} MB belong to the process at the end"
+    )
 
-    sides = ("a b c.", "d e f.")
-    with (directory / f"{split}.en").open("w") as source, (directory / f"{split}.de").open("w") as target:
-        for number in range(pairs):
-            if split == "valid" or number % 100:
-                sides = (sentence(), sentence())
-            elif number % 300 == 0:
-                sides = (sides[0], "")
-            elif number % 300 == 100:
-                sides = (sides[0], " ".join([sides[1]] * 40))
-            source.write(sides[0] + "\n")
-            target.write(sides[1] + "\n")
+
+def run_step(options: argparse.Namespace, step: str, settings: list[str]) -> dict[str, Any]:
+    """Do a step in a process of its own; return what it found, with its seconds and memory."""
+    command = [sys.executable, __file__, options.corpus, "--step", step, "--directory", str(options.directory)]
+    done = subprocess.run(
+        [*command, *(word for setting in [*settings, *options.set] for word in ("--set", setting))],
+        stdout=subprocess.PIPE, check=True, text=True,
+    )  # fmt: skip
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
 
 
-def make_words(generator: random.Random) -> list[str]:
-    """Return distinct made-up words, short ones first."""
-    words: dict[str, None] = {}
-    while len(words) < WORDS:
-        length = 2 + len(words).bit_length() // 3 + generator.randrange(4)
-        letters = (LETTERS[min(int(generator.expovariate(0.15)), len(LETTERS) - 1)] for _ in range(length))
-        words["".join(letters)] = None
-    return list(words)
+def measured(work: Callable[[], int]) -> dict[str, Any]:
+    """Do the work, which returns its number of pairs; return seconds, CPU seconds and memory."""
+    usage = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    begin = time.perf_counter()
+    pairs = work()
+    seconds = time.perf_counter() - begin
+    later = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    own, others = (
+        after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        for before, after in zip(usage, later, strict=True)
+    )
+    # Linux counts in KiB, macOS in bytes.
+    memory = max(each.ru_maxrss for each in later) * (1 if sys.platform == "darwin" else 1024)
+    return {"pairs": pairs, "seconds": seconds, "cpu": own + others, "own": own, "memory": memory}
+
+
+def step_prepare(options: argparse.Namespace) -> dict[str, Any]:
+    """Prepare with the settings; by default with the vocabulary of `compare`."""
+    from translator.config import load_config, prepared_directory
+    from translator.data import prepare
+
+    settings = options.set
+    if not any(setting.startswith("data.train=") for setting in settings):
+        run, model = options.directory / f"run-{os.getpid()}", options.directory / "joint.model"
+        settings = [f"data.train={options.corpus}", f"run={run}", f"tokenizer.model={model}", *settings]
+    config = load_config(None, settings)
+    return measured(lambda: prepare(config, prepared_directory(config)).manifest["counts"]["pairs"])
+
+
+def step_loop(options: argparse.Namespace) -> dict[str, Any]:
+    """Call SentencePiece for each line."""
+    import sentencepiece
+
+    from translator.text import open_corpus
+
+    processor = sentencepiece.SentencePieceProcessor(model_file=str(options.directory / "joint.model"))
+    pairs = list(open_corpus(options.corpus).pairs())
+
+    def work() -> int:
+        for source, target in pairs:
+            processor.encode(source)
+            processor.encode(target)
+        return len(pairs)
+
+    return measured(work)
+
+
+def step_map(options: argparse.Namespace) -> dict[str, Any]:
+    """Encode with `datasets.map` and two processes."""
+    import datasets
+    import sentencepiece
+
+    from translator.text import open_corpus
+
+    corpus = open_corpus(options.corpus)
+    processor = sentencepiece.SentencePieceProcessor(model_file=str(options.directory / "joint.model"))
+    cache = options.directory / f"cache-{os.getpid()}"
+
+    def encode(batch: dict[str, list[str]]) -> dict[str, list[list[int]]]:
+        return {side: processor.encode(batch[text], num_threads=1) for side, text in (("a", "source"), ("b", "target"))}
+
+    def work() -> int:
+        sides = [
+            datasets.load_dataset("text", data_files=str(file), split="train", cache_dir=str(cache)).rename_column(
+                "text", name
+            )
+            for file, name in zip(corpus.files, ("source", "target"), strict=True)
+        ]
+        pairs = datasets.concatenate_datasets(sides, axis=1)
+        mapped = pairs.map(encode, batched=True, num_proc=2, remove_columns=["source", "target"])
+        mapped.save_to_disk(str(cache / "mapped"))
+        return len(mapped)
+
+    datasets.disable_progress_bars()
+    return measured(work)
+
+
+def step_first_batch(options: argparse.Namespace) -> dict[str, Any]:
+    """Open the prepared data and make the first batch."""
+    from translator.config import load_config, prepared_directory
+    from translator.data import load_prepared
+    from translator.training.batch_loader import BatchLoader
+    from translator.training.progress import Position
+
+    config = load_config(None, options.set)
+
+    def work() -> int:
+        data = load_prepared(prepared_directory(config), config)
+        loader = BatchLoader(data, data.config.training, 4096, seed=1, max_length=256, max_positions=1024)
+        loader.load(next(loader.after(Position())))
+        return len(data.train)
+
+    found = measured(work)
+    gc.collect()
+    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    return found | {"own_memory": int(status["RssAnon"].split()[0]) * 1024}
+
+
+STEPS = {"prepare": step_prepare, "loop": step_loop, "map": step_map, "first_batch": step_first_batch}
+
+
+def grow(corpus: str, directory: Path, pairs: int, short: bool) -> list[str]:
+    """Make parts of so many pairs in all, and return their patterns; those that are there are kept."""
+    patterns = []
+    stream = different_pairs(corpus, short)
+    for index in range(0, pairs, PART):
+        size = min(PART, pairs - index)
+        files = [directory / f"part-{index // PART}-{size}.{language}" for language in ("en", "de")]
+        patterns.append(f"{directory}/part-{index // PART}-{size}.{{en,de}}")
+        part = islice(stream, size)
+        if all(file.exists() for file in files):
+            for _ in part:
+                pass
+            continue
+        partial = [file.with_suffix(".partial" + file.suffix) for file in files]
+        with partial[0].open("w") as first, partial[1].open("w") as second:
+            for source, target in part:
+                first.write(source + "\n")
+                second.write(target + "\n")
+        for made, file in zip(partial, files, strict=True):
+            made.replace(file)
+    return patterns
+
+
+def different_pairs(corpus: str, short: bool) -> Iterator[tuple[str, str]]:
+    """Yield the pairs of a corpus again and again, with the number of the round after both sides from the second on."""
+    from translator.text import open_corpus
+
+    pairs = list(open_corpus(corpus).pairs())
+    if short:
+        pairs = [(" ".join(source.split()[:4]), " ".join(target.split()[:4])) for source, target in pairs]
+    for number in count():
+        mark = f" {number}" if number else ""
+        for source, target in pairs:
+            yield source + mark, target + mark
 
 
 if __name__ == "__main__":

@@ -39,9 +39,10 @@ from scripts.machine import machine_facts
 from scripts.marian import PAD, marian_model
 from translator.attention import Packed
 from translator.config import Config, load_config
+from translator.data.arrow_file import DatasetWriter
 from translator.data.batch_plan import Budget, plan_epoch
 from translator.data.batches import Batch, BatchShape, SpecialTokens, make_batch
-from translator.data.dataset import DatasetWriter, ParallelDataset
+from translator.data.dataset import ParallelDataset
 from translator.model import Transformer, build_model, count_parameters
 from translator.runtime.device import choose_machine
 from translator.runtime.host_memory import keep_freed_memory, peak_host_bytes

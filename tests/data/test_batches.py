@@ -9,9 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from translator.data import ParallelDataset
+from translator.data.arrow_file import DatasetWriter
 from translator.data.batch_plan import Budget, plan_epoch, split_by_budget
 from translator.data.batches import SpecialTokens, make_batch
-from translator.data.dataset import DatasetWriter
 
 PLAIN = Budget(40)
 SPECIAL_TOKENS = SpecialTokens(source_eos=2, target_bos=1, target_eos=3)

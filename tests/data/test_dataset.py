@@ -7,7 +7,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from translator.data.dataset import DatasetWriter, ParallelDataset
+from translator.data.arrow_file import DatasetWriter
+from translator.data.dataset import ParallelDataset
 from translator.errors import DataError
 
 Ids = list[list[int]]
@@ -37,7 +38,10 @@ def parts_of(pairs: list[list[tuple[list[int], list[int]]]]) -> list[tuple[Ids, 
 def test_gather_equals_a_loop(
     tmp_path: Path, pairs: list[list[tuple[list[int], list[int]]]], with_text: bool, data: st.DataObject
 ) -> None:
-    dataset = write(tmp_path / "pairs.arrow", parts_of(pairs), with_text)
+    cut = data.draw(st.integers(0, len(pairs)))
+    for name, part in (("a", pairs[:cut]), ("b", pairs[cut:])):
+        write(tmp_path / f"{name}.arrow", parts_of(part), with_text)
+    dataset = ParallelDataset.open([tmp_path / "a.arrow", tmp_path / "b.arrow"])
     flat = [pair for part in pairs for pair in part]
     assert len(dataset) == len(flat)
     assert [dataset.source(index).tolist() for index in range(len(flat))] == [source for source, _ in flat]
@@ -65,7 +69,7 @@ def test_reading_copies_nothing_and_writes_nothing(tmp_path: Path) -> None:
     while isinstance(root.base, np.ndarray) and not isinstance(root, np.memmap):
         root = root.base
     first = view.__array_interface__["data"][0]
-    mapped = np.frombuffer(dataset._buffer, np.uint8)
+    mapped = np.frombuffer(dataset._files[0].buffer, np.uint8)
     begin = mapped.__array_interface__["data"][0]
     assert begin <= first < begin + mapped.nbytes == begin + (tmp_path / "a.arrow").stat().st_size
     # The bytes of the view are the bytes of the file at that offset.
@@ -101,11 +105,14 @@ def test_text(tmp_path: Path) -> None:
     data=st.data(),
 )
 def test_texts_equal_a_loop(tmp_path: Path, parts: list[list[tuple[str, str]]], data: st.DataObject) -> None:
-    with DatasetWriter(tmp_path / "pairs.arrow", with_text=True) as writer:
-        for part in parts:
-            ids: Ids = [[1] for _ in part]
-            writer.write(ids, ids, ([source for source, _ in part], [target for _, target in part]))
-    dataset = ParallelDataset.open(tmp_path / "pairs.arrow")
+    cut = data.draw(st.integers(0, len(parts)))
+    files = tmp_path / "a.arrow", tmp_path / "b.arrow"
+    for file, own in zip(files, (parts[:cut], parts[cut:]), strict=True):
+        with DatasetWriter(file, with_text=True) as writer:
+            for part in own:
+                ids: Ids = [[1] for _ in part]
+                writer.write(ids, ids, ([source for source, _ in part], [target for _, target in part]))
+    dataset = ParallelDataset.open(files)
     flat = [pair for part in parts for pair in part]
     assert [dataset.text(index) for index in range(len(flat))] == flat
     chosen = data.draw(st.lists(st.integers(0, len(flat) - 1), max_size=9) if flat else st.just([]))

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from translator.data import Mixture, ParallelDataset
+from translator.data.arrow_file import DatasetWriter
 from translator.data.batch_plan import Budget, plan_epoch
-from translator.data.dataset import DatasetWriter
 from translator.data.mixture import apportion
 
 

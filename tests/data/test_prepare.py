@@ -42,7 +42,7 @@ def test_the_whole_way(tmp_path: Path, corpus: Write, settings: Settings, pairs:
     assert [prepared.test.text(index) for index in range(5)] == test
     assert not prepared.train.has_text
     assert (prepared.config.data.source_language, prepared.config.data.target_language) == ("en", "de")
-    names = {"train.arrow", "valid.arrow", "test.arrow", "tokenizer.model", "manifest.json"}
+    names = {"train.arrow", "train.scan", "valid.arrow", "test.arrow", "tokenizer.model", "manifest.json"}
     assert {file.name for file in (tmp_path / "out").iterdir()} == names
     assert [file.name for file in tmp_path.glob(".*")] == []
 
@@ -283,7 +283,8 @@ def test_an_error_in_the_middle_leaves_what_was_there(
     with pytest.raises(ZeroDivisionError):
         prepare(config, tmp_path / "out")
     assert snapshot(tmp_path / "out") == before
-    assert list(tmp_path.glob(".*")) == []
+    # Parts that were finished wait for the next preparation.
+    assert [file.name for file in tmp_path.glob(".*")] == [".out.parts"]
 
 
 def test_bad_input_is_found_before_any_work(
@@ -308,6 +309,9 @@ def test_bad_input_is_found_before_any_work(
     with pytest.raises(DataError, match=r"train.en has 60 lines but .*train.de has 59"):
         prepare(settings(train=good), tmp_path / "out")
     assert not (tmp_path / "out").exists()
+    assert [file.name for file in tmp_path.glob(".*")] == [".out.parts"]
+    monkeypatch.undo()
+    prepare(settings(train=corpus("train", pairs(0, 60))), tmp_path / "out")
     assert list(tmp_path.glob(".*")) == []
 
 

@@ -1,6 +1,7 @@
 """Building prepared data: scan the corpora, train the tokenizers, clean, encode, write."""
 
 from collections.abc import Iterator
+from hashlib import sha256
 from itertools import compress, islice
 from pathlib import Path
 from typing import Any
@@ -9,13 +10,14 @@ import numpy as np
 
 from translator.config import DataSettings, TokenizerSettings
 from translator.data.altered import AlteredLines
+from translator.data.arrow_file import DatasetWriter
 from translator.data.cleaning import KEPT, REASONS
 from translator.data.corpora import target_languages
-from translator.data.dataset import DatasetWriter
 from translator.data.dropped import Dropped, skipped_of
 from translator.data.encoding import BlockEncoder, CodedBlock, encode_pairs
 from translator.data.filters import chosen_reasons
-from translator.data.scanned import ScannedCorpora
+from translator.data.parts import Figures, key_of
+from translator.data.scanned import Place, ScannedCorpora, numbered
 from translator.data.workers import BLOCK_PAIRS, Workers, blocks_of
 from translator.errors import DataError
 from translator.runtime.console import progress, say
@@ -27,13 +29,13 @@ class DataBuilder:
 
     def __init__(
         self, scanned: ScannedCorpora, data: DataSettings, tokenizer: TokenizerSettings, given: TokenizerPair | None,
-        extend: bool, directory: Path, with_text: bool, workers: Workers,
+        extend: bool, place: Place, with_text: bool, workers: Workers,
     ) -> None:  # fmt: skip
         """`given` tokenizers are used instead of training some, as they are or with new pieces (`extend`); `with_text`
         keeps the text of training pairs."""
         self.scanned, self.corpora = scanned, scanned.corpora
         self.data, self.tokenizer, self.given, self.extend = data, tokenizer, given, extend
-        self.directory, self.with_text, self.workers = directory, with_text, workers
+        self.place, self.with_text, self.workers = place, with_text, workers
 
     def build(self) -> tuple[TokenizerPair, dict[str, Any]]:
         """Write the tokenizers and the Arrow files; return the tokenizers and the counts of pairs."""
@@ -51,7 +53,7 @@ class DataBuilder:
 
     def _tokenizers(self) -> TokenizerPair:
         if self.given is not None and not self.extend:
-            save_tokenizers(self.given, self.directory)
+            save_tokenizers(self.given, self.place.directory)
             return self.given
 
         def pairs() -> Iterator[tuple[str, str]]:
@@ -63,9 +65,9 @@ class DataBuilder:
 
         languages = target_languages(self.corpora) if self.data.language_tags else ()
         if self.given is not None:
-            return extend_tokenizers(self.given, pairs, self.tokenizer, self.directory, languages)
+            return extend_tokenizers(self.given, pairs, self.tokenizer, self.place.directory, languages)
         say(f"training the tokenizer ({self.tokenizer.type})")
-        return train_tokenizers(pairs, self.tokenizer, self.directory, languages=languages)
+        return train_tokenizers(pairs, self.tokenizer, self.place.directory, languages=languages)
 
     def _tag(self, tokenizers: TokenizerPair, corpus: Corpus) -> int | None:
         return tokenizers.source.tags[str(corpus.languages[1])] if self.data.language_tags else None
@@ -76,22 +78,16 @@ class DataBuilder:
         altered = {"source": AlteredLines(), "target": AlteredLines()}
         parts = np.split(codes, np.cumsum(self.scanned.read)[:-1])
         entries = []
-        with DatasetWriter(self.directory / "train.arrow", with_text=self.with_text) as writer:
-            for corpus, part in zip(self.corpora["train"], parts, strict=True):
-                before = writer.pairs
-                tag = self._tag(tokenizers, corpus)
-                encoder = BlockEncoder(self.directory, self.data, corpus.name, tag, self.with_text)
-                for block in self.workers.map(encoder, _coded_blocks(corpus, part)):
-                    if len(block.batch):
-                        writer.write_batch(block.batch)
-                    dropped.merge(block.dropped)
-                    for side, lines in block.altered.items():
-                        altered[side].add(lines)
-                names = {"name": corpus.name, "languages": list(corpus.languages)}
-                entries.append({**names, "pairs": len(part), "train": writer.pairs - before})
+        for index, (corpus, part) in enumerate(zip(self.corpora["train"], parts, strict=True)):
+            figures = self._write_corpus(tokenizers, index, part)
+            dropped.merge(Dropped.of(figures["dropped"], figures["examples"]))
+            for side, lines in figures["altered"].items():
+                altered[side].add(AlteredLines(**lines))
+            names = {"name": corpus.name, "languages": list(corpus.languages)}
+            entries.append({**names, "pairs": len(part), "train": figures["pairs"]})
         _require_pairs(entries, dropped.counts())
         return {
-            "train": writer.pairs,
+            "train": sum(entry["train"] for entry in entries),
             "corpora": entries,
             "dropped": dropped.counts(),
             "skipped": skipped_of(self.corpora["train"]),
@@ -99,11 +95,42 @@ class DataBuilder:
             "altered": {side: lines.as_count() for side, lines in altered.items()},
         }
 
+    def _write_corpus(self, tokenizers: TokenizerPair, index: int, codes: np.ndarray) -> Figures:
+        """Encode one training corpus, unless it has been encoded before; return its counts."""
+        corpus, data = self.corpora["train"][index], self.data
+        tag = self._tag(tokenizers, corpus)
+        encoder = BlockEncoder(self.place.directory, data, corpus.name, tag, self.with_text)
+
+        def make(path: Path) -> Figures:
+            dropped = Dropped(chosen_reasons(data))
+            altered = {"source": AlteredLines(), "target": AlteredLines()}
+            with DatasetWriter(path, with_text=self.with_text) as writer:
+                for block in self.workers.map(encoder, _coded_blocks(corpus, codes)):
+                    if len(block.batch):
+                        writer.write_batch(block.batch)
+                    dropped.merge(block.dropped)
+                    for side, lines in block.altered.items():
+                        altered[side].add(lines)
+            return {
+                "pairs": writer.pairs,
+                "dropped": dropped.counts(),
+                "examples": dropped.examples(),
+                "altered": {side: lines.as_count() for side, lines in altered.items()},
+            }
+
+        key = key_of(
+            "train", list(REASONS), self.place.fingerprints[index], sha256(codes.tobytes()).hexdigest(),
+            [tokenizers.source.digest, tokenizers.target.digest], data.max_length, data.max_length_ratio, tag,
+            self.with_text,
+        )  # fmt: skip
+        name = numbered("train", index, len(self.corpora["train"])) + ".arrow"
+        return self.place.parts.place(key, self.place.directory / name, make)
+
     def _write_references(self, name: str, tokenizers: TokenizerPair) -> int:
         """Write valid or test, every pair with its text; without a valid corpus, it is what train holds out."""
         part = self.corpora.get(name) or self.corpora["train"]
         begins = [0] * len(part) if name in self.corpora else self.scanned.read
-        with DatasetWriter(self.directory / f"{name}.arrow", with_text=True) as writer:
+        with DatasetWriter(self.place.directory / f"{name}.arrow", with_text=True) as writer:
             for corpus, start in zip(part, begins, strict=True):
                 tag = self._tag(tokenizers, corpus)
                 for batch in blocks_of(islice(corpus.pairs(), start, None)):

@@ -7,7 +7,7 @@ per sentence, and for a million pairs a chance of about 1 in 30 million that any
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from hashlib import blake2b
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -65,6 +65,16 @@ class Sentences:
         if len(parts) == 1:
             return parts[0]
         return cls(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(cls)))
+
+    def save(self, file: BinaryIO) -> None:
+        """Write the arrays one after another."""
+        for each in fields(self):
+            np.save(file, getattr(self, each.name), allow_pickle=False)
+
+    @classmethod
+    def load(cls, file: BinaryIO) -> "Sentences":
+        """Read what `save` wrote."""
+        return cls(*(np.load(file, allow_pickle=False) for _ in fields(cls)))
 
     def __getitem__(self, part: slice) -> "Sentences":
         return Sentences(*(getattr(self, field.name)[part] for field in fields(self)))

@@ -1,15 +1,14 @@
-"""Prepared sentence pairs on disk: an uncompressed Arrow file, memory-mapped and never copied."""
+"""Prepared sentence pairs: one Arrow file or several as one list of pairs, gathered into batches."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from hashlib import sha256
-from itertools import chain
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-import pyarrow as pa
 
+from translator.data.arrow_file import ArrowFile
 from translator.errors import DataError
 
 _DIGEST_PAIRS = 1 << 16
@@ -32,63 +31,52 @@ class Gathered(NamedTuple):
     target_offsets: np.ndarray  # [N + 1] int64
 
 
-class _Side(NamedTuple):
-    starts: np.ndarray  # [N] int64, offsets in the file, counted in int32 (pieces) or bytes (text)
-    lengths: np.ndarray  # [N] int32 pieces or int64 bytes
-
-
 class ParallelDataset:
-    """Pairs of piece-id sequences without EOS, and their text if it was kept.
+    """Pairs of piece-id sequences without EOS, and their text if it was kept; out of one file or several.
 
-    Each pair takes 24 bytes of host memory for offsets and lengths, and 32 more once text is asked for; pieces and
-    text are mapped from the file.
+    Pieces, text and where they are is mapped from the files. Lengths take 8 bytes of host memory a pair once they are
+    asked for.
     """
 
-    def __init__(self, path: Path, memory_map: Any, table: pa.Table) -> None:
-        """For `open`; `table` must be backed by `memory_map`."""
-        self.path = path
-        self._table = table
-        self._buffer = pa.py_buffer(memory_map)
-        self._words = np.frombuffer(self._buffer, dtype=np.int32, count=self._buffer.size // 4)
-        self._source = _piece_offsets(table.column("source"), self._buffer)
-        self._target = _piece_offsets(table.column("target"), self._buffer)
+    def __init__(self, files: Sequence[ArrowFile]) -> None:
+        """For `open`."""
+        self._files = list(files)
+        self._first = np.cumsum([0, *(file.pairs for file in files)], dtype=np.int64)  # [files + 1]
 
     @classmethod
-    def open(cls, path: str | Path) -> "ParallelDataset":
-        """Map a file that `DatasetWriter` wrote; raise `DataError` if it is missing or damaged."""
-        file = Path(path)
-        try:
-            mapped = np.memmap(file, dtype=np.uint8, mode="r") if file.stat().st_size else b""
-            table = pa.ipc.open_file(pa.py_buffer(mapped)).read_all()
-            if not set(_schema(False).names) <= set(table.column_names):
-                raise pa.ArrowInvalid(f"columns {table.column_names}")
-            return cls(file, mapped, table)
-        except FileNotFoundError:
-            raise DataError(f"there is no file {file}; prepare the data again") from None
-        except (pa.ArrowException, OSError, ValueError) as error:
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise DataError(f"{file} is damaged ({reason}); delete its directory and prepare again") from None
+    def open(cls, path: str | Path | Sequence[Path]) -> "ParallelDataset":
+        """Map the file, or the files one after another, that `DatasetWriter` wrote.
+
+        Raises `DataError` if one is missing or damaged.
+        """
+        paths = [Path(path)] if isinstance(path, str | Path) else path
+        return cls([ArrowFile(each) for each in paths])
 
     def __len__(self) -> int:
-        return len(self._source.lengths)
+        return int(self._first[-1])
 
     @property
+    def path(self) -> Path:
+        """The first file, for messages."""
+        return self._files[0].path
+
+    @cached_property
     def source_lengths(self) -> np.ndarray:
         """Pieces of every source sentence, int32 [N], EOS not counted."""
-        return self._source.lengths
+        return np.concatenate([file.lengths("source") for file in self._files])
 
-    @property
+    @cached_property
     def target_lengths(self) -> np.ndarray:
         """Pieces of every target sentence, int32 [N], EOS not counted."""
-        return self._target.lengths
+        return np.concatenate([file.lengths("target") for file in self._files])
 
     @property
     def has_text(self) -> bool:
-        """Whether the file keeps the text, for `text` and `texts`."""
-        return "source_text" in self._table.column_names
+        """Whether the files keep the text, for `text` and `texts`."""
+        return all(file.has_text for file in self._files)
 
     def digest(self) -> str:
-        """Hash the pieces of all pairs in order (hex SHA-256), whatever the layout of the file and with what text."""
+        """Hash the pieces of all pairs in order (hex SHA-256), whatever the layout of the files and with what text."""
         digest = sha256()
         for start in range(0, len(self), _DIGEST_PAIRS):
             pairs = self.gather(np.arange(start, min(start + _DIGEST_PAIRS, len(self))))
@@ -98,11 +86,11 @@ class ParallelDataset:
 
     def source(self, index: int) -> np.ndarray:
         """Return the pieces of a source sentence, a read-only int32 view of the file."""
-        return self._view(self._source, index)
+        return self._view("source", index)
 
     def target(self, index: int) -> np.ndarray:
         """Return the pieces of a target sentence, a read-only int32 view of the file."""
-        return self._view(self._target, index)
+        return self._view("target", index)
 
     def text(self, index: int) -> tuple[str, str]:
         """Return source and target as they were written; raise `DataError` if text was not kept."""
@@ -115,44 +103,59 @@ class ParallelDataset:
         Raises `DataError` if text was not kept.
         """
         chosen = self._checked_all(indices)
-        # Arrow's `take` joins all chunks of a column of text first, which copies the whole corpus.
-        data = memoryview(self._buffer)
-        source, target = (
-            [
-                str(data[start : start + size], "utf-8")
-                for start, size in zip(side.starts[chosen].tolist(), side.lengths[chosen].tolist(), strict=True)
-            ]
-            for side in self._text_sides
-        )
-        return source, target
+        if (bare := next((file for file in self._files if not file.has_text), None)) is not None:
+            raise DataError(f"{bare.path} holds pieces without their text")
+        sides = [""] * len(chosen), [""] * len(chosen)
+        for file, rows in self._rows_by_file(chosen):
+            # Arrow's `take` joins all chunks of a column of text first, which copies the whole corpus.
+            data = memoryview(file.buffer)
+            for side, name in zip(sides, ("source_text", "target_text"), strict=True):
+                starts, sizes = file.locate(name, chosen[rows] - self._first_of(file))
+                for row, start, size in zip(rows.tolist(), starts.tolist(), sizes.tolist(), strict=True):
+                    side[row] = str(data[start : start + size], "utf-8")
+        return sides
 
     def gather(self, indices: np.ndarray) -> Gathered:
         """Copy the pieces of the pairs at `indices` (int [N], any order, with repeats) into flat arrays."""
         chosen = self._checked_all(indices)
-        return Gathered(*self._gather(self._source, chosen), *self._gather(self._target, chosen))
+        return Gathered(*self._gather("source", chosen), *self._gather("target", chosen))
 
-    @cached_property
-    def _text_sides(self) -> tuple[_Side, _Side]:
-        """Where every text is in the file, in bytes."""
-        if not self.has_text:
-            raise DataError(f"{self.path} holds pieces without their text")
-        source, target = (
-            _text_offsets(self._table.column(name), self._buffer) for name in ("source_text", "target_text")
-        )
-        return source, target
-
-    def _gather(self, side: _Side, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        lengths = side.lengths[chosen]
+    def _gather(self, name: str, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        parts = list(self._rows_by_file(chosen))
+        starts, lengths = np.zeros((2, len(chosen)), dtype=np.int64)
+        for file, rows in parts:
+            starts[rows], lengths[rows] = file.locate(name, chosen[rows] - self._first_of(file))
         offsets = np.zeros(len(chosen) + 1, dtype=np.int64)
         np.cumsum(lengths, out=offsets[1:])
-        positions = np.repeat(side.starts[chosen] - offsets[:-1], lengths)
+        positions = np.repeat(starts - offsets[:-1], lengths)
         positions += np.arange(offsets[-1], dtype=np.int64)
-        return self._words[positions], offsets
+        if len(parts) == 1:
+            return parts[0][0].words[positions], offsets
+        tokens = np.empty(len(positions), dtype=np.int32)
+        for file, rows in parts:
+            among = np.zeros(len(chosen), dtype=bool)
+            among[rows] = True
+            own = np.repeat(among, lengths)
+            tokens[own] = file.words[positions[own]]
+        return tokens, offsets
 
-    def _view(self, side: _Side, index: int) -> np.ndarray:
-        checked = self._checked(index)
-        start = side.starts[checked]
-        return self._words[start : start + side.lengths[checked]]
+    def _rows_by_file(self, chosen: np.ndarray) -> Iterator[tuple[ArrowFile, np.ndarray]]:
+        """Yield the files that have some of the chosen pairs, and which rows of `chosen` those are."""
+        if len(self._files) == 1:
+            yield self._files[0], np.arange(len(chosen))
+            return
+        which = np.searchsorted(self._first, chosen, side="right") - 1
+        for index in np.unique(which).tolist():
+            yield self._files[index], np.flatnonzero(which == index)
+
+    def _first_of(self, file: ArrowFile) -> int:
+        return int(self._first[self._files.index(file)])
+
+    def _view(self, name: str, index: int) -> np.ndarray:
+        chosen = np.array([self._checked(index)])
+        ((file, _),) = self._rows_by_file(chosen)
+        (start,), (length,) = file.locate(name, chosen - self._first_of(file))
+        return file.words[start : start + length]
 
     def _checked_all(self, indices: np.ndarray) -> np.ndarray:
         chosen = np.asarray(indices, dtype=np.int64)
@@ -165,91 +168,3 @@ class ParallelDataset:
         if not 0 <= checked < len(self):
             raise IndexError(f"pair {index} of {len(self)}")
         return checked
-
-
-def _piece_offsets(column: pa.ChunkedArray, buffer: pa.Buffer) -> _Side:
-    """Find every sentence of a list column inside the mapped file.
-
-    Offsets are absolute, so that sentences from many record batches can be gathered in one indexing operation.
-    """
-    starts = [np.zeros(0, dtype=np.int64)]
-    lengths = [np.zeros(0, dtype=np.int32)]
-    for chunk in column.chunks:
-        offsets = chunk.offsets.to_numpy()
-        lengths.append(np.diff(offsets))
-        if not len(chunk.values):
-            starts.append(np.zeros(len(chunk), dtype=np.int64))
-            continue
-        base = (chunk.values.buffers()[1].address - buffer.address) // 4 + chunk.values.offset
-        starts.append(base + offsets[:-1].astype(np.int64))
-    return _Side(np.concatenate(starts), np.concatenate(lengths))
-
-
-def _text_offsets(column: pa.ChunkedArray, buffer: pa.Buffer) -> _Side:
-    """Find every text of a column inside the mapped file."""
-    starts = [np.zeros(0, dtype=np.int64)]
-    lengths = [np.zeros(0, dtype=np.int64)]
-    for chunk in column.chunks:
-        _, raw_offsets, data = chunk.buffers()
-        offsets = np.frombuffer(raw_offsets, dtype=np.int64, count=len(chunk) + 1, offset=8 * chunk.offset)
-        lengths.append(np.diff(offsets))
-        base = data.address - buffer.address if data is not None and data.size else 0
-        starts.append(base + offsets[:-1])
-    return _Side(np.concatenate(starts), np.concatenate(lengths))
-
-
-def _schema(with_text: bool) -> pa.Schema:
-    fields = [pa.field("source", pa.list_(pa.int32())), pa.field("target", pa.list_(pa.int32()))]
-    if with_text:
-        fields += [pa.field("source_text", pa.large_string()), pa.field("target_text", pa.large_string())]
-    return pa.schema(fields)
-
-
-class DatasetWriter:
-    """Writes record batches to a new file, for `ParallelDataset.open`; a context manager."""
-
-    def __init__(self, path: Path, with_text: bool) -> None:
-        self.schema = _schema(with_text)
-        self.with_text = with_text
-        self.pairs = 0
-        self._file = pa.OSFile(str(path), "wb")
-        self._writer = pa.ipc.new_file(self._file, self.schema)
-
-    def write(
-        self,
-        sources: Sequence[Sequence[int]],
-        targets: Sequence[Sequence[int]],
-        texts: tuple[list[str], list[str]] | None = None,
-    ) -> None:
-        """Append a record batch of piece ids, with the texts if the file keeps them."""
-        self.write_batch(record_batch(sources, targets, texts))
-
-    def write_batch(self, batch: pa.RecordBatch) -> None:
-        """Append what `record_batch` made."""
-        self._writer.write_batch(batch)
-        self.pairs += len(batch)
-
-    def __enter__(self) -> "DatasetWriter":
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._writer.close()
-        self._file.close()
-
-
-def record_batch(
-    sources: Sequence[Sequence[int]], targets: Sequence[Sequence[int]], texts: tuple[list[str], list[str]] | None
-) -> pa.RecordBatch:
-    """Make a record batch for `DatasetWriter.write_batch` of piece ids, and texts if the file keeps them."""
-    columns: list[Any] = [_list_array(sources), _list_array(targets)]
-    if texts is not None:
-        columns += [pa.array(side, pa.large_string()) for side in texts]
-    return pa.record_batch(columns, schema=_schema(texts is not None))
-
-
-def _list_array(sequences: Iterable[Sequence[int]]) -> pa.ListArray:
-    rows = list(sequences)
-    offsets = np.zeros(len(rows) + 1, dtype=np.int32)
-    np.cumsum([len(row) for row in rows], out=offsets[1:])
-    values = np.fromiter(chain.from_iterable(rows), dtype=np.int32, count=int(offsets[-1]))
-    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(values))

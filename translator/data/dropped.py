@@ -20,6 +20,14 @@ class Dropped:
         self._counts: Counter[str] = Counter()
         self._examples: dict[str, list[dict[str, Any]]] = {}
 
+    @classmethod
+    def of(cls, counts: dict[str, int], examples: dict[str, list[dict[str, Any]]]) -> "Dropped":
+        """Return what `counts` and `examples` describe."""
+        made = cls(counts)
+        made._counts.update(counts)
+        made._examples = {reason: list(rows) for reason, rows in examples.items()}
+        return made
+
     def add(self, reason: str, corpus: str, pair: int, texts: tuple[str, str]) -> None:
         """Count a pair, the `pair`th of the corpus of this name."""
         self._counts[reason] += 1

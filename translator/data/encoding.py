@@ -11,8 +11,8 @@ import pyarrow as pa
 
 from translator.config import DataSettings
 from translator.data.altered import AlteredLines
+from translator.data.arrow_file import record_batch
 from translator.data.cleaning import KEPT, fits, reason_of
-from translator.data.dataset import record_batch
 from translator.data.dropped import Dropped
 from translator.data.filters import Pair, chosen_reasons
 from translator.text import TokenizerPair, load_tokenizers, with_tag

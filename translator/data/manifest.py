@@ -2,6 +2,7 @@
 
 import json
 import platform
+import re
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
@@ -17,7 +18,9 @@ from translator.text import TOKENIZER_NAMES, TokenizerPair, hash_file
 MANIFEST = "manifest.json"
 TOKENIZER = "tokenizer"
 """The name, among the inputs, of tokenizers that were given and not trained."""
-_NAMES = {MANIFEST, "train.arrow", "valid.arrow", "test.arrow", *TOKENIZER_NAMES}
+_NAMES = {MANIFEST, "valid.arrow", "test.arrow", *TOKENIZER_NAMES}
+_OF_CORPORA = re.compile(r"train(-[1-9][0-9]*)?\.(arrow|scan)")
+"""The names of files of training corpora."""
 NORMALIZATION_TABLE = "normalization_table"
 """The name, among the inputs, of the table by which tokenizers that are trained here normalise."""
 _LATER = ("source_normalization", "normalization_table", "user_defined_symbols", "split_digits", "extend")
@@ -40,6 +43,7 @@ _SHAPE = {
         "skipped?": {str: int},
         "examples?": {str: [{"corpus": str, "pair": int, "source": str, "target": str}]},
     },
+    "parts?": {str: {"key": str, "figures": {str: object}}},
     "train_text?": bool,
     "train_pairs?": str,
     "vocab_size?": [int],
@@ -148,9 +152,20 @@ def files_of_prepared(directory: Path) -> set[str]:
     except OSError:
         return set()
     except (ValueError, RecursionError):
-        return _NAMES if (directory / "train.arrow").is_file() else set()
+        found = {file.name for file in directory.iterdir()}
+        return {name for name in found if _is_own(name)} if any(map(_OF_CORPORA.fullmatch, found)) else set()
     files = manifest.get("files") if isinstance(manifest, dict) and "inputs" in manifest else None
-    return {MANIFEST, *files} & _NAMES if isinstance(files, dict) else set()
+    return set(filter(_is_own, {MANIFEST, *files})) if isinstance(files, dict) else set()
+
+
+def _is_own(name: str) -> bool:
+    return name in _NAMES or _OF_CORPORA.fullmatch(name) is not None
+
+
+def train_files(directory: Path, manifest: dict[str, Any]) -> list[Path]:
+    """Return the Arrow files of the training pairs, corpus by corpus."""
+    names = [name for name in manifest["files"] if _OF_CORPORA.fullmatch(name) and name.endswith(".arrow")]
+    return [directory / name for name in sorted(names, key=lambda name: (len(name), name))]
 
 
 def describe_files(directory: Path) -> dict[str, dict[str, Any]]:

@@ -31,11 +31,13 @@ from translator.data.manifest import (
     library_versions,
     read_manifest,
     settings_that_matter,
+    train_files,
     verify_files,
     write_manifest,
 )
 from translator.data.mixture import Mixture
-from translator.data.scanned import ScannedCorpora
+from translator.data.parts import Parts
+from translator.data.scanned import Place, ScannedCorpora
 from translator.data.workers import Workers
 from translator.errors import DataError, TokenizerError
 from translator.runtime.console import say
@@ -122,11 +124,14 @@ def prepare(
     with locked(target.parent):
         if _is_current(path, config, inputs, begun):
             say(f"prepared data in {path} are up to date")
+            Parts(target).remove_waiting()
         else:
             with new_directory(target, files_of_prepared) as partial:
-                digest = _build(config, corpora, given, extend, inputs, partial, check)
+                parts = Parts(target)
+                digest = _build(config, corpora, given, extend, inputs, partial, parts, check)
                 if begun is not None:
                     _require_same_pairs(digest, begun)
+            parts.remove_waiting()
             say(f"prepared data written to {path}")
     prepared = load_prepared(path, config)
     for line in describe_altered(prepared.manifest["counts"]):
@@ -146,7 +151,7 @@ def load_prepared(directory: str | Path, config: Config | None = None) -> Prepar
     verify_files(path, manifest)
     test = path / "test.arrow"
     settings = _resolve(config or Config(), manifest["counts"]["pairs"], manifest["languages"])
-    train = ParallelDataset.open(path / "train.arrow")
+    train = ParallelDataset.open(train_files(path, manifest))
     return PreparedData(
         directory=path,
         config=_with_usual_length(settings, train),
@@ -161,21 +166,23 @@ def load_prepared(directory: str | Path, config: Config | None = None) -> Prepar
 
 def _build(
     config: Config, corpora: Corpora, given: TokenizerPair | None, extend: bool, inputs: dict[str, Any],
-    directory: Path, check: Callable[[Config], object] | None,
+    directory: Path, parts: Parts, check: Callable[[Config], object] | None,
 ) -> str:  # fmt: skip
-    """Build the data and write the manifest last; return the digest of the training pairs.
+    """Build the data from `parts` and what they lack, and write the manifest last; return the digest of the pairs.
 
     `given` tokenizers are used as they are, or extended.
     """
     with Workers(config.data.workers) as workers:
-        return _build_with(workers, config, corpora, given, extend, inputs, directory, check)
+        return _build_with(workers, config, corpora, given, extend, inputs, directory, parts, check)
 
 
 def _build_with(
     workers: Workers, config: Config, corpora: Corpora, given: TokenizerPair | None, extend: bool,
-    inputs: dict[str, Any], directory: Path, check: Callable[[Config], object] | None,
+    inputs: dict[str, Any], directory: Path, parts: Parts, check: Callable[[Config], object] | None,
 ) -> str:  # fmt: skip
-    scanned = ScannedCorpora.scan(corpora, config.data, workers)
+    fingerprints = [entry["fingerprint"] for name, entry in inputs.items() if name.split()[0] == "train"]
+    place = Place(directory, parts, fingerprints)
+    scanned = ScannedCorpora.scan(corpora, config.data, workers, place)
     pairs, languages = sum(scanned.read), corpora["train"][0].languages
     resolved = _resolve(config, pairs, languages)
     if check is not None:
@@ -186,9 +193,10 @@ def _build_with(
         say(f"preset {resolved.preset}: chosen for {pairs:,} training pairs")
     with_text = _needs_text(resolved)
     tokenizers, counts = DataBuilder(
-        scanned, resolved.data, resolved.tokenizer, given, extend, directory, with_text, workers
+        scanned, resolved.data, resolved.tokenizer, given, extend, place, with_text, workers
     ).build()  # fmt: skip
-    digest = ParallelDataset.open(directory / "train.arrow").digest()
+    files = describe_files(directory)
+    digest = ParallelDataset.open(train_files(directory, {"files": files})).digest()
     read = counts["pairs"] + counts["held_out"]
     table = describe_dropped(read, counts["train"], counts["held_out"], counts["dropped"], counts["skipped"])
     for line in table:
@@ -201,7 +209,8 @@ def _build_with(
         "train_text": with_text,
         "train_pairs": digest,
         "vocab_size": list(tokenizers.sizes),
-        "files": describe_files(directory),
+        "files": files,
+        "parts": parts.placed,
         "libraries": library_versions(),
     }
     write_manifest(directory, manifest)

@@ -3,20 +3,32 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from translator.config import DataSettings
-from translator.data.cleaning import Sentences, are_blank, scan, scan_block, select
+from translator.data.cleaning import REASONS, Sentences, are_blank, scan, scan_block, select
 from translator.data.corpora import Corpora, hold_out
-from translator.data.filters import Filter, Pair, text_filters
+from translator.data.filters import REASON_OF_SETTING, Filter, Pair, text_filters
 from translator.data.filters.scores import ScoreFilter
+from translator.data.parts import Figures, Parts, key_of
 from translator.data.workers import BLOCK_PAIRS, Workers, blocks_of
 from translator.errors import DataError
 from translator.runtime.console import progress, warn
 from translator.text import Corpus
 from translator.text.corpus import Languages
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where prepared data are made: a directory, and the parts that may be there already."""
+
+    directory: Path
+    parts: Parts
+    fingerprints: list[str]
+    """Those of the training corpora."""
 
 
 @dataclass(frozen=True)
@@ -33,19 +45,28 @@ class ScannedCorpora:
 
     @classmethod
     def scan(
-        cls, corpora: Corpora, data: DataSettings, workers: Workers, for_training: bool = True
+        cls, corpora: Corpora, data: DataSettings, workers: Workers, place: Place | None = None
     ) -> "ScannedCorpora":
         """Read all corpora; raise `DataError` if one is empty or if there is nothing to hold out.
 
-        Without `for_training`, nothing is held out.
+        For prepared data, `place` keeps what is found of the training corpora. Without it, nothing is held out.
         """
-        sentences = {name: [_scan(corpus, name, data, workers) for corpus in part] for name, part in corpora.items()}
+
+        def scan_one(name: str, index: int, corpus: Corpus) -> Sentences:
+            if place is None or name != "train":
+                return _scan(corpus, name, data, workers)
+            name = numbered("train", index, len(corpora["train"])) + ".scan"
+            return _scan_or_find(corpus, data, workers, place, index, name)
+
+        sentences = {
+            name: [scan_one(name, index, corpus) for index, corpus in enumerate(part)] for name, part in corpora.items()
+        }
         for name, part in corpora.items():
             for corpus, hashes in zip(part, sentences[name], strict=True):
                 if not len(hashes):
                     raise DataError(f"the {name} corpus {corpus.name} is empty; expected at least one pair")
         sizes = [len(hashes) for hashes in sentences["train"]]
-        if not for_training:
+        if place is None:
             return cls(corpora, sentences, sizes, [0] * len(sizes))
         held_out = hold_out(sizes, data) if "valid" not in corpora else [0] * len(sizes)
         read = [size - count for size, count in zip(sizes, held_out, strict=True)]
@@ -90,6 +111,29 @@ class BlockScanner:
     def __call__(self, block: tuple[int, Sequence[Pair]]) -> Sentences:
         """Scan consecutive pairs, given with the index of the first."""
         return scan_block(block[1], block[0], self._filters, self.data.drop_near_duplicates)
+
+
+def numbered(name: str, index: int, count: int) -> str:
+    """Return the name of what belongs to one of `count` training corpora: `train`, or `train-1` and so on."""
+    return name if count == 1 else f"{name}-{index + 1}"
+
+
+def _scan_or_find(
+    corpus: Corpus, data: DataSettings, workers: Workers, place: Place, index: int, name: str
+) -> Sentences:
+    settings = {setting: getattr(data, setting) for setting in REASON_OF_SETTING}
+    key = key_of("scan", list(REASONS), place.fingerprints[index], list(corpus.languages), settings)
+
+    def make(path: Path) -> Figures:
+        found = _scan(corpus, "train", data, workers)
+        with path.open("wb") as file:
+            found.save(file)
+        return {"skipped": corpus.skipped}
+
+    figures = place.parts.place(key, place.directory / name, make)
+    corpus.skipped.update(figures["skipped"])
+    with (place.directory / name).open("rb") as file:
+        return Sentences.load(file)
 
 
 def _scan(corpus: Corpus, name: str, data: DataSettings, workers: Workers) -> Sentences:

@@ -37,7 +37,7 @@ def write_filtered(data: DataSettings, output: Path, with_dropped: bool = False)
     corpora = open_corpora(data)
     with new_directory(output) as directory:
         with Workers(data.workers) as workers:
-            scanned = ScannedCorpora.scan(corpora, data, workers, for_training=False)
+            scanned = ScannedCorpora.scan(corpora, data, workers)
         codes = scanned.select(data)
         if not (kept := int((codes == KEPT).sum())):
             raise DataError(f"none of {len(codes):,} training pairs is left, so nothing is written to {output}")
