@@ -1,16 +1,20 @@
 """A run is bound to its vocabulary, its corpora and its base: what differs is refused, and nothing of it is written."""
 
 import json
+import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from translator.checkpoints import RunDirectory, read_checkpoint, run_identity, write_checkpoint
+from translator.checkpoints import RunDirectory, read_checkpoint, read_state, run_identity, write_checkpoint
 from translator.config import TokenizerSettings
 from translator.text import train_tokenizer
+from translator.training.trainer import Trainer
+from translator.training.update import UpdateSums
 
 Call = Callable[..., tuple[int, str, str]]
 Start = Callable[..., list[subprocess.Popen[str]]]
@@ -80,6 +84,34 @@ def test_an_end_that_came_early_is_an_end(begun: Path, call_program: Call) -> No
     assert contents(run.root) == before
     code, _, errors = call_program("train", begun, "training.patience=3", "training.max_steps=6")
     assert code == 0 and "finished after 6 steps" in errors
+
+
+def test_final_weights_are_chosen_again_if_training_stopped_later(
+    begun: Path, call_program: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Interrupted at a step after the first end, and then asked for an end at that step."""
+    run = RunDirectory(begun.parent / "run")
+    count_step = Trainer._count_step
+
+    def stop_after_six(trainer: Trainer, sums: UpdateSums) -> None:
+        count_step(trainer, sums)
+        if trainer.progress.step == 6:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Trainer, "_count_step", stop_after_six)
+        code, _, errors = call_program("train", begun, "training.max_steps=12", "training.validate_every=2")
+    assert code == 143 and "stopped by SIGTERM after step 6" in errors
+    words = ["training.max_steps=6", "training.validate_every=2", "training.best_metric=loss"]
+    assert read_state(run.models / "final")[0]["ended_at"] == 4
+    code, _, errors = call_program("train", begun, *words)
+    assert code == 0 and "finished after 6 steps" in errors, errors
+    state = read_state(run.models / "final")[0]
+    assert (state["ended_at"], state["from"]) == (6, ["step-00000006"])
+    before = contents(run.root)
+    code, _, errors = call_program("train", begun, *words)
+    assert code == 0 and "has already ended, after step 6" in errors
+    assert contents(run.root) == before
 
 
 @pytest.mark.parametrize("name", ["train", "valid"])

@@ -99,6 +99,9 @@ class BegunRun:
             had_ended = progress.has_ended(self.config.training) and not raised
             if final is None or not (had_ended or progress.has_ended(config.training)):
                 return None
+            if final.get("ended_at", progress.step) < progress.step:
+                # Interrupted after an earlier end: the final weights are yet to be chosen among more checkpoints.
+                return None
             step, how = progress.step, "raise training.max_steps to continue"
         self._check_vocabulary()
         say(f"{self.run.root} has already ended, after step {step:,}; {how}{self._changes(config)}")

@@ -289,6 +289,7 @@ class Trainer:
             steps = self.checkpoints.steps()
         best = [step for step in progress.best_steps(metric) if step in steps]
         final = choose_final_weights(self.run, steps, best, self.settings, self._validated)
+        final.state["ended_at"] = progress.step
         if self.world.is_main:
             write_final_model(self.run, final, self.validate.some_pairs(_ALIGNED_PAIRS))
         self.world.barrier()
