@@ -10,8 +10,9 @@ import pytest
 import torch
 
 from translator.checkpoints import RunDirectory, read_checkpoint
-from translator.config import read_run_config
+from translator.config import Config, read_run_config, resolve_preset
 from translator.model import Transformer
+from translator.training.batch_size import warn_of_long_training
 from translator.training.update import Updater
 
 Call = Callable[..., tuple[int, str, str]]
@@ -117,3 +118,24 @@ def test_a_host_is_not_driven_into_its_limit(
     assert match and 192 <= int(match[1]) <= 300
     # Batches are filled up to multiples of 64 tokens.
     assert max(seen) <= 320
+
+
+@pytest.mark.parametrize(
+    ("settings", "seconds", "words"),
+    [
+        (
+            {"preset": "small"},
+            6.0,
+            ("50,000 steps of this run (small) may take 3 days", "preset=tiny has the smallest"),
+        ),
+        ({"preset": "tiny"}, 30.0, ("8,000 steps of this run (tiny) may take 3 days: set training.max_steps to",)),
+        ({"preset": "small"}, 1.5, ()),
+        ({"preset": "small", "training": {"max_epochs": 2}}, 6.0, ()),
+    ],
+)
+def test_days_of_training_on_a_cpu_are_said_before(
+    capsys: pytest.CaptureFixture[str], settings: dict[str, Any], seconds: float, words: tuple[str, ...]
+) -> None:
+    warn_of_long_training(resolve_preset(Config.model_validate(settings)), seconds)
+    said = capsys.readouterr().err
+    assert all(word in said for word in words) and bool(said) == bool(words)

@@ -90,8 +90,8 @@ class BatchLoader:
         pairs = self.sampler.seeded(planned.seed) if self.sampler is not None else self.dataset
         return make_batch(pairs, planned.indices, self.special_tokens, self.shape)
 
-    def largest(self) -> Iterator[Batch]:
-        """Yield the batches of an epoch that need the most memory: in tokens, and in cells of padded attention."""
+    def largest(self) -> list[Batch]:
+        """Return the batches of an epoch that need the most memory: in tokens, and in cells of padded attention."""
         plan = self._plan(0, 0)
         source, target = self.dataset.source_lengths, self.dataset.target_lengths
         tokens, cells = [], []
@@ -99,8 +99,8 @@ class BatchLoader:
             longest_source, longest_target = int(source[indices].max()), int(target[indices].max())
             tokens.append(int(source[indices].sum()) + int(target[indices].sum()))
             cells.append(len(indices) * (longest_source + longest_target) ** 2)
-        for index in sorted({int(np.argmax(tokens)), int(np.argmax(cells))}):
-            yield self.load(PlannedBatch(plan[index], seed_of(self.seed, 0, index), Position()))
+        chosen = sorted({int(np.argmax(tokens)), int(np.argmax(cells))})
+        return [self.load(PlannedBatch(plan[index], seed_of(self.seed, 0, index), Position())) for index in chosen]
 
     def _plan(self, epoch: int, step: int) -> list[np.ndarray]:
         mixture = next(

@@ -1,11 +1,13 @@
 """Whether the largest batch fits into memory, found out before the first step and not hours later."""
 
+import time
 from collections.abc import Callable
 
 import torch
 
+from translator.config import Config
 from translator.errors import DeviceError
-from translator.runtime.console import say
+from translator.runtime.console import say, warn
 from translator.runtime.device_memory import available_bytes, describe_device_memory, peak_bytes
 from translator.training.batch_loader import BatchLoader
 from translator.training.update import Updater
@@ -15,14 +17,15 @@ SMALLEST, LARGEST = 512, 32_768
 _KEPT_FREE = 0.15
 
 
-def try_largest_batch(update: Updater, batches: BatchLoader, batch_tokens: int) -> None:
+def try_largest_batch(update: Updater, batches: BatchLoader, batch_tokens: int) -> float:
     """Do one step, which changes nothing, with the batches that need the most memory, and say what it took.
 
-    Call it before a checkpoint is loaded: the optimizer's state is gone afterwards. Raises a `DeviceError` that says
-    which settings to change.
+    Returns the seconds of such a step. Call it before a checkpoint is loaded: the optimizer's state is gone afterwards.
+    Raises a `DeviceError` that says which settings to change.
     """
     device = update.machine.device
-    if not _fits(update, batches):
+    seconds = _try(update, batches)
+    if seconds is None:
         raise DeviceError(
             f"out of memory in a step with the largest batch, {batch_tokens:,} target tokens "
             f"({describe_device_memory(device)}). Lower training.batch_tokens, for example to "
@@ -31,6 +34,20 @@ def try_largest_batch(update: Updater, batches: BatchLoader, batch_tokens: int) 
             "largest that fits"
         )
     say(f"the largest batch fits: {peak_bytes(device) / 2**30:.2f} GiB at the peak ({describe_device_memory(device)})")
+    return seconds
+
+
+def warn_of_long_training(config: Config, seconds: float) -> None:
+    """Warn, before the first step, if a training on the CPU would take more than a day at `seconds` a step."""
+    settings = config.training
+    days = seconds * settings.max_steps * settings.accumulate / 86400
+    if settings.max_epochs is None and days > 1:
+        smaller = "" if config.preset == "tiny" else "preset=tiny has the smallest model, or "
+        warn(
+            f"a step takes about {seconds:.1f} s on this CPU, so that the {settings.max_steps:,} steps of this run "
+            f"({config.preset}) may take {days:,.0f} days: {smaller}set training.max_steps to what there is time for, "
+            "or train on a GPU"
+        )
 
 
 def find_batch_tokens(update: Updater, make_batches: Callable[[int], BatchLoader]) -> int:
@@ -46,7 +63,7 @@ def find_batch_tokens(update: Updater, make_batches: Callable[[int], BatchLoader
     while size < bad:
         # A host kills a process that takes too much instead of refusing: what is expected to be too much is not tried.
         expected = idle + (peak_bytes(device) - idle) * size // good if good and device.type == "cpu" else 0
-        if _all_agree(update, expected <= limit) and _fits(update, make_batches(size), limit):
+        if _all_agree(update, expected <= limit) and _try(update, make_batches(size), limit) is not None:
             good = size
         else:
             bad = size
@@ -62,16 +79,19 @@ def find_batch_tokens(update: Updater, make_batches: Callable[[int], BatchLoader
     return good
 
 
-def _fits(update: Updater, batches: BatchLoader, limit: int | None = None) -> bool:
-    """Try a step that changes nothing, on every rank; return whether it fitted, within `limit` bytes, on all."""
+def _try(update: Updater, batches: BatchLoader, limit: int | None = None) -> float | None:
+    """Try steps that change nothing, on every rank; return the seconds of one if all fitted, within `limit` bytes."""
     device = update.machine.device
     if device.type == "cuda":
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats(device)
     update.state.model.train()
-    fitted = update.rehearse(batches.largest())
+    largest = batches.largest()
+    began = time.monotonic()
+    fitted = update.rehearse(largest)
+    seconds = (time.monotonic() - began) / len(largest)
     update.state.forget_steps()
-    return _all_agree(update, fitted and (limit is None or peak_bytes(device) <= limit))
+    return seconds if _all_agree(update, fitted and (limit is None or peak_bytes(device) <= limit)) else None
 
 
 def _all_agree(update: Updater, fits: bool) -> bool:

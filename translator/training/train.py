@@ -29,7 +29,7 @@ from translator.runtime.host_memory import keep_freed_memory
 from translator.text import copy_tokenizers
 from translator.training.agreement import check_agreement, foresee, keep_normalization, require_free, with_batch_tokens
 from translator.training.batch_loader import BatchLoader
-from translator.training.batch_size import find_batch_tokens, try_largest_batch
+from translator.training.batch_size import find_batch_tokens, try_largest_batch, warn_of_long_training
 from translator.training.compilation import choose_order, should_compile
 from translator.training.continuation import BegunRun, began_with
 from translator.training.initial_model import initial_model, require_training_memory
@@ -140,7 +140,9 @@ def _build_trainer(
     if world.is_main:
         for misfit in misfits(data.train, data.tokenizers):
             warn(misfit)
-    try_largest_batch(update, batches, batch_tokens)
+    seconds = try_largest_batch(update, batches, batch_tokens)
+    if machine.device.type == "cpu":
+        warn_of_long_training(config, seconds)
     if world.is_main:
         with explained_disk_errors(run):
             _write_settings(config, data.directory, run, begun)
