@@ -1,17 +1,21 @@
 """What every part of scripts/gpu_check.py works with: the device, a deadline, and the file of what was found."""
 
 import argparse
+import contextlib
+import functools
 import json
 import os
 import statistics
 import sys
 import time
-from collections.abc import Callable
+import unittest.mock
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from translator.attention.padded import attend_padded
 from translator.config import Config, load_config, resolve_preset
 from translator.runtime.device import Machine, choose_machine
 
@@ -98,6 +102,19 @@ class Check:
             return config
         small = {"d_model": 32, "d_ff": 64, "encoder_layers": 1, "decoder_layers": 1, "num_heads": 2}
         return config.model_copy(update={"model": config.model.model_copy(update=small)})
+
+    @contextlib.contextmanager
+    def compiler(self) -> Iterator[None]:
+        """Compile in this block; with `--quick` only trace, and run what was traced as it is."""
+        if not self.quick:
+            yield
+            return
+        traced = functools.partial(torch.compile, backend="eager")
+        # The attention of the CPU has shapes that depend on the data, and is never compiled by the program.
+        as_it_is = torch.compiler.disable(attend_padded)
+        patch = unittest.mock.patch
+        with patch("torch.compile", traced), patch("translator.attention.kernels.attend_padded", as_it_is):
+            yield
 
     def machine_in(self, precision: str) -> Machine:
         """The device with another precision."""

@@ -7,12 +7,15 @@ from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn import functional
 
-from translator.attention import Layout, attend, attention_weights, kernels
-from translator.attention.kernels import attend_dense, choose_kernel
-from translator.config import DecodingSettings, ModelSettings
+from translator.attention import Layout, MultiHeadAttention, attend, attention_weights, kernels
+from translator.attention.kernels import attend_dense, choose_kernel, require_kernel
+from translator.config import DecodingSettings, ModelSettings, TrainingSettings
 from translator.decoding import translate_ids
+from translator.errors import DeviceError
 from translator.inference import TransformerStepModel
 from translator.model import build_model
+from translator.runtime.device import Machine
+from translator.training.state import TrainingState
 
 
 class Cuda:
@@ -48,6 +51,75 @@ def test_choice_on_cuda(
 
 def test_choice_on_cpu() -> None:
     assert choose_kernel(torch.zeros(3, 2, 64, dtype=torch.bfloat16)) == "padded"
+
+
+def test_flex_is_taken_where_it_is_asked_for() -> None:
+    assert choose_kernel(torch.zeros(3, 2, 64), wanted="flex") == "flex"
+    assert choose_kernel(torch.zeros(3, 2, 64), wanted="fa3") == "padded"
+
+
+@pytest.fixture
+def hopper(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """An H200 with FlashAttention 3 installed; the list says what was activated."""
+    activated: list[str] = []
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
+    monkeypatch.setattr(kernels.importlib.util, "find_spec", lambda name: name == "flash_attn_interface")
+    monkeypatch.setattr(torch.nn.attention, "list_flash_attention_impls", lambda: ["FA3", "FA4"])
+    monkeypatch.setattr(torch.nn.attention, "activate_flash_attention_impl", activated.append)
+    return activated
+
+
+CUDA = torch.device("cuda:0")
+
+
+@pytest.mark.parametrize(("wanted", "activates"), [("auto", []), ("varlen", []), ("flex", []), ("fa3", ["FA3"])])
+def test_a_kernel_that_runs_is_prepared(wanted: str, activates: list[str], hopper: list[str]) -> None:
+    require_kernel(wanted, CUDA, torch.bfloat16, 64)
+    assert hopper == activates
+
+
+@pytest.mark.parametrize("wanted", ["varlen", "fa3", "flex"])
+@pytest.mark.parametrize(
+    ("device", "dtype", "width", "dropout", "found"),
+    [
+        (CUDA, torch.float32, 64, 0.0, "found cuda, float32"),
+        (CUDA, torch.bfloat16, 12, 0.0, "heads 12 wide"),
+        (CUDA, torch.bfloat16, 64, 0.1, "attention_dropout=0.1"),
+        (torch.device("cpu"), torch.bfloat16, 64, 0.0, "found cpu"),
+    ],
+)
+def test_a_kernel_that_does_not_run_here_is_refused(
+    wanted: str, device: torch.device, dtype: torch.dtype, width: int, dropout: float, found: str, hopper: list[str]
+) -> None:
+    with pytest.raises(DeviceError, match=f"training.attention_kernel: {wanted} takes bf16 or fp16.*{found}"):
+        require_kernel(wanted, device, dtype, width, dropout)
+    require_kernel("auto", device, dtype, width, dropout)
+    assert not hopper
+
+
+def test_flash_attention_3_says_what_it_lacks(hopper: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.nn.attention, "list_flash_attention_impls", lambda: ["FA4"])
+    with pytest.raises(DeviceError, match=r"PyTorch .* cannot use FlashAttention 3; set it to auto"):
+        require_kernel("fa3", CUDA, torch.bfloat16, 64)
+    monkeypatch.setattr(kernels.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(DeviceError, match="the package flash_attn_interface, .* is missing"):
+        require_kernel("fa3", CUDA, torch.bfloat16, 64)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (8, 0))
+    with pytest.raises(DeviceError, match=r"for compute capability 9.0 \(H100, H200\), found 8.0"):
+        require_kernel("fa3", CUDA, torch.bfloat16, 64)
+    assert not hopper
+
+
+def test_the_setting_reaches_every_attention_of_a_training(hopper: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    model = build_model(ModelSettings(encoder_layers=1, decoder_layers=2, d_model=16, num_heads=2), 9, 9, seed=1)
+    monkeypatch.setattr(type(model), "to", lambda self, device: self)
+    machine = Machine(CUDA, "bf16")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    TrainingState.initial(model, TrainingSettings(attention_kernel="flex"), machine)
+    wanted = [module.wanted_kernel for module in model.modules() if isinstance(module, MultiHeadAttention)]
+    assert wanted == ["flex"] * 5
+    with pytest.raises(DeviceError, match="found cpu"):
+        TrainingState.initial(model, TrainingSettings(attention_kernel="fa3"), Machine(torch.device("cpu"), "bf16"))
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")

@@ -7,14 +7,17 @@ longest sentence of queries and of keys.
 """
 
 import functools
+import importlib.util
 import math
 
 import torch
+import torch.nn.attention
 from torch import Tensor
 from torch.nn import functional
 
 from translator.attention.layout import Layout
 from translator.attention.padded import attend_padded, to_grid
+from translator.errors import DeviceError
 from translator.runtime.device import has_flash_attention
 
 # On the CPU the fused kernel makes fewer calls, which counts for few sentences. For more of them, explicit matrix
@@ -30,16 +33,21 @@ def attend(
     key_layout: Layout,
     causal: bool = False,
     dropout: float = 0.0,
+    wanted: str = "auto",
 ) -> Tensor:
     """Attend within every sentence.
 
     `query` `[Tq, H, D]`; `key`, `value` `[Tk, H, D]`; both layouts hold the same N sentences. With `causal`, a query
     sees the keys up to its own position (query and key lengths must be equal). `dropout` is applied to the weights.
-    Returns `[Tq, H, D]`.
+    `wanted` is `training.attention_kernel`, for which `require_kernel` has been called. Returns `[Tq, H, D]`.
     """  # fmt: skip
-    kernel = choose_kernel(query, dropout)
+    kernel = choose_kernel(query, dropout, wanted)
     if kernel == "varlen":
         return _attend_varlen(query, key, value, query_layout, key_layout, causal)
+    if kernel == "flex":
+        from translator.attention.flex import attend_flex
+
+        return attend_flex(query, key, value, query_layout, key_layout, causal)
     return attend_padded(query, key, value, query_layout, key_layout, causal, dropout)
 
 
@@ -71,9 +79,49 @@ def exclude_cudnn_attention() -> None:
     torch.backends.cuda.enable_cudnn_sdp(False)
 
 
-def choose_kernel(query: Tensor, dropout: float = 0.0) -> str:
-    """Name the kernel for this device, dtype and dropout: `varlen` or `padded`."""
+def choose_kernel(query: Tensor, dropout: float = 0.0, wanted: str = "auto") -> str:
+    """Name the kernel for this device, dtype and dropout: `varlen` (FlashAttention 2 or 3), `flex` or `padded`.
+
+    Nothing was timed on a GPU yet, so FlexAttention is only taken where it is asked for.
+    """
+    if wanted == "flex":
+        return "flex"
     return "varlen" if takes_varlen(query.device, query.dtype, query.shape[-1], dropout) else "padded"
+
+
+def require_kernel(wanted: str, device: torch.device, dtype: torch.dtype, head_dim: int, dropout: float = 0.0) -> None:
+    """Prepare this process for the kernel that `training.attention_kernel` names, if it is not `auto`.
+
+    Raises `DeviceError` if it does not run on this device, in this format, with heads of this width and this dropout.
+    """
+    if wanted == "auto":
+        return
+    where = f"training.attention_kernel: {wanted}"
+    if not takes_varlen(device, dtype, head_dim, dropout):
+        raise DeviceError(
+            f"{where} takes bf16 or fp16 on CUDA devices of compute capability 8.0 or higher, heads of a width that is "
+            f"a multiple of 8 up to 256, and no attention dropout; found {device.type}, {str(dtype)[6:]}, heads "
+            f"{head_dim} wide, model.attention_dropout={dropout:g}; set it to auto"
+        )
+    if wanted == "fa3":
+        if problem := _problem_with_fa3(device):
+            raise DeviceError(f"{where}: {problem}; set it to auto")
+        # From here on, all that PyTorch computes by FlashAttention is computed by version 3, in the whole process.
+        torch.nn.attention.activate_flash_attention_impl("FA3")
+
+
+def _problem_with_fa3(device: torch.device) -> str | None:
+    """What keeps FlashAttention 3 from running; None if nothing does."""
+    major, minor = torch.cuda.get_device_capability(device)
+    if major != 9:
+        return f"FlashAttention 3 is for compute capability 9.0 (H100, H200), found {major}.{minor}"
+    if importlib.util.find_spec("flash_attn_interface") is None:
+        return (
+            "the package flash_attn_interface, which is built from the directory hopper of flash-attention, is missing"
+        )
+    if "FA3" not in getattr(torch.nn.attention, "list_flash_attention_impls", list)():
+        return f"PyTorch {torch.__version__} cannot use FlashAttention 3"
+    return None
 
 
 def takes_varlen(device: torch.device, dtype: torch.dtype, head_dim: int, dropout: float = 0.0) -> bool:

@@ -5,7 +5,7 @@ Legend (docs/shapes.md): `T` tokens, `N` sentences, `L` longest sentence.
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -24,6 +24,9 @@ class Layout:
     def __init__(self, offsets: Tensor, max_length: int) -> None:
         self.offsets = offsets
         self.max_length = max_length
+        self.block_masks: dict[tuple[bool, bool], Any] = {}
+        """What FlexAttention derives from the offsets, kept for the other layers: by causality, and whether keys are
+        those of the same sentences."""
 
     @property
     def num_sentences(self) -> int:

@@ -37,6 +37,8 @@ class MultiHeadAttention(nn.Module):
         self.num_heads = num_heads
         self.head_dim = head_dim or d_model // num_heads
         self.dropout = dropout
+        self.wanted_kernel = "auto"
+        """Set by `Transformer.use_attention_kernel`."""
         width = self.num_heads * self.head_dim
         self.input_weight = nn.Parameter(torch.empty(3 * width, d_model))
         self.input_bias = nn.Parameter(torch.zeros(3 * width))
@@ -53,7 +55,9 @@ class MultiHeadAttention(nn.Module):
     def forward(self, query: Tensor, query_layout: Layout, memory: Projected, causal: bool = False) -> Tensor:
         """Attend from projected queries `[T, H, D]` to `memory`; returns `[T, d_model]`."""
         dropout = self.dropout if self.training else 0.0
-        heads = attend(query, memory.key, memory.value, query_layout, memory.layout, causal, dropout)
+        heads = attend(
+            query, memory.key, memory.value, query_layout, memory.layout, causal, dropout, self.wanted_kernel
+        )
         output: Tensor = self.output(heads.flatten(-2))
         return output
 

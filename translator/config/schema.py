@@ -384,6 +384,10 @@ class TrainingSettings(Settings):
     """Number format of what layers pass on in training. bf16 takes less memory and traffic, and needs precision bf16;
     weights, their gradients, sums inside norms, the loss and the optimizer stay in fp32. `auto` is bf16 on a CPU with
     precision bf16, where casts between products take long, and fp32 elsewhere."""
+    attention_kernel: Literal["auto", "varlen", "fa3", "flex"] = "auto"
+    """Kernel of attention in training, on CUDA: `varlen` is FlashAttention 2, `fa3` FlashAttention 3 on H100 and H200
+    (needs the package `flash_attn_interface`), `flex` FlexAttention over blocks of sentences. `auto` is `varlen` where
+    that runs, and the padded grid elsewhere. Which one is the fastest has not been measured."""
     sharded: bool = False
     """Split weights, gradients and optimizer state over the devices (FSDP2), for a model that does not fit on one."""
     sharded_gather: Literal["fp32", "bf16"] = "fp32"

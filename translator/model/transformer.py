@@ -84,6 +84,12 @@ class Transformer(nn.Module):
         output: Tensor = self.decoder_norm(states)
         return output
 
+    def use_attention_kernel(self, wanted: str) -> None:
+        """Compute attention by the kernel that `training.attention_kernel` names (see `attention/kernels.py`)."""
+        for module in self.modules():
+            if isinstance(module, MultiHeadAttention):
+                module.wanted_kernel = wanted
+
     def _narrowed(self, states: Tensor) -> Tensor:
         return states.to(self.activation_dtype) if self.training and self.activation_dtype is not None else states
 

@@ -17,7 +17,7 @@ _CHANGEABLE = (
     "run", "device", "devices", "precision", "threads", "compile", "decoding.", "data.test", "data.prepared",
     "training.max_", "training.decay_steps", "training.validat", "training.patience", "training.best_metric",
     "training.keep_", "training.average_", "training.log_every", "training.tensorboard", "training.batch_tokens",
-    "training.accumulate", "training.sharded", "training.activations",
+    "training.accumulate", "training.sharded", "training.activations", "training.attention_kernel",
 )  # fmt: skip
 
 

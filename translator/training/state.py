@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import torch
 
+from translator.attention.kernels import require_kernel
 from translator.checkpoints import Checkpoint, load_weights, model_tensors
 from translator.config import TrainingSettings
 from translator.distributed.world import World
@@ -40,9 +41,15 @@ class TrainingState:
         """The state before the first step of `model`, which is on the CPU; all processes start with the same weights.
 
         Raises `ConfigError` if a pattern of `training.freeze` matches nothing, or if `training.activations` or
-        `training.sharded_gather` does not suit the precision.
+        `training.sharded_gather` does not suit the precision, and `DeviceError` if `training.attention_kernel` does not
+        run here.
         """
         freeze(model, settings.freeze)
+        shape = model.settings
+        require_kernel(
+            settings.attention_kernel, machine.device, machine.dtype, shape.width_of_head, shape.attention_dropout
+        )
+        model.use_attention_kernel(settings.attention_kernel)
         if settings.activations == "bf16":
             _require_bf16("activations", machine)
         on_cpu = machine.device.type == "cpu" and machine.precision == "bf16"
