@@ -70,9 +70,9 @@ def open_page(browser: Browser, make_maps: Any, tmp_path: Path) -> Iterator[Call
     """Open the page of made-up maps; after the test, check that it loaded nothing else and logged no error."""
     path = tmp_path / "attention.html"
 
-    def open_maps(**values: Any) -> AttentionMaps:
+    def open_maps(checkpoints: dict[int, AttentionMaps] | None = None, **values: Any) -> AttentionMaps:
         maps: AttentionMaps = make_maps(**values)
-        path.write_text(attention_page(maps), encoding="utf-8")
+        path.write_text(attention_page(maps, checkpoints), encoding="utf-8")
         browser.open(path)
         browser.wait("document.body.dataset.ready")
         return maps

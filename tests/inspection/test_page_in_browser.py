@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from tests.inspection.browser import Browser
 from translator.config import KINDS, Head
 from translator.inspection import AttentionMaps
-from translator.inspection.page.encoding import quantise
+from translator.inspection.page.encoding import figures, quantise
 
 NAMES = {
     "encoder": "encoder self-attention",
@@ -279,3 +279,34 @@ def test_a_word_shows_where_each_head_looks(browser: Browser, open_page: Opener)
     ]
     browser.press("Escape")
     assert lines(browser) == everything
+
+
+def test_a_slider_moves_through_the_checkpoints(browser: Browser, open_page: Opener, make_maps: Any) -> None:
+    through = {10: make_maps(seed=5), 200: make_maps(seed=6)}
+    maps = open_page(checkpoints=through)
+    head = Head("cross", 1, 1)
+    browser.run("document.querySelector(arguments[0]).scrollIntoView()", f"[data-head='{head}']")
+    browser.run("document.getElementById('checkpoint').focus()")
+    for name, expected, key in (("final weights", maps, None), ("step 200", through[200], "ArrowLeft"),
+                                ("step 10", through[10], "ArrowLeft")):  # fmt: skip
+        if key is not None:
+            browser.press(key)
+        assert browser.texts("#checkpoint-name") == [name]
+        entropy = figures(expected.of(head), "cross")[0]
+        title = browser.run("return document.querySelector(arguments[0]).title", f"[data-head='{head}']")
+        assert f"mean entropy {entropy:.2f}" in title
+        order = np.argsort(shown(expected, head).ravel())
+        # More weight is darker; the small map is drawn anew when it is next in view.
+        browser.wait(
+            "(() => { const canvas = document.querySelector(arguments[0]).firstChild; if (!canvas.width) return null;"
+            "const pixels = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;"
+            "const light = arguments[1].map((place) => 0.2126 * pixels[4 * place] + 0.7152 * pixels[4 * place + 1]"
+            " + 0.0722 * pixels[4 * place + 2]);"
+            "return light.every((value, index) => index === 0 || value <= light[index - 1] + 1e-9) || null; })()",
+            f"[data-head='{head}']", order.tolist(),
+        )  # fmt: skip
+
+
+def test_without_checkpoints_there_is_no_slider(browser: Browser, open_page: Opener) -> None:
+    open_page()
+    assert browser.run("return document.getElementById('checkpoints').hidden")

@@ -5,7 +5,7 @@ import sys
 from enum import StrEnum
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -57,6 +57,10 @@ def attention(
             "a file is written only with --output.",
         ),
     ] = None,
+    checkpoints: Annotated[
+        bool,
+        typer.Option("--checkpoints", help="Give the page a slider through the run's checkpoints."),
+    ] = False,
     to: To = None,
     settings: CallSettings = None,
     weights: Weights = None,
@@ -69,6 +73,8 @@ def attention(
     in_picture = output is not None and output.suffix.lower() in PICTURES
     if head is not None and not shown and not in_picture:
         raise typer.BadParameter("it chooses what a picture or --print shows; give one of them", param_hint="--head")
+    if checkpoints and (output is None or output.suffix.lower() != _PAGE):
+        raise typer.BadParameter("only a page (.html) has a slider", param_hint="--checkpoints")
     if output is not None:
         check_results(output, (_PAGE, *PICTURES, ".npz", ".json"), runs=[run])
     if in_picture:
@@ -94,7 +100,12 @@ def attention(
     if shown:
         print_result(_printed(maps, heads[0], shown), styled=True)
     if output is not None:
-        path = _write(maps, output, heads[0] if head == "best" else head)
+        through = None
+        if checkpoints:
+            # Other pieces may spell what was decoded: all weights read the pieces that the tokenizer makes of the text.
+            maps = inspect_sentence(translator, text, maps.target_text, to=to, **decoding)
+            through = _through_training(run, maps, to, decoding, stated_machine(call))
+        path = _write(maps, output, heads[0] if head == "best" else head, through)
         say(f"written to {path}") if shown else print_result(path)
 
 
@@ -116,7 +127,28 @@ def _printed(maps: "AttentionMaps", head: "Head", shown: Shown) -> str:
     return terminal_map(maps, head, colour=not plain, encoding=sys.stdout.encoding or "ascii")
 
 
-def _write(maps: "AttentionMaps", path: Path, part: "Head | str | None") -> Path:
+def _through_training(
+    run: Path, maps: "AttentionMaps", to: str | None, decoding: dict[str, Any], machine: dict[str, Any]
+) -> "dict[int, AttentionMaps]":
+    """Return the maps of the same pair of sentences at every checkpoint of the run."""
+    from translator.checkpoints import RunDirectory
+    from translator.errors import DataError
+    from translator.inspection import inspect_sentence
+    from translator.translation import Translator
+
+    steps = RunDirectory(run).steps()
+    if not steps:
+        raise DataError(f"{run} has no checkpoints; those at multiples of N steps are kept with training.keep_every=N")
+    found = {}
+    for step in steps:
+        translator = Translator.load(run, engine="native", weights=str(step), **machine)
+        found[step] = inspect_sentence(translator, maps.source_text, maps.target_text, to=to, **decoding)
+    return found
+
+
+def _write(
+    maps: "AttentionMaps", path: Path, part: "Head | str | None", checkpoints: "dict[int, AttentionMaps] | None"
+) -> Path:
     """Write what the ending of `path` says."""
     from translator.inspection.numbers import NUMBERS, write_numbers
     from translator.inspection.page import attention_page
@@ -127,5 +159,5 @@ def _write(maps: "AttentionMaps", path: Path, part: "Head | str | None") -> Path
     if ending in NUMBERS:
         return write_numbers(maps, path)
     if ending == _PAGE:
-        return write_output(path, attention_page(maps).encode("utf-8"))
+        return write_output(path, attention_page(maps, checkpoints).encode("utf-8"))
     return draw_attention(maps, path, None if part is None else str(part))

@@ -23,12 +23,13 @@ const heads = [];
   }
 }
 
-const bytes = (() => {
-  const text = atob(data.weights);
+function bytesOf(encoded) {
+  const text = atob(encoded);
   const found = new Uint8Array(text.length);
   for (let place = 0; place < text.length; place++) found[place] = text.charCodeAt(place);
   return found;
-})();
+}
+const bytes = bytesOf(data.weights);
 const WEIGHT_OF_BYTE = Float64Array.from({ length: 256 }, (_, byte) => (byte / 255) ** 2);
 
 const headNamed = (key) => heads.find((head) => head.key === key);

@@ -5,7 +5,7 @@ Shapes: Lq pieces that look, Lk pieces that are looked at.
 
 import base64
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from typing import Any
 
@@ -21,15 +21,16 @@ _TAG = re.compile(r"<2[^<>\s]+>")
 _BYTES = re.compile(r"(?:<0x[0-9A-Fa-f]{2}>)+")
 
 
-def encode_maps(maps: AttentionMaps) -> dict[str, Any]:
+def encode_maps(maps: AttentionMaps, checkpoints: Mapping[int, AttentionMaps] | None = None) -> dict[str, Any]:
     """Return what the page's script reads, ready for JSON.
+
+    `checkpoints` are maps of the same pair of sentences by step, between which the page can be switched.
 
     `weights` has the maps of all heads in the order of `heads`, row by row, one byte per weight, in base64. `layers` is
     the number of layers of each kind, which may include layers without heads. Raises `DataError` if a weight is not
     finite.
     """
     heads = list(maps.heads())
-    blocks = [quantise(_finite(maps, head)).tobytes() for head in heads]
     tagged = maps.source and _TAG.fullmatch(maps.source[0])
     special = {
         "source": {0, len(maps.source) - 1} if tagged else {len(maps.source) - 1},
@@ -44,8 +45,21 @@ def encode_maps(maps: AttentionMaps) -> dict[str, Any]:
         "layers": {kind: len(maps.weights[kind]) for kind in KINDS},
         "heads": [[*head, *figures(maps.of(head), head.kind)] for head in heads],
         "alignmentHead": str(maps.alignment_head) if maps.alignment_head else None,
-        "weights": base64.b64encode(b"".join(blocks)).decode("ascii"),
+        "weights": _encode_weights(maps),
+        "checkpoints": [
+            {
+                "step": step,
+                "figures": [figures(each.of(head), head.kind) for head in heads],
+                "weights": _encode_weights(each),
+            }
+            for step, each in sorted((checkpoints or {}).items())
+        ],
     }
+
+
+def _encode_weights(maps: AttentionMaps) -> str:
+    blocks = [quantise(_finite(maps, head)).tobytes() for head in maps.heads()]
+    return base64.b64encode(b"".join(blocks)).decode("ascii")
 
 
 def quantise(weights: NDArray[np.float32]) -> NDArray[np.uint8]:

@@ -80,6 +80,7 @@ startEnlarged();
 startLines();
 startTheme();
 startViews();
+startCheckpoints();
 chooseView("maps");
 show();
 document.body.dataset.ready = "true";
