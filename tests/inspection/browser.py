@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +95,14 @@ class Browser:
     def texts(self, selector: str) -> list[str]:
         """Return the text of every element that a CSS selector matches, hidden ones included."""
         return self.run("return [...document.querySelectorAll(arguments[0])].map(found => found.textContent)", selector)
+
+    def in_frame(self, selector: str, action: Callable[[], Any]) -> Any:
+        """Do something in the document of a frame, and return what it returns."""
+        self._driver.switch_to.frame(self.find(selector))
+        try:
+            return action()
+        finally:
+            self._driver.switch_to.default_content()
 
     def focused(self) -> dict[str, str]:
         """Return the data, id and name of the element that has the focus."""

@@ -60,6 +60,21 @@ def test_alternatives_detection_scores_and_alignment(server: Any) -> None:
     assert all(len(link) == 2 for link in answer["alignment"][0][0])
 
 
+def test_a_translation_begins_as_asked_and_its_characters_are_aligned(server: Any) -> None:
+    fields = {"q": [LINE, f"  {LINE}"], "prefix": "Ein Hund", "alternatives": 2, "characters": True, **PAIR}
+    status, answer = server.post("/translate", **fields)
+    assert status == 200
+    for texts in zip(answer["translatedText"], *zip(*answer["alternatives"], strict=True), strict=True):
+        assert all(text.startswith("Ein Hund") for text in texts)
+    for text, (links,) in zip(answer["translatedText"], answer["characters"], strict=True):
+        assert links and all(0 <= begin <= end <= len(LINE) + 2 for begin, end, _, _ in links)
+        assert [link[2:] for link in links] == sorted(link[2:] for link in links)
+        assert links[-1][3] <= len(text)
+    for wrong in ({"q": "a\nb"}, {"format": "html"}, {"protect": ["number"]}):
+        status, answer = server.post("/translate", **{"q": LINE, "prefix": "Ein", **PAIR, **wrong})
+        assert status == 400 and answer["error"].startswith("prefix"), wrong
+
+
 def test_markup_and_protected_text_are_kept(server: Any) -> None:
     text = "<p>the <b>old</b> house {name}</p>\n<hr/>\n"
     status, answer = server.post("/translate", q=text, format="html", protect=["placeholder", "(x"], **PAIR)
@@ -143,6 +158,8 @@ def test_attention_is_a_page_or_its_data(server: Any) -> None:
     status, data = server.post("/attention", q=LINE, format="json", **PAIR)
     assert status == 200 and isinstance(data, dict)
     assert server.post("/attention", q=" ", **PAIR)[0] == 400
+    status, data = server.post("/attention", q="a" * 1_001, **PAIR)
+    assert status == 413 and "1,001 characters" in data["error"]
 
 
 @pytest.mark.parametrize(

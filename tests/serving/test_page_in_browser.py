@@ -1,6 +1,9 @@
 """The page of the server in a real browser."""
 
+import shlex
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -125,7 +128,7 @@ def test_the_keyboard_reaches_everything(page: Browser) -> None:
     for _ in range(12):
         page.press("Tab")
         seen.append(page.focused()["id"] or page.focused()["name"])
-    assert [name for name in seen if name != "body"][:4] == ["look", "file", "summary", "summary"]
+    assert [name for name in seen if name != "body"][:5] == ["more", "look", "file", "summary", "summary"]
     assert {"theme", "source", "target"} <= set(seen)
 
 
@@ -171,3 +174,113 @@ def test_keys_limits_directions_and_a_server_that_dies(browser: Browser, own_ser
         assert browser.texts("#error") == [""]
     finally:
         again.stop()
+
+
+# What a model could answer: the text of two sentences, and other translations of the first of them.
+MODEL = """
+const sentences = {'A dog runs.': 'Ein Hund läuft.', 'It barks.': 'Er bellt.'};
+const characters = [[0, 1, 0, 3], [2, 5, 4, 8], [6, 10, 9, 14], [10, 11, 14, 15]];
+const answers = {
+  'A dog runs. It barks.': {translatedText: 'Ein Hund läuft. Er bellt.', characters: [
+    [...characters, [12, 14, 16, 18], [15, 20, 19, 24]]]},
+  'A dog runs.': {translatedText: 'Ein Hund läuft.', alternatives: ['Der Hund rennt.', 'Ein Hund rennt.']},
+  'A dog runs.|Ein Hund ': {translatedText: 'Ein Hund läuft.', alternatives: [
+    'Ein Hund läuft los.', 'Ein Hund rennt.', 'Ein Hund rennt los.', 'Ein Hundchen rennt.']},
+  'A dog runs.|Ein Hund rennt.': {translatedText: 'Ein Hund rennt.', characters: [characters]},
+};
+window.asked = [];
+const real = window.fetch;
+window.fetch = async (path, request) => {
+  if (path !== 'translate') return real(path, request);
+  const {q, prefix} = JSON.parse(request.body);
+  asked.push(prefix === undefined ? q : `${q}|${prefix}`);
+  return new Response(JSON.stringify(answers[asked.at(-1)]));
+};
+"""
+LINK = "#link, #shade mark"
+
+
+def test_words_are_linked_to_the_words_that_they_come_from(page: Browser) -> None:
+    page.run(MODEL)
+    enter(page, "A dog runs. It barks.")
+    assert answer(page) == "Ein Hund läuft. Er bellt."
+    page.point("#answer .word[data-begin='4']")
+    assert page.texts("#answer .linked") == ["Hund"]
+    assert page.texts(LINK) == ["dog", "Hund ← dog"]
+    page.point("h1")
+    assert page.texts("#answer .linked") == [] and page.texts(LINK) == [""]
+    # The keyboard: arrow keys in the translation, and the caret in the text.
+    page.run("document.getElementById('answer').focus()")
+    page.press("End")
+    assert page.texts(LINK) == ["barks", "bellt ← barks"]
+    page.press("ArrowLeft", "ArrowLeft")
+    assert page.texts(LINK) == ["runs", "läuft ← runs"]
+    page.run("document.getElementById('text').setSelectionRange(3, 3); document.getElementById('text').focus()")
+    page.press("ArrowRight")
+    assert page.texts(LINK) == ["dog", "dog → Hund"]
+    page.find("#text").send_keys(" ")
+    assert page.texts(LINK) == [""]
+
+
+def test_another_translation_of_a_word_and_of_a_sentence_can_be_chosen(page: Browser) -> None:
+    page.run(MODEL)
+    enter(page, "A dog runs. It barks.")
+    answer(page)
+    page.click("#answer .word[data-begin='9']")
+    page.wait("document.querySelector('#alternatives ul')")
+    assert page.texts("#alternatives h3, #alternatives button") == [
+        "Instead of “läuft”", "… rennt.", "Instead of the sentence", "Der Hund rennt.",
+    ]  # fmt: skip
+    page.click("#alternatives button")
+    page.wait("asked.length === 4")
+    assert page.texts("#answer") == ["Ein Hund rennt. Er bellt."]
+    assert page.run("return document.getElementById('alternatives').hidden")
+    page.point("#answer .word[data-begin='19']")
+    assert page.texts(LINK) == ["barks", "bellt ← barks"]
+    page.point("#answer .word[data-begin='9']")
+    assert page.texts(LINK) == ["runs", "rennt ← runs"]
+    # With the keyboard: Enter at a word, Escape back to it.
+    page.run("document.getElementById('answer').focus()")
+    page.press("Home", "Enter")
+    page.wait("document.activeElement.closest('#alternatives')")
+    page.press("Escape")
+    assert page.focused()["id"] == "answer"
+    assert page.run("return document.getElementById('alternatives').hidden")
+
+
+def test_other_translations_of_a_real_model(page: Browser) -> None:
+    enter(page, LINE)
+    found = answer(page)
+    page.run("document.querySelector('#answer .word').click()")
+    page.wait("document.querySelector('#alternatives ul')")
+    other = page.texts("#alternatives button")[0]
+    page.click("#alternatives button")
+    assert page.texts("#answer") == [other] != [found]
+
+
+def test_attention_is_shown_in_place(page: Browser) -> None:
+    enter(page, LINE)
+    found = answer(page)
+    page.click("#look")
+    page.in_frame("#maps", lambda: page.wait("document.body && document.body.dataset.ready"))
+    texts = page.in_frame("#maps", lambda: page.texts("#source-text, #target-text"))
+    assert texts == [LINE, found]
+    # The frame has no rights in the page.
+    assert page.in_frame("#maps", lambda: page.run("return window.origin")) == "null"
+    enter(page, "another text")
+    page.wait("document.getElementById('maps').hidden")
+
+
+def test_models_and_examples_are_shown(page: Browser, server: Server) -> None:
+    enter(page, 'it\'s "one"\nline')
+    answer(page)
+    (model,) = server.get("/models")[1]
+    assert page.texts("#models h3") == ["tiny: English to German"]
+    assert set(page.texts("#models li")) >= {*model["description"], *model["training_data"]}
+    assert page.texts("#models p") == ["This run has not been evaluated."]
+    (python,) = page.texts("#python")
+    result = subprocess.run([sys.executable, "-c", python], capture_output=True, text=True, timeout=60, check=True)
+    assert result.stdout == page.texts("#answer")[0] + "\n"
+    curl, *options = shlex.split(page.texts("#curl")[0].replace("\\\n", ""))
+    assert curl == "curl" and options[0] == f"{server.url}/translate"
+    assert server.send("/translate", options[-1].encode(), {"Content-Type": "application/json"})[0] == 200

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from translator.translation import Translator
-from translator.translation.aligned_text import LinkedText, Linker, join_links
+from translator.translation.aligned_text import LinkedText, Linker, join_characters, join_links, piece_spans
 
 
 class Pieces:
@@ -75,3 +75,17 @@ def test_every_target_word_of_a_real_run_is_linked(tiny_run: Path, capsys: pytes
         assert linked == set(range(len(linked))) != set()
         assert max(source for source, _ in best.alignment) < source_words
     assert "translated in parts" in capsys.readouterr().err
+
+
+def test_pieces_are_found_in_their_text() -> None:
+    pieces = ["▁A", "▁do", "g", "▁", "🙂", "."]
+    spans = piece_spans(pieces, "  A   dog 🙂.")
+    assert spans == [(2, 3), (6, 8), (8, 9), (10, 10), (10, 11), (11, 12)]
+    # Normalisation wrote two characters instead of one: what is between is nearly right.
+    assert piece_spans(["▁ffi", "▁a"], "\ufb03 a")[-1] == (2, 3)
+    assert piece_spans([], "") == []
+
+
+def test_characters_of_parts_count_from_the_start_of_the_line() -> None:
+    parts = [LinkedText("Ab.", characters=((0, 2, 0, 3),)), LinkedText("C.", characters=((0, 1, 0, 2),))]
+    assert join_characters(parts, ["a.", "c"], ["  ", ""], [" ", ""], 3) == [(3, 5, 0, 3), (7, 8, 4, 6)]

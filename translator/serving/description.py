@@ -68,6 +68,7 @@ _TRANSLATED = {
         "alternatives": {"type": "array"},
         "detectedLanguage": {"anyOf": [_DETECTED, {"type": "array", "items": _DETECTED}]},
         "alignment": {"type": "array"},
+        "characters": {"type": "array"},
         "scores": {"type": "array"},
     },
     "required": ["translatedText"],

@@ -40,7 +40,9 @@ class TranslateFields(BaseModel):
     alternatives: int = Field(0, ge=0, description="How many other translations are wanted.")
     api_key: str = ""
     alignment: bool = Field(False, description="Whether to answer the aligned words of each line.")
+    characters: bool = Field(False, description="Whether to answer the aligned characters of each line.")
     scores: bool = Field(False, description="Whether to answer the scores of each line.")
+    prefix: str = Field("", description="What the translation begins with; for texts of one line without markup.")
     glossary: dict[str, str] = Field(
         default_factory=dict, max_length=1_000, description="Source terms and the target terms to use for them (JSON)."
     )

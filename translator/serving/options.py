@@ -23,6 +23,8 @@ class Limits:
     """Lines of all texts of a request, and of a file."""
     alternatives: int = 8
     """Translations besides the best one."""
+    attention_characters: int = 1_000
+    """Of a sentence and of its translation; the weights of a head grow with the product of their lengths."""
     requests_per_minute: int = 0
     """Of one API key, or of one address where no keys are required."""
     body_bytes: int = 8_000_000

@@ -30,7 +30,7 @@ from translator.serving.fields import (
 from translator.serving.metrics import Metrics
 from translator.serving.models import Models, ServedModel
 from translator.serving.options import ServerOptions
-from translator.serving.texts import MarkedText, PlainText, TranslatedText, alignment_of, score_of
+from translator.serving.texts import MarkedText, PlainText, TranslatedText, alignment_of, characters_of, score_of
 from translator.serving.translated_files import TranslatedFiles
 from translator.serving.workers import ask_parent_to_reload
 from translator.text.languages import same_language
@@ -60,7 +60,7 @@ class Service:
         """`POST /translate`."""
         asked = check_fields(TranslateFields, await self._admitted(request))
         texts = asked.q if isinstance(asked.q, list) else [asked.q]
-        self._check_size(texts, asked.alternatives)
+        self._check_size([*texts, asked.prefix] if asked.prefix else texts, asked.alternatives)
         found, translated = await self._translated(request, texts, asked)
         answer: dict[str, Any] = {"translatedText": [own.texts[0] for own in translated]}
         if asked.alternatives:
@@ -69,6 +69,8 @@ class Service:
             answer["detectedLanguage"] = [own._asdict() for own in found]
         if asked.alignment:
             answer["alignment"] = [[alignment_of(line) for line in own.lines] for own in translated]
+        if asked.characters:
+            answer["characters"] = [[characters_of(line) for line in own.lines] for own in translated]
         if asked.scores:
             answer["scores"] = [[score_of(line) for line in own.lines] for own in translated]
         if isinstance(asked.q, str):
@@ -116,7 +118,9 @@ class Service:
     async def attention(self, request: Request) -> Response:
         """`POST /attention`: where every head looks, as the inspector's page or as its data."""
         asked = check_fields(AttentionFields, await self._admitted(request))
-        self._check_size([asked.q, asked.translation or ""])
+        longest, most = max(len(asked.q), len(asked.translation or "")), self.limits.attention_characters
+        if most and longest > most:
+            raise self._too_large(f"The sentence has {longest:,} characters; the limit for attention is {most:,}")
         model, _ = self._direction(asked.q, asked.source, asked.target)
         if model is None:
             raise RequestError(400, f"{asked.target} is not supported")
@@ -227,10 +231,15 @@ class Service:
         async def translate_with(model: ServedModel, indices: list[int]) -> None:
             own = marking._replace(protect=(*model.settings.protect, *marking.protect))
             is_marked = own != Marking()
-            made = [MarkedText(texts[index], own) if is_marked else PlainText(texts[index]) for index in indices]
+            if asked.prefix and (is_marked or any("\n" in texts[index] for index in indices)):
+                raise RequestError(400, "prefix: expected texts of one line, the format text, and nothing to protect")
+            made = [
+                MarkedText(texts[index], own) if is_marked else PlainText(texts[index], asked.prefix)
+                for index in indices
+            ]
             options = model.options(
                 self._target_of(model, asked.target), n_best=asked.alternatives + 1, is_segment=is_marked,
-                with_alignment=is_marked or asked.alignment, with_scores=asked.scores,
+                with_alignment=is_marked or asked.alignment or asked.characters, with_scores=asked.scores,
                 glossary=tuple(asked.glossary.items()),
             )  # fmt: skip
             lines = [line for text in made for line in text.lines]

@@ -7,7 +7,7 @@ segments of a document share batches with other requests.
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from translator.translation import TranslatedLine, Translation
+from translator.translation import ConstrainedLine, TranslatedLine, Translation
 from translator.translation.markup import MarkedLine, Marking
 
 
@@ -22,8 +22,12 @@ class TranslatedText(NamedTuple):
 class PlainText:
     """A text of lines."""
 
-    def __init__(self, text: str) -> None:
-        self.lines = text.split("\n")
+    def __init__(self, text: str, prefix: str = "") -> None:
+        """`prefix` is what the translation of every line begins with."""
+        lines = text.split("\n")
+        self.lines: list[str | ConstrainedLine] = [*lines]
+        if prefix:
+            self.lines = [ConstrainedLine(line, prefix=prefix) for line in lines]
 
     def joined(self, lines: Sequence[TranslatedLine]) -> TranslatedText:
         """Put the text together; its second-best translation has the second best of each line."""
@@ -56,6 +60,11 @@ class MarkedText:
 def alignment_of(line: TranslatedLine) -> list[list[int]]:
     """Return the aligned words of the best translation of a line, [source, target] from 0."""
     return [list(link) for link in line.translations[0].alignment] if line.translations else []
+
+
+def characters_of(line: TranslatedLine) -> list[list[int]]:
+    """Return the aligned characters of the best translation of a line, as `Translation.characters` has them."""
+    return [list(link) for link in line.translations[0].characters] if line.translations else []
 
 
 def score_of(line: TranslatedLine) -> dict[str, Any]:

@@ -88,7 +88,10 @@ class Linker:
 
 
 def piece_spans(pieces: Sequence[str], text: str) -> list[tuple[int, int]]:
-    """Return where each piece is in the text, in characters; nearly, if normalisation changes their number."""
+    """Return where each piece is in the text, in characters; nearly, if normalisation changed the text."""
+    found = _found_spans(pieces, text)
+    if found is not None:
+        return found
     lengths = [_length(piece) for piece in pieces]
     if pieces and pieces[0].startswith(_SPACE) and not text.startswith(" "):
         # A tokenizer puts a space before every text.
@@ -103,6 +106,22 @@ def piece_spans(pieces: Sequence[str], text: str) -> list[tuple[int, int]]:
     ]
 
 
+def _found_spans(pieces: Sequence[str], text: str) -> list[tuple[int, int]] | None:
+    """Return where each piece is in the text, without the white space before it; None if the text reads differently."""
+    spans: list[tuple[int, int]] = []
+    end = 0
+    for piece in pieces:
+        written = piece.removeprefix(_SPACE)
+        begin = end
+        while piece.startswith(_SPACE) and begin < len(text) and text[begin].isspace():
+            begin += 1
+        end = begin + len(written)
+        if text[begin:end] != written:
+            return None
+        spans.append((begin, end))
+    return spans
+
+
 def _length(piece: str) -> int:
     """Return the number of characters of a piece; of those spelt in bytes, the first byte counts as one."""
     if (match := _BYTE.fullmatch(piece)) is not None:
@@ -111,11 +130,18 @@ def _length(piece: str) -> int:
 
 
 def join_characters(
-    parts: Sequence[LinkedText], texts: Sequence[str], source_gaps: Sequence[str], target_gaps: Sequence[str]
+    parts: Sequence[LinkedText],
+    texts: Sequence[str],
+    source_gaps: Sequence[str],
+    target_gaps: Sequence[str],
+    start: int = 0,
 ) -> list[tuple[int, int, int, int]]:
-    """Return the aligned characters of all parts of a line, whose sources are `texts`, counted from its start."""
+    """Return the aligned characters of all parts of a line, counted from the start of the line.
+
+    The sources of the parts are `texts`, the first of which begins at `start`.
+    """
     joined: list[tuple[int, int, int, int]] = []
-    source, target = 0, 0
+    source, target = start, 0
     for part, text, source_gap, target_gap in zip(parts, texts, source_gaps, target_gaps, strict=True):
         joined += [
             (source + begin, source + end, target + first, target + last) for begin, end, first, last in part.characters

@@ -242,7 +242,9 @@ class LineTranslator:
             score = self._joint_score([hypothesis for hypothesis, _ in parts])
             found = [linked for _, linked in parts]
             links = join_links(found, line.gaps, target_gaps)
-            characters = join_characters(found, line.texts, line.gaps, target_gaps)
+            # The parts lack the white space before the first.
+            start = max(0, content_of(line.wanted.text).find(line.texts[0]))
+            characters = join_characters(found, line.texts, line.gaps, target_gaps, start)
         pieces: Sequence[str] = ()
         if self.with_scores:
             pieces = self.tokenizers.target.pieces([token for hypothesis, _ in parts for token in hypothesis.tokens])

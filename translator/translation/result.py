@@ -24,7 +24,7 @@ class Translation(NamedTuple):
     alignment: tuple[tuple[int, int], ...] = ()
     """Aligned words (source, target), counted from 0; empty if they were not asked for."""
     characters: tuple[tuple[int, int, int, int], ...] = ()
-    """Aligned characters: begin and end in the source without white space around it, begin and end in the text."""
+    """Aligned characters: begin and end in the source, begin and end in the text."""
 
 
 class TranslatedLine(NamedTuple):

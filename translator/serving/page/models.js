@@ -1,13 +1,6 @@
 "use strict";
 // What each model is.
 
-function element(kind, text, ...children) {
-  const made = document.createElement(kind);
-  if (text) made.textContent = text;
-  made.append(...children);
-  return made;
-}
-
 const languageName = (code) => state.languages.find((own) => own.code === code)?.name || code;
 
 function scoreTable(scores) {

@@ -2,12 +2,21 @@
 // Requests to the server, and what the page says when one fails. Text is only ever inserted as text.
 
 const byId = (id) => document.getElementById(id);
+function element(kind, text, ...children) {
+  const made = document.createElement(kind);
+  if (text) made.textContent = text;
+  made.append(...children);
+  return made;
+}
+
 const state = {
   asked: 0, // Requests for a translation so far; only the answer to the newest is shown.
   waiting: null, // The AbortController of the newest.
   timer: 0,
   languages: [],
   settings: {},
+  lines: [], // The lines of the translation, as `readLine` returns them.
+  at: null, // The word of the translation that is chosen: its element.
   detected: "", // The language of the text, if the server was asked to find it.
 };
 
@@ -44,6 +53,8 @@ async function call(path, fields, signal) {
 
 // The language codes of the direction that is chosen.
 const direction = () => ({ source: byId("source").value, target: byId("target").value });
+// The same with the language that the server has found, for requests about a part of the text.
+const sourceAndTarget = () => ({ ...direction(), ...(state.detected && { source: state.detected }) });
 
 const RIGHT_TO_LEFT = /^(ar|arc|ckb|dv|fa|glk|he|iw|khw|ks|mzn|nqo|pnb|prs|ps|sd|syr|ug|ur|yi|ara|fas|heb|pbt|pes|pus|snd|uig|urd|ydd)$/;
 const RIGHT_TO_LEFT_SCRIPT = /^(Arab|Aran|Hebr|Thaa|Syrc|Nkoo|Adlm|Rohg)$/;

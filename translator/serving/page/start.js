@@ -42,9 +42,8 @@ function swap() {
 
 async function look() {
   const form = byId("attention");
-  const source = state.detected || byId("source").value;
-  const sentence = { q: byId("text").value, translation: byId("answer").textContent };
-  const values = { ...direction(), source, ...sentence, api_key: byId("key").value };
+  const { source: q, text: translation } = chosenSentence();
+  const values = { ...sourceAndTarget(), q, translation, api_key: byId("key").value };
   for (const [name, value] of Object.entries(values)) form.elements[name].value = value;
   try {
     await call("health"); // A frame cannot show why it stays empty.
@@ -115,6 +114,9 @@ function start() {
   on("direction", "submit", (event) => event.preventDefault());
   on("swap", "click", swap);
   on("look", "click", look);
+  on("more", "click", () => showAlternatives(true));
+  on("alternatives", "keydown", (event) => event.key === "Escape" && (closeAlternatives(), byId("answer").focus()));
+  startLinks();
   on("file", "click", () => (byId("file").value = "")); // The same file can be chosen again.
   on("file", "change", upload);
   on("copy", "click", () => copy(byId("answer"), byId("copy")));

@@ -3,12 +3,6 @@
 
 const PAUSE_MILLISECONDS = 300;
 
-function showAnswer(text) {
-  byId("answer").textContent = text;
-  byId("answer").setAttribute("aria-busy", "false");
-  for (const id of ["copy", "look"]) byId(id).disabled = !text;
-}
-
 function showDetected(detected) {
   const own = detected && state.languages.find((language) => language.code === detected.language);
   state.detected = detected ? detected.language : "";
@@ -31,27 +25,29 @@ async function translate() {
   state.waiting?.abort();
   state.waiting = new AbortController();
   byId("maps").hidden = true;
+  closeAlternatives();
   showExamples();
   writeIn(byId("answer"), byId("target").value);
   if (!fits(q)) {
-    showAnswer("");
+    showAnswer("", q);
     return fail("The text is longer than this server translates at once; shorten it, or upload it as several files.");
   }
   if (!q.trim()) {
     fail("");
     showDetected(null);
-    return showAnswer("");
+    return showAnswer("", q);
   }
   byId("answer").setAttribute("aria-busy", "true");
   try {
-    const found = await call("translate", { q, ...direction() }, state.waiting.signal);
+    const characters = q.length <= MOST_LINKED_CHARACTERS;
+    const found = await call("translate", { q, ...direction(), characters }, state.waiting.signal);
     if (number !== state.asked) return;
     fail("");
     showDetected(found.detectedLanguage);
-    showAnswer(found.translatedText);
+    showAnswer(found.translatedText, q, found.characters);
   } catch (error) {
     if (number !== state.asked) return;
-    showAnswer("");
+    showAnswer("", q);
     fail(error.message);
     if (error.seconds) state.timer = setTimeout(translate, 1000 * error.seconds);
   }
@@ -62,7 +58,9 @@ function typed() {
   // A translation of the text before is no longer offered, nor shown when it comes.
   state.asked += 1;
   fits(byId("text").value);
-  for (const id of ["copy", "look"]) byId(id).disabled = true;
+  closeAlternatives();
+  unlink();
+  for (const id of ["copy", "more", "look"]) byId(id).disabled = true;
   byId("answer").setAttribute("aria-busy", "true");
   state.timer = setTimeout(translate, PAUSE_MILLISECONDS);
 }
