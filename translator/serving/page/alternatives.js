@@ -17,7 +17,11 @@ async function askFor(source, prefix, wanted) {
 
 // Of the translations that begin with a prefix, one for each word that can follow it instead of the one that does.
 function nextWords(texts, prefix, word) {
-  const firstWord = (text) => cut(text.slice(prefix.length), byId("answer").lang, "word").map((span) => text.slice(prefix.length).slice(...span))[0];
+  const firstWord = (text) => {
+    const rest = text.slice(prefix.length);
+    const [span] = cut(rest, byId("answer").lang, "word");
+    return span && rest.slice(...span);
+  };
   const seen = new Set([word, undefined]);
   return texts.filter((text) => text.startsWith(prefix) && !seen.has(firstWord(text)) && seen.add(firstWord(text)));
 }
@@ -82,7 +86,9 @@ async function choose({ line, sentence, source }, text) {
     if (number !== state.asked || !found.translatedText.startsWith(text)) return;
     const own = readLine(source, found.translatedText, 0, found.characters[0]);
     const inside = own.links.filter(([, , , last]) => last <= text.length);
-    line.links.push(...inside.map(([from, to, ...span]) => [from + sentence.source[0], to + sentence.source[0], span[0] + begin, span[1] + begin]));
+    const start = sentence.source[0];
+    const moveTo = ([from, to, first, last]) => [from + start, to + start, first + begin, last + begin];
+    line.links.push(...inside.map(moveTo));
   } catch (error) {
     fail(error.message);
   }

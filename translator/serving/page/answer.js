@@ -35,15 +35,16 @@ function readLine(source, text, start, characters) {
   const links = characters.map(link);
   const [ours, theirs] = [cut(source, byId("text").lang, "sentence"), cut(text, byId("answer").lang, "sentence")];
   const whole = [{ source: [skipped, source.trimEnd().length], text: [0, text.trimEnd().length] }];
-  const sentences = ours.length === theirs.length ? ours.map((span, index) => ({ source: span, text: theirs[index] })) : whole;
-  return { source, text, start, links, sentences };
+  const pairs = ours.map((span, index) => ({ source: span, text: theirs[index] }));
+  return { source, text, start, links, sentences: ours.length === theirs.length ? pairs : whole };
 }
 
 function showAnswer(text, source, characters) {
   const [sources, texts] = [source.split("\n"), text.split("\n")];
   let start = 0;
   const starts = sources.map((line) => (start += line.length + 1) - line.length - 1);
-  state.lines = text ? texts.map((own, index) => readLine(sources[index] ?? "", own, starts[index] ?? 0, characters?.[index] ?? [])) : [];
+  const line = (own, index) => readLine(sources[index] ?? "", own, starts[index] ?? 0, characters?.[index] ?? []);
+  state.lines = text ? texts.map(line) : [];
   render(Boolean(characters));
   for (const id of ["copy", "look"]) byId(id).disabled = !text.trim();
   byId("more").disabled = !text.trim() || !state.settings.alternativesLimit;
@@ -94,11 +95,13 @@ function chosenSentence() {
   return { line, sentence, source: line.source.slice(...sentence.source), text: line.text.slice(...sentence.text) };
 }
 
+const wordsOfSource = (line) => (line.words ??= cut(line.source, byId("text").lang, "word"));
+
 // The words of the text that a word of the translation comes from, as spans of its line.
 function sourceWords(word) {
   const line = lineOf(word);
   const links = line.links.filter(([, , first, last]) => overlaps([first, last], wordSpan(word)));
-  return cut(line.source, byId("text").lang, "word").filter((span) => links.some(([begin, end]) => overlaps(span, [begin, end])));
+  return wordsOfSource(line).filter((span) => links.some(([begin, end]) => overlaps(span, [begin, end])));
 }
 
 function unlink() {
@@ -134,13 +137,16 @@ function linkWord(word) {
 // The word of the text at the caret, and the words of the translation that come from it.
 function linkCaret() {
   const at = byId("text").selectionStart;
-  if (byId("answer").ariaBusy === "true" || byId("alternatives").hidden === false) return;
+  const words = [...document.querySelectorAll("#answer .word")];
+  if (!words.length || byId("answer").ariaBusy === "true" || byId("alternatives").hidden === false) return;
   unlink();
   const line = state.lines.findLast((own) => own.start <= at);
   if (!line) return;
-  const span = cut(line.source, byId("text").lang, "word").find(([begin, end]) => begin <= at - line.start && at - line.start <= end);
-  const words = [...document.querySelectorAll("#answer .word")].filter((word) => lineOf(word) === line);
-  const linked = span ? words.filter((word) => sourceWords(word).some((own) => own[0] === span[0])) : [];
+  const isAtCaret = ([begin, end]) => begin <= at - line.start && at - line.start <= end;
+  const span = wordsOfSource(line).find(isAtCaret);
+  const links = line.links.filter(([begin, end]) => span && overlaps([begin, end], span));
+  const comesFromIt = (word) => links.some(([, , first, last]) => overlaps([first, last], wordSpan(word)));
+  const linked = words.filter((word) => lineOf(word) === line && comesFromIt(word));
   if (!linked.length) return;
   for (const word of linked) word.classList.add("linked");
   shade(line, [span]);
@@ -167,7 +173,9 @@ function moveBetweenWords(event) {
 function startLinks() {
   const [answer, text] = [byId("answer"), byId("text")];
   const isOpen = () => byId("alternatives").hidden === false;
-  answer.addEventListener("pointerover", (event) => event.target.matches(".word") && !isOpen() && linkWord(event.target));
+  answer.addEventListener("pointerover", (event) => {
+    if (event.target.matches(".word") && !isOpen()) linkWord(event.target);
+  });
   answer.addEventListener("pointerleave", () => document.activeElement !== answer && !isOpen() && unlink());
   answer.addEventListener("click", (event) => {
     if (!event.target.matches(".word") || !getSelection().isCollapsed) return; // Text is being selected.

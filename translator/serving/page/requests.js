@@ -56,14 +56,17 @@ const direction = () => ({ source: byId("source").value, target: byId("target").
 // The same with the language that the server has found, for requests about a part of the text.
 const sourceAndTarget = () => ({ ...direction(), ...(state.detected && { source: state.detected }) });
 
-const RIGHT_TO_LEFT = /^(ar|arc|ckb|dv|fa|glk|he|iw|khw|ks|mzn|nqo|pnb|prs|ps|sd|syr|ug|ur|yi|ara|fas|heb|pbt|pes|pus|snd|uig|urd|ydd)$/;
+const RIGHT_TO_LEFT = new Set(
+  ("ar arc ckb dv fa glk he iw khw ks mzn nqo pnb prs ps sd syr ug ur yi " +
+    "ara fas heb pbt pes pus snd uig urd ydd").split(" "),
+);
 const RIGHT_TO_LEFT_SCRIPT = /^(Arab|Aran|Hebr|Thaa|Syrc|Nkoo|Adlm|Rohg)$/;
 
 // Language and direction of an element that holds text in a language; codes such as `ar`, `pt-BR` and `kas_Arab`.
 function writeIn(element, code) {
   const [language, ...others] = code.split(/[-_]/);
   const script = others.find((own) => /^[A-Z][a-z]{3}$/.test(own));
-  const isRightToLeft = script ? RIGHT_TO_LEFT_SCRIPT.test(script) : RIGHT_TO_LEFT.test(language);
+  const isRightToLeft = script ? RIGHT_TO_LEFT_SCRIPT.test(script) : RIGHT_TO_LEFT.has(language);
   element.lang = code === "auto" ? "" : code.replaceAll("_", "-");
   element.dir = code === "auto" ? "auto" : isRightToLeft ? "rtl" : "ltr";
 }
