@@ -284,3 +284,41 @@ def test_models_and_examples_are_shown(page: Browser, server: Server) -> None:
     curl, *options = shlex.split(page.texts("#curl")[0].replace("\\\n", ""))
     assert curl == "curl" and options[0] == f"{server.url}/translate"
     assert server.send("/translate", options[-1].encode(), {"Content-Type": "application/json"})[0] == 200
+
+
+def test_screen_readers_have_a_name_for_everything(page: Browser) -> None:
+    page.run(MODEL)
+    enter(page, "A dog runs. It barks.")
+    answer(page)
+    page.click("#answer .word[data-begin='9']")
+    page.wait("document.querySelector('#alternatives ul')")
+    page.run("for (const part of document.querySelectorAll('details')) part.open = true")
+    nodes = [node for node in page.control("Accessibility.getFullAXTree")["nodes"] if not node["ignored"]]
+    roles = {"button", "textbox", "combobox", "link", "checkbox", "group", "region", "progressbar", "Iframe", "table"}
+    found = [(node["role"]["value"], node["name"]["value"]) for node in nodes if node["role"]["value"] in roles]
+    assert {role for role, name in found if not name} <= {"table"}
+    assert {("textbox", "Text"), ("group", "Translation"), ("button", "Copy"), ("combobox", "From")} <= set(found)
+    live = "return [...document.querySelectorAll('[aria-live], [role=status], [role=alert]')].map((own) => own.id)"
+    assert page.run(live) == ["error", "answer", "link", "file-status"]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_phone_shows_the_page_in_its_colours(page: Browser, server: Server, scheme: str) -> None:
+    page.control("Emulation.setDeviceMetricsOverride", width=360, height=740, deviceScaleFactor=2, mobile=True)
+    page.control("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+    try:
+        page.open(f"{server.url}/")
+        page.wait("document.body.dataset.ready")
+        enter(page, "x" * 2_000)
+        answer(page)
+        page.run("for (const part of document.querySelectorAll('details')) part.open = true")
+        width = "const page = document.documentElement; return [page.scrollWidth, page.clientWidth]"
+        assert page.run(width) == [360, 360]
+        colour = "return getComputedStyle(document.body).backgroundColor"
+        assert page.run(colour) == {"light": "rgb(252, 252, 250)", "dark": "rgb(20, 22, 27)"}[scheme]
+        shade = "return ['shade', 'text'].map((id) => document.getElementById(id).scrollHeight)"
+        page.run("document.getElementById('shade').textContent = document.getElementById('text').value")
+        assert len(set(page.run(shade))) == 1, "the shade breaks lines elsewhere than the text"
+    finally:
+        page.control("Emulation.clearDeviceMetricsOverride")
+        page.control("Emulation.setEmulatedMedia", features=[])
