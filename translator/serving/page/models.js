@@ -9,7 +9,9 @@ function scoreTable(scores) {
     row("td", [own.metric, own.value.toFixed(1), own.test_set, own.sentences.toLocaleString("en"), own.signature]),
   );
   const head = row("th", ["Score", "Value", "Test set", "Sentences", "Signature"]);
-  return element("div", "", element("table", "", element("thead", "", head), element("tbody", "", ...rows)));
+  const table = element("table", "", element("thead", "", head), element("tbody", "", ...rows));
+  table.setAttribute("aria-label", "Scores");
+  return element("div", "", table);
 }
 
 function showModel(own) {
