@@ -1,7 +1,8 @@
 """Time, memory and start-up of `translator data prepare`, against SentencePiece in a loop and `datasets.map`.
 
     python scripts/bench_prepare.py 'corpus/train.{en,de}' [--workers 1 2] [--rounds 2] [--set KEY=VALUE ...]
-    python scripts/bench_prepare.py 'corpus/train.{en,de}' --grow 10m --directory DIR [--short] [--set KEY=VALUE ...]
+    python scripts/bench_prepare.py 'corpus/train.{en,de}' --grow 10M --directory DIR [--set KEY=VALUE ...]
+    python scripts/bench_prepare.py 'corpus/train.{en,de}' --simulate 30M --directory DIR [--set KEY=VALUE ...]
 
 The first form trains a vocabulary, and then prepares the corpus with it, in a new process each time and in alternation:
 with each number of workers, with SentencePiece called line by line, and with `datasets.map(num_proc=2)` (text files, a
@@ -11,23 +12,26 @@ is the time that a way takes with as many idle cores, its CPU seconds by cores, 
 
 The second form makes a corpus of so many different pairs out of this one, as parts of a million pairs in DIR, prepares
 them, and opens the result as training does, up to the first batch. If it is stopped, the same command continues.
-`--short` cuts the sentences after their first four words, to try what depends on the number of pairs alone.
+
+The third form tries what depends on the number of pairs alone: it writes prepared data of so many pairs of short random
+sentences (five pieces on average), without text and preparation, and opens them as training does.
 """
 
 import argparse
-import gc
 import json
 import os
 import resource
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
+from translator.config.units import parse_count
 from translator.runtime.console import silence
 
 PART = 1_000_000
@@ -40,9 +44,9 @@ def main() -> None:
     parser.add_argument("corpus", help="a corpus as in data.train")
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2], help="numbers of workers to compare")
     parser.add_argument("--rounds", type=int, default=2, help="times that each of them is measured")
-    parser.add_argument("--grow", metavar="PAIRS", help="make a corpus of so many pairs, such as 500k or 10m")
+    parser.add_argument("--grow", metavar="PAIRS", help="make a corpus of so many pairs, such as 500k or 10M")
     parser.add_argument("--directory", type=Path, metavar="DIR", help="where the larger corpus is made")
-    parser.add_argument("--short", action="store_true", help="cut the sentences of the larger corpus")
+    parser.add_argument("--simulate", metavar="PAIRS", help="write prepared data of so many random pairs")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting; repeatable")
     parser.add_argument("--step", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -50,10 +54,11 @@ def main() -> None:
         # The table of what was dropped, and bars, are no matter of this.
         silence()
         print(json.dumps(STEPS[options.step](options)))
-    elif options.grow:
+    elif options.grow or options.simulate:
         if options.directory is None:
-            parser.error("--grow needs --directory")
-        measure_large(options)
+            parser.error("--grow and --simulate need --directory")
+        options.directory.mkdir(parents=True, exist_ok=True)
+        measure_large(options) if options.grow else measure_simulated(options)
     else:
         compare(options)
 
@@ -82,11 +87,8 @@ def compare(options: argparse.Namespace) -> None:
 
 def measure_large(options: argparse.Namespace) -> None:
     """Make the corpus, prepare it, and make the first batch; print time and memory of each."""
-    from translator.config.units import parse_count
-
-    pairs = int(parse_count(options.grow)) if not options.grow.isdigit() else int(options.grow)
-    options.directory.mkdir(parents=True, exist_ok=True)
-    parts = grow(options.corpus, options.directory, pairs, options.short)
+    pairs = int(parse_count(options.grow))
+    parts = grow(options.corpus, options.directory, pairs)
     entries = ", ".join(f"{{path: '{path}'}}" for path in parts)
     settings = [f"data.train=[{entries}]", "data.held_out=1000", f"run={options.directory / 'run'}"]
     prepared = run_step(options, "prepare", settings)
@@ -95,10 +97,24 @@ def measure_large(options: argparse.Namespace) -> None:
         f"{pairs / max(prepared['seconds'], 1e-9):,.0f} pairs/s), {prepared['memory'] / 1e6:,.0f} MB",
         flush=True,
     )
+    measure_first_batch(options, settings)
+
+
+def measure_simulated(options: argparse.Namespace) -> None:
+    """Write prepared data of random pairs, unless they are there, and make the first batch."""
+    settings = [f"data.train={options.corpus}", f"run={options.directory / 'run'}"]
+    if not (options.directory / "run" / "prepared").exists():
+        run_step(options, "prepare", settings)
+        simulate(options.directory / "run" / "prepared", int(parse_count(options.simulate)))
+    measure_first_batch(options, settings)
+
+
+def measure_first_batch(options: argparse.Namespace, settings: list[str]) -> None:
+    """Print time and memory from opening prepared data to the first batch."""
     first = run_step(options, "first_batch", settings)
     print(
-        f"first batch after {first['seconds']:,.1f} s ({first['cpu']:,.1f} of CPU), {first['memory'] / 1e6:,.0f} MB of "
-        f"host memory at most, of which {first['own_memory'] / 1e6:,.0f} MB belong to the process at the end"
+        f"{first['pairs']:,} pairs: first batch after {first['seconds']:,.1f} s ({first['cpu']:,.1f} of CPU), at most "
+        f"{first['own_memory'] / 1e6:,.0f} MB of host memory, or {first['memory'] / 1e6:,.0f} MB with mapped files"
     )
 
 
@@ -205,19 +221,33 @@ def step_first_batch(options: argparse.Namespace) -> dict[str, Any]:
         loader.load(next(loader.after(Position())))
         return len(data.train)
 
+    most, done = [0], threading.Event()
+
+    def watch() -> None:
+        while not done.wait(0.05):
+            most[0] = max(most[0], _own_memory())
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
     found = measured(work)
-    gc.collect()
+    done.set()
+    watcher.join()
+    return found | {"own_memory": most[0]}
+
+
+def _own_memory() -> int:
+    """Return the bytes of host memory of this process that are not mapped from files."""
     status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
-    return found | {"own_memory": int(status["RssAnon"].split()[0]) * 1024}
+    return int(status["RssAnon"].split()[0]) * 1024
 
 
 STEPS = {"prepare": step_prepare, "loop": step_loop, "map": step_map, "first_batch": step_first_batch}
 
 
-def grow(corpus: str, directory: Path, pairs: int, short: bool) -> list[str]:
+def grow(corpus: str, directory: Path, pairs: int) -> list[str]:
     """Make parts of so many pairs in all, and return their patterns; those that are there are kept."""
     patterns = []
-    stream = different_pairs(corpus, short)
+    stream = different_pairs(corpus)
     for index in range(0, pairs, PART):
         size = min(PART, pairs - index)
         files = [directory / f"part-{index // PART}-{size}.{language}" for language in ("en", "de")]
@@ -237,17 +267,42 @@ def grow(corpus: str, directory: Path, pairs: int, short: bool) -> list[str]:
     return patterns
 
 
-def different_pairs(corpus: str, short: bool) -> Iterator[tuple[str, str]]:
+def different_pairs(corpus: str) -> Iterator[tuple[str, str]]:
     """Yield the pairs of a corpus again and again, with the number of the round after both sides from the second on."""
     from translator.text import open_corpus
 
     pairs = list(open_corpus(corpus).pairs())
-    if short:
-        pairs = [(" ".join(source.split()[:4]), " ".join(target.split()[:4])) for source, target in pairs]
     for number in count():
         mark = f" {number}" if number else ""
         for source, target in pairs:
             yield source + mark, target + mark
+
+
+def simulate(prepared: Path, pairs: int) -> None:
+    """Put random pairs in the place of the training pairs of prepared data."""
+    import numpy as np
+    import pyarrow as pa
+
+    from translator.data.arrow_file import DatasetWriter
+    from translator.data.manifest import MANIFEST
+    from translator.text import hash_file
+
+    random = np.random.default_rng(1)
+    manifest = json.loads((prepared / MANIFEST).read_text())
+    file = prepared / "train.arrow"
+    with DatasetWriter(file, with_text=False) as writer:
+        for start in range(0, pairs, 8192):
+            size = min(8192, pairs - start)
+            columns = []
+            for _ in range(2):
+                lengths = 1 + random.poisson(4, size)
+                pieces = random.integers(300, manifest["vocab_size"][0], int(lengths.sum()), dtype=np.int32)
+                offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
+                columns.append(pa.ListArray.from_arrays(pa.array(offsets), pa.array(pieces)))
+            writer.write_batch(pa.record_batch(columns, schema=writer.schema))
+    manifest["counts"] |= {"pairs": pairs, "train": pairs}
+    manifest["files"]["train.arrow"] = {"bytes": file.stat().st_size, "sha256": hash_file(file)}
+    (prepared / MANIFEST).write_text(json.dumps(manifest))
 
 
 if __name__ == "__main__":

@@ -27,7 +27,8 @@ _STATE_BYTES = 1 << 26
 _STATE_SHAPE = {
     "sha256": {str: str},
     "step": int,
-    **{f"{name}?": int for name in ("epoch", "position", "epoch_batches", "target_tokens", "rollbacks", "ended_at")},
+    **{f"{name}?": int for name in ("epoch", "position", "epoch_batches", "section", "target_tokens")},
+    **{f"{name}?": int for name in ("rollbacks", "ended_at")},
     **{f"{name}?": int for name in ("skipped", "skipped_in_a_row")},
     **{f"{name}?": float for name in ("seconds", "rate_scale", "bleu", "chrf", "loss")},
     "history?": [{"step": int, "loss?": float, "bleu?": float, "chrf?": float, "tokenizer?": str}],

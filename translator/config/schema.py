@@ -102,8 +102,8 @@ class DataSettings(Settings):
 
     A corpus is one of: a pattern with both languages, `corpus/train.{en,de}`; a list of two files; one file with
     both sides, `.tsv`, `.csv`, `.jsonl`, `.parquet`, `.tmx`, `.xlf` or `.zip` (with a text for each side); a
-    directory that `translator synthesize` wrote; or `hub:NAME[:SPLIT]`, a dataset on the Hugging Face hub. Text may be
-    compressed (`.gz`, `.bz2`, `.xz`, `.zst`).
+    directory that `translator synthesize` wrote; `hub:NAME[:SPLIT]`, a dataset on the Hugging Face hub; or
+    `mtdata:NAME`, a set of OPUS or others. Text may be compressed (`.gz`, `.bz2`, `.xz`, `.zst`).
     Several corpora are a list of entries, each `{path: CORPUS}`, optionally with `weight`, `source_language` and
     `target_language`; an epoch has as many pairs as all of them together.
     """

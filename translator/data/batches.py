@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from translator.attention import Layout, Packed
-from translator.data.batch_plan import ADDED_TOKENS, Budget
+from translator.data.batch_plan import ADDED_TOKENS, SECTION_PAIRS, Budget
 from translator.data.dataset import Gathered, ParallelDataset
 from translator.data.mixture import Mixture
 from translator.text import TokenizerPair
@@ -125,10 +125,12 @@ class BatchShape:
         that the data may have, in pieces. With a `mixture` of several corpora, the averages are those of its epochs.
         """
         longest = max_length + ADDED_TOKENS
-        target = dataset.target_lengths.astype(np.int64) + ADDED_TOKENS
-        source = dataset.source_lengths.astype(np.int64) + ADDED_TOKENS
+        # Of more pairs than this, as many evenly over the data say as much.
+        sample = np.arange(0, len(dataset), -(-len(dataset) // SECTION_PAIRS) or 1)
+        target = dataset.target_lengths[sample].astype(np.int64) + ADDED_TOKENS
+        source = dataset.source_lengths[sample].astype(np.int64) + ADDED_TOKENS
         target_tokens = max(batch_tokens, longest)
-        often = np.ones(len(dataset)) if mixture is None else mixture.passes
+        often = np.ones(len(sample)) if mixture is None else mixture.passes_of(sample)
         sentences = target_tokens / float(np.average(target, weights=often))
         ratio = float(np.average(source, weights=often) / np.average(target, weights=often))
         variance = float(np.average((source - ratio * target) ** 2, weights=often))  # the mean difference is 0

@@ -33,7 +33,12 @@ class Mixture:
     @property
     def passes(self) -> np.ndarray:
         """How often each pair comes in an epoch, on average, float64 `[sum(sizes)]`."""
-        return np.repeat(np.divide(self.counts, self.sizes), self.sizes)
+        return self.passes_of(np.arange(sum(self.sizes)))
+
+    def passes_of(self, indices: np.ndarray) -> np.ndarray:
+        """Return how often the pairs at `indices` (int `[N]`) come in an epoch, on average, float64 `[N]`."""
+        corpora = np.searchsorted(np.cumsum(self.sizes), indices, side="right")
+        return np.divide(self.counts, self.sizes)[corpora]
 
     def draw(self, random: np.random.Generator) -> np.ndarray:
         """Draw the pairs of an epoch, shuffled, int64 `[sum(sizes)]`: whole passes and a random rest without repeats.

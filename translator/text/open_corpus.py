@@ -39,13 +39,15 @@ _FORMATS: dict[str, _Open] = {
 _PACKED_BY_THEMSELVES = (".parquet", ".zip")
 _EXPECTED = (
     "expected a pattern such as train.{en,de}, a list of two files, one .tsv, .csv, .jsonl, .parquet, .tmx, .xlf or "
-    ".zip file, a directory that `translator synthesize` wrote, or hub:NAME[:SPLIT]"
+    ".zip file, a directory that `translator synthesize` wrote, hub:NAME[:SPLIT] or mtdata:NAME"
 )
 
 
 def is_corpus(spec: str) -> bool:
     """Return whether `spec` alone names both sides of a corpus, rather than a file of plain text."""
-    return bool(spec.startswith("hub:") or split_pattern(spec) or format_of(spec) or is_synthetic(Path(spec)))
+    return bool(
+        spec.startswith(("hub:", "mtdata:")) or split_pattern(spec) or format_of(spec) or is_synthetic(Path(spec))
+    )
 
 
 def open_corpus(
@@ -74,6 +76,10 @@ def open_corpus(
         from translator.text.formats.hub import open_hub_set
 
         return open_hub_set(spec.removeprefix("hub:"), wanted, default_split)
+    if spec.startswith("mtdata:"):
+        from translator.text.formats.mtdata import open_mtdata_set
+
+        return open_mtdata_set(spec.removeprefix("mtdata:"), wanted)
     if parts := split_pattern(spec):
         before, first, second, after = parts
         return _open_text_pair([Path(before + first + after), Path(before + second + after)], wanted, (first, second))

@@ -62,8 +62,8 @@ def train_model_file(
 
 
 def _files_of(spec: str) -> list[str]:
-    """Name the files that the text or corpus `spec` is read from; none of a set on the hub."""
-    if spec.startswith("hub:"):
+    """Name the files that the text or corpus `spec` is read from; none of a set that is downloaded."""
+    if spec.startswith(("hub:", "mtdata:")):
         return []
     parts = split_pattern(spec)
     return [spec] if parts is None else [f"{parts[0]}{language}{parts[3]}" for language in parts[1:3]]

@@ -8,7 +8,7 @@ import numpy as np
 from translator.config import AugmentationSettings, TrainingSettings
 from translator.data import PreparedData
 from translator.data.augmentation import Augmenter
-from translator.data.batch_plan import ADDED_TOKENS, Budget, plan_epoch
+from translator.data.batch_plan import ADDED_TOKENS, Budget, count_sections, plan_section
 from translator.data.batches import Batch, BatchShape, SpecialTokens, make_batch
 from translator.data.mixture import Mixture
 from translator.data.text_sampling import TextSampler
@@ -48,9 +48,11 @@ class BatchLoader:
         ] or [(None, data.mixture)]
         self.order, self.seed = settings.order, seed
         self.special_tokens = SpecialTokens.of(data.tokenizers)
-        fixed = BatchShape.fixed(data.train, batch_tokens, max_length, data.mixture)
-        self.shape = fixed if compiled else BatchShape()
-        self.budget = fixed.budget if settings.order == "random" else Budget(batch_tokens)
+        self.shape, self.budget = BatchShape(), Budget(batch_tokens)
+        if compiled or settings.order == "random":
+            fixed = BatchShape.fixed(data.train, batch_tokens, max_length, data.mixture)
+            self.shape = fixed if compiled else self.shape
+            self.budget = fixed.budget if settings.order == "random" else self.budget
         self.sampler: TextSampler | None = None
         augmenter = Augmenter(augmentation) if augmentation is not None and augmentation.is_on else None
         if settings.subword_sampling or augmenter is not None:
@@ -69,21 +71,24 @@ class BatchLoader:
 
         Stages that begin with an epoch are followed; where one `begins_stage`, the caller starts again.
         """
-        epoch, first, epoch_batches = position
+        epoch, first, planned, section = position
+        sections = count_sections(len(self.dataset))
         while True:
-            plan = self._plan(epoch, step)
-            if epoch_batches not in (0, len(plan)):
+            plan = self._plan(epoch, section, step)
+            if planned not in (0, len(plan)):
                 # The batch size was changed inside an epoch.
-                first = first * len(plan) // epoch_batches
+                first = first * len(plan) // planned
                 say(
                     f"the batch size has changed: training continues from the same point of epoch {epoch} (batch "
                     f"{first:,} of {len(plan):,}), so some pairs may come twice or not at all"
                 )
+            following = Position(epoch, section=section + 1) if section + 1 < sections else Position(epoch + 1)
+            extra = (section,) if section else ()
             for index in range(first, len(plan)):
                 last = index + 1 == len(plan)
-                end = Position(epoch + 1) if last else Position(epoch, index + 1, len(plan))
-                yield PlannedBatch(plan[index], seed_of(self.seed, epoch, index), end)
-            epoch, first, epoch_batches = Position(epoch + 1)
+                end = following if last else Position(epoch, index + 1, len(plan), section)
+                yield PlannedBatch(plan[index], seed_of(self.seed, epoch, index, *extra), end)
+            epoch, first, planned, section = following
 
     def load(self, planned: PlannedBatch) -> Batch:
         """Make a planned batch, on the CPU."""
@@ -91,8 +96,8 @@ class BatchLoader:
         return make_batch(pairs, planned.indices, self.special_tokens, self.shape)
 
     def largest(self) -> list[Batch]:
-        """Return the batches of an epoch that need the most memory: in tokens, and in cells of padded attention."""
-        plan = self._plan(0, 0)
+        """Return the batches of a first section that need the most memory: in tokens, in cells of padded attention."""
+        plan = self._plan(0, 0, 0)
         source, target = self.dataset.source_lengths, self.dataset.target_lengths
         tokens, cells = [], []
         for indices in plan:
@@ -102,13 +107,13 @@ class BatchLoader:
         chosen = sorted({int(np.argmax(tokens)), int(np.argmax(cells))})
         return [self.load(PlannedBatch(plan[index], seed_of(self.seed, 0, index), Position())) for index in chosen]
 
-    def _plan(self, epoch: int, step: int) -> list[np.ndarray]:
+    def _plan(self, epoch: int, section: int, step: int) -> list[np.ndarray]:
         mixture = next(
             mixture
             for until, mixture in self._stages
             if until is None or (epoch if until.unit == "epochs" else step) < until.amount
         )
-        return plan_epoch(self.dataset, self.budget, self.order, self.seed, epoch, mixture)
+        return plan_section(self.dataset, self.budget, self.order, self.seed, epoch, section, mixture)
 
 
 def _shrink(budget: Budget, source: float, target: float) -> Budget:

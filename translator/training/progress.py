@@ -16,13 +16,15 @@ class Position(NamedTuple):
     epoch: int = 0
     """Passes over the data completed."""
     batches: int = 0
-    """Batches of the current epoch before this position."""
+    """Batches of the current section before this position."""
     epoch_batches: int = 0
-    """Batches in the whole of the current epoch, 0 at its beginning."""
+    """Batches in the whole of the current section, 0 at its beginning."""
+    section: int = 0
+    """Sections of the current epoch completed; most data have one (`translator.data.batch_plan.SECTION_PAIRS`)."""
 
     def next_epoch(self) -> "Position":
         """Return the beginning of the next epoch, or this position if it is the beginning of one."""
-        return Position(self.epoch + 1) if self.batches else self
+        return Position(self.epoch + 1) if self.batches or self.section else self
 
 
 @dataclass
@@ -34,10 +36,12 @@ class Progress:
     epoch: int = 0
     """Passes over the data completed."""
     position: int = 0
-    """Batches of the current epoch done."""
+    """Batches of the current section of the epoch done."""
     epoch_batches: int = 0
-    """Batches in the whole of the current epoch, 0 before its first: with them `position` can be converted if the batch
-    size changes."""
+    """Batches in the whole of the current section, 0 before its first: with them `position` can be converted if the
+    batch size changes."""
+    section: int = 0
+    """Sections of the current epoch completed."""
     target_tokens: int = 0
     """Target tokens trained on, all epochs together."""
     seconds: float = 0.0
@@ -65,11 +69,11 @@ class Progress:
     @property
     def data_position(self) -> Position:
         """The position in the training data that the next batch follows."""
-        return Position(self.epoch, self.position, self.epoch_batches)
+        return Position(self.epoch, self.position, self.epoch_batches, self.section)
 
     @data_position.setter
     def data_position(self, position: Position) -> None:
-        self.epoch, self.position, self.epoch_batches = position
+        self.epoch, self.position, self.epoch_batches, self.section = position
 
     def has_ended(self, settings: TrainingSettings) -> bool:
         """Whether there is nothing left to train under `settings`."""
