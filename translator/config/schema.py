@@ -170,7 +170,8 @@ class DataSettings(Settings):
     """Smallest score of a training pair, such as one of Bicleaner or LASER. The entry of a corpus says where its scores
     are (`scores` or `score_column`); corpora without scores are kept."""
     workers: Annotated[int, Field(ge=1, le=1024)] | None = None
-    """Processes that clean and encode text; by default one for each core. The result is the same with any number."""
+    """Processes that clean and encode text; by default one for each core, at most 8. The result is the same with any
+    number."""
     held_out: PositiveCount = 1000
     """Pairs held out of train for validation if there is no valid corpus, over all corpora together; at most a
     tenth of train."""

@@ -10,7 +10,6 @@ from translator.config import (
     DataSettings,
     complete_config,
     entries_of,
-    parse_start,
     resolve_preset,
     run_directory,
 )
@@ -19,6 +18,7 @@ from translator.data.build import DataBuilder
 from translator.data.corpora import Corpora, describe_corpora, open_corpora, target_languages
 from translator.data.dataset import ParallelDataset, usual_length
 from translator.data.dropped import describe_dropped
+from translator.data.given_tokenizers import Begun, given_tokenizers, require_tags
 from translator.data.manifest import (
     MANIFEST,
     NORMALIZATION_TABLE,
@@ -46,10 +46,8 @@ from translator.runtime.files import locked
 from translator.text import (
     TokenizerPair,
     hash_file,
-    load_given_tokenizers,
     load_tokenizers,
     require_shared_ids,
-    tag_symbol,
 )
 
 _PARTS_OF_A_RUN = ("checkpoints", "models", "exports", "hypotheses", "tensorboard")
@@ -77,18 +75,6 @@ class PreparedData:
         return str(self.manifest.get("train_pairs") or self.train.digest())
 
 
-@dataclass(frozen=True)
-class Begun:
-    """What data that are prepared for a run with weights must agree with."""
-
-    run: Path
-    """The run directory."""
-    vocabulary: TokenizerPair
-    """Its tokenizers, which are used instead of training some."""
-    train_digest: str | None = None
-    """The training pairs that it was begun with (`PreparedData.train_digest`); None if that is not known."""
-
-
 def prepare(
     config: Config,
     directory: str | Path,
@@ -110,11 +96,11 @@ def prepare(
     target = path.resolve() if path.is_symlink() and config.data.prepared is not None else path
     _refuse_foreign_directory(target)
     corpora = open_corpora(config.data)
-    given, given_name = _given_tokenizers(config.start_from, config.tokenizer.model, begun)
+    given, given_name = given_tokenizers(config.start_from, config.tokenizer.model, begun)
     # What has begun has its new pieces already.
     extend = config.tokenizer.extend > 0 and begun is None
     if given is not None and config.data.language_tags and not extend:
-        _require_tags(given, target_languages(corpora), config.start_from, given_name)
+        require_tags(given, target_languages(corpora), config.start_from, given_name)
     inputs = describe_inputs(corpora, config.data.language_tags, given, given_name)
     if given is None and (table := config.tokenizer.normalization_table) is not None:
         if not Path(table).is_file():
@@ -293,38 +279,6 @@ def _mixture(data: DataSettings, corpora: list[dict[str, Any]]) -> Mixture | Non
     weights = [entry.weight for entry in entries_of(data.train) if entry.weight is not None]
     stated = weights if len(weights) == len(corpora) else None
     return Mixture.of([entry["train"] for entry in corpora], stated, data.temperature)
-
-
-def _given_tokenizers(
-    start_from: str | None, model: str | list[str] | None, begun: Begun | None
-) -> tuple[TokenizerPair | None, str | None]:
-    """Load the tokenizers that are not trained here, those of a run or of model files; return them and their name."""
-    named = model if isinstance(model, str) or model is None else " and ".join(model)
-    if begun is not None:
-        return begun.vocabulary, start_from or named or str(begun.run)
-    if start_from is not None:
-        return load_tokenizers(parse_start(start_from).run), start_from
-    if model is not None:
-        return load_given_tokenizers(model), named
-    return None, None
-
-
-def _require_tags(given: TokenizerPair, languages: list[str], start_from: str | None, named: str | None) -> None:
-    """Raise `TokenizerError` if given tokenizers lack the tag of one of the target `languages`."""
-    tags = given.source.tags
-    missing = [tag_symbol(language) for language in languages if language not in tags]
-    if not missing:
-        return
-    if start_from is not None:
-        name = f"start_from: the vocabulary of {parse_start(start_from).run}"
-        remedy = "add it with tokenizer.extend, start from a run that has it, or leave the corpora of this language out"
-    else:
-        name = f"tokenizer.model: {named}"
-        remedy = "leave tokenizer.model out, or make the file with `spm_train --control_symbols=` and these tags"
-    found = ", ".join(map(tag_symbol, tags)) or "none"
-    raise TokenizerError(
-        f"{name} has no language tag {', '.join(missing)} (found: {found}), which data.language_tags needs; {remedy}"
-    )
 
 
 def _refuse_run(config: Config, path: Path) -> None:

@@ -22,6 +22,8 @@ from translator.errors import DataError
 BLOCK_PAIRS = 8192
 _ALONE = 4
 """Blocks that the calling process works on itself: a corpus that has no more is done before a process has started."""
+_MOST = 8
+"""Reading and writing a pair takes the calling process about an eighth of the time that the others need for it."""
 _AHEAD = 2
 """Blocks for each process that are read before the first of them is done."""
 _Item = TypeVar("_Item")
@@ -32,8 +34,8 @@ class Workers:
     """Does jobs with `count` processes, which are started when a corpus is large enough; a context manager."""
 
     def __init__(self, count: int | None = None) -> None:
-        """`count` is by default the number of cores that this process may use; 1 works without other processes."""
-        self.count = count or cores()
+        """`count` is by default one for each core that this process may use; 1 works without other processes."""
+        self.count = count or min(cores(), _MOST)
         self._free: queue.SimpleQueue[_Worker] = queue.SimpleQueue()
         self._workers: list[_Worker] = []
         self._threads: ThreadPoolExecutor | None = None
