@@ -72,6 +72,18 @@ def test_the_report_as_json(text: Path, call_program: Program) -> None:
     assert (code, figures["held_out"], figures["sets"]["train"]["pairs"]) == (0, 6, 54)
 
 
+def test_what_filters_keep_is_written(text: Path, call_program: Program) -> None:
+    words = ["data", "filter", "data.train=train.{en,de}", "data.max_characters=22", "--output", "clean", "--dropped"]
+    code, output, errors = call_program(*words)
+    assert (code, output) == (0, "clean\n"), errors
+    assert (text / "clean" / "train.de").read_text().splitlines()[9:] == ["der Hund sieht Haus 9."]
+    assert len((text / "clean" / "train.en").read_text().splitlines()) == 10
+    rows = [json.loads(line) for line in (text / "clean" / "dropped.jsonl").read_text().splitlines()]
+    assert len(rows) == 50 and rows[0]["reason"] == "characters" and rows[0]["source"] == "the dog sees house 10."
+    code, _, errors = call_program(*words)
+    assert code == 1 and "clean holds what we did not write" in errors
+
+
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
