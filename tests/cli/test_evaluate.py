@@ -237,3 +237,22 @@ def test_mistakes_without_a_run_are_explained(
     code, output, errors = call_program("evaluate", *(places.get(word, word) for word in arguments))
     assert (code, output) == (2, "")
     assert message in " ".join(errors.replace("│", " ").split())
+
+
+def test_processes_of_a_job_share_the_lines_and_one_reports(
+    run: Path, files: tuple[Path, Path], call_program: Program, start_ranks: Callable[..., list[subprocess.Popen[str]]]
+) -> None:
+    source, reference = files
+    command = ["evaluate", run, "--set", "device=cpu", "--set", "threads=1"]
+    command += ["--source", source, "--reference", reference] * 2
+    code, expected, _ = call_program(*command)
+    assert code == 0
+    processes = start_ranks(2, "-m", "translator", *command)
+    outputs = [process.communicate(timeout=120) for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], outputs
+    assert [output for output, _ in outputs] == [expected, ""]
+    assert outputs[1][1] == ""
+    entries = json.loads((run / "scores.json").read_text())
+    assert [entry["sentences"] for entry in entries] == [3, 3, 3, 3]
+    texts = [(run / entry["hypotheses"]).read_text() for entry in entries]
+    assert len(set(texts)) == 1 and texts[0].strip()

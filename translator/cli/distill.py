@@ -51,8 +51,6 @@ def distill(
     if student.devices > 1 and not is_worker():
         raise typer.Exit(launch(student.devices, student.device, [PROGRAM, *sys.argv[1:]]))
 
-    import torch
-
     from translator.checkpoints import load_bundle
     from translator.config import replace_stated, stated_machine
     from translator.distributed.world import join_world
@@ -60,8 +58,7 @@ def distill(
     from translator.translation import Translator
 
     with join_world() as world:
-        if world.size > 1 and student.device != "cpu" and torch.cuda.is_available():
-            world.device("cuda")  # Each process of the job computes on a GPU of its own.
+        world.take_device(student.device)
         machine = {"device": student.device, "threads": student.threads, **stated_machine(call)}
         translator = Translator.load(teachers[0], together_with=teachers[1:], engine=engine.value, **machine)
         scorer = load_bundle(score_with, **machine) if score_with is not None else None

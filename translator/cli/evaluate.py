@@ -1,5 +1,6 @@
 """`translator evaluate`: BLEU, chrF2, chrF2++ and TER with their signatures, of a run or of any file."""
 
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -19,6 +20,7 @@ from translator.cli.arguments import (
 
 if TYPE_CHECKING:
     from translator.config import Config
+    from translator.distributed.world import World
     from translator.evaluation import Evaluation, TestSet
 
 
@@ -75,6 +77,7 @@ def evaluate(
 ) -> None:
     """Translate test sets, or take given translations, and print BLEU, chrF2, chrF2++ and TER with their signatures."""
     from translator.config import read_run_config
+    from translator.distributed.launch import PROGRAM, is_worker, launch
 
     options = {"tokenize": tokenize, "lowercase": lowercase}
     if hypothesis:
@@ -92,11 +95,21 @@ def evaluate(
         raise typer.BadParameter("expected --source FILE and --reference FILE, or --test-set NAME")
     if test_set and language_pair is None and data.language_tags:
         raise typer.BadParameter(f"{run} has several language pairs; name one with --language-pair")
+    if call.devices > 1 and not is_worker():
+        raise typer.Exit(launch(call.devices, call.device, [PROGRAM, *sys.argv[1:]]))
+
+    from translator.distributed.world import join_world
+
     pair = language_pair or f"{data.source_language}-{data.target_language}"
     tested = _open_test_sets(source or [], reference or [], test_set or [], pair)
     model = {"together_with": together_with or [], "engine": engine.value, "weights": weights}
-    entries = _translate_and_score(run, tested, call, model, {**options, "to": to})
-    _print(entries, output_format, {"run": str(run), "weights": weights or "final"})
+    with join_world() as world:
+        entries = _translate_and_score(run, tested, call, model, {**options, "to": to}, world)
+        if world.is_main:
+            _print(entries, output_format, {"run": str(run), "weights": weights or "final"})
+        else:
+            # The others have no results: they help until the main process has all translations.
+            list(entries)
 
 
 def _share_out(references: Sequence[Path], count: int, option: str) -> list[Sequence[Path]]:
@@ -143,10 +156,12 @@ def _score_files(
 
 
 def _translate_and_score(
-    run: Path, tested: "Sequence[TestSet]", call: "Config", model: dict[str, Any], options: dict[str, Any]
-) -> Iterator[Entry]:
+    run: Path, tested: "Sequence[TestSet]", call: "Config", model: dict[str, Any], options: dict[str, Any],
+    world: "World",
+) -> Iterator[Entry]:  # fmt: skip
     from translator.checkpoints import RunDirectory
     from translator.config import replace_stated, stated_machine
+    from translator.decoding.distributed import SharedEngine
     from translator.evaluation import NotKeptError, read_scores, record_evaluation
     from translator.evaluation import evaluate as evaluate_translator
     from translator.runtime.console import progress, say, warn
@@ -155,13 +170,19 @@ def _translate_and_score(
     # What could not be kept is said before the work.
     RunDirectory(run).refuse_links()
     read_scores(run)
+    world.take_device(call.device)
     translator = Translator.load(run, **model, **stated_machine(call))
     settings = replace_stated(translator.settings, call)
+    shared = SharedEngine(world, translator.engine_for(settings)) if world.size > 1 else None
+    if shared is not None and not world.is_main:
+        shared.serve()
+        return
     for test_set in tested:
         with progress(description="translating", unit="lines", total=len(test_set.sources)) as bar:
             evaluation = evaluate_translator(
-                translator, test_set.sources, test_set.references, settings, on_progress=bar.update, **options
-            )
+                translator, test_set.sources, test_set.references, settings, engine=shared, on_progress=bar.update,
+                **options,
+            )  # fmt: skip
         kept = {}
         try:
             hypotheses = record_evaluation(translator, test_set, evaluation)
@@ -172,6 +193,8 @@ def _translate_and_score(
             kept = {"hypotheses": str(hypotheses)}
             say(f"wrote the scores to {run / 'scores.json'} and the translations to {hypotheses}")
         yield test_set.name, evaluation, kept
+    if shared is not None:
+        shared.close()
 
 
 def _print(entries: Iterator[Entry], form: TextOrJson, heading: dict[str, Any]) -> None:

@@ -72,8 +72,6 @@ def synthesize(
     if call.devices > 1 and not is_worker():
         raise typer.Exit(launch(call.devices, call.device, [PROGRAM, *sys.argv[1:]]))
 
-    import torch
-
     from translator.checkpoints import load_bundle
     from translator.config import replace_stated, stated_machine
     from translator.distributed.world import join_world
@@ -81,8 +79,7 @@ def synthesize(
     from translator.translation import Translator
 
     with join_world() as world:
-        if world.size > 1 and call.device != "cpu" and torch.cuda.is_available():
-            world.device("cuda")  # Each process of the job computes on a GPU of its own.
+        world.take_device(call.device)
         machine = stated_machine(call)
         translator = Translator.load(
             run, together_with=together_with or [], engine=engine.value, weights=weights, **machine

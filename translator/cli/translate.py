@@ -89,14 +89,11 @@ def translate(
     if call.devices > 1 and not is_worker():
         raise typer.Exit(launch(call.devices, call.device, [PROGRAM, *sys.argv[1:]]))
 
-    import torch
-
     from translator.distributed.world import join_world
 
     with join_world() as world:
         inputs = open_inputs(files) if world.is_main else []
-        if world.size > 1 and call.device != "cpu" and torch.cuda.is_available():
-            world.device("cuda")  # Each process of the job computes on a GPU of its own.
+        world.take_device(call.device)
         translator = Translator.load(
             run, together_with=together_with or [], engine=engine.value, weights=weights, **stated_machine(call)
         )

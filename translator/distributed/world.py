@@ -70,6 +70,11 @@ class World:
         torch.cuda.set_device(self.local_rank)
         return torch.device("cuda", self.local_rank)
 
+    def take_device(self, wanted: str) -> None:
+        """Make a CUDA device of its own the current one of each of several processes, unless `wanted` is `cpu`."""
+        if self.size > 1 and wanted != "cpu" and torch.cuda.is_available():
+            self.device("cuda")
+
     def sum(self, values: Sequence[float]) -> list[float]:
         """Sum each of a few numbers over the processes, in double precision; the device is not touched."""
         if self.size == 1:

@@ -11,6 +11,7 @@ from typing import Any
 from translator import __version__
 from translator.checkpoints import RunDirectory
 from translator.config import DecodingSettings
+from translator.decoding.engine import Engine
 from translator.errors import EvaluationError
 from translator.evaluation.appearance import blank_references, faults, mismatches
 from translator.evaluation.bleu_tokenizer import AUTO, choose_tokenizer
@@ -56,18 +57,20 @@ def evaluate(
     language: str | None = None,
     lowercase: bool = False,
     to: str | None = None,
+    engine: Engine | None = None,
     on_progress: Callable[[int], None] | None = None,
 ) -> Evaluation:
     """Translate `sources` and score the result against one or several references for each.
 
     `metrics`, `tokenize`, `language` and `lowercase` are those of `evaluate_hypotheses`, but `language` is by default
-    the target language of the run; `to` and `on_progress` are those of `Translator.translate`. Raises
-    `EvaluationError`, before any work, if the counts differ or a metric is not available.
+    the target language of the run; `to` and `on_progress` are those of `Translator.translate`. `engine` stands in for
+    that of the run, such as one that several processes share. Raises `EvaluationError`, before any work, if the counts
+    differ or a metric is not available.
     """
     language = language or to or translator.bundle.config.data.target_language
     streams = check_counts(len(sources), references)
     make_metrics(metrics, tokenize=choose_tokenizer(tokenize, language, streams[0])[0], lowercase=lowercase)
-    lines = translator.translate_blocks(blocks_of(sources), settings, to=to, on_progress=on_progress)
+    lines = translator.translate_blocks(blocks_of(sources), settings, to=to, engine=engine, on_progress=on_progress)
     evaluation = evaluate_hypotheses(
         [line.text for line in lines],
         streams,
