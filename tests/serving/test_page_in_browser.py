@@ -322,3 +322,48 @@ def test_a_phone_shows_the_page_in_its_colours(page: Browser, server: Server, sc
     finally:
         page.control("Emulation.clearDeviceMetricsOverride")
         page.control("Emulation.setEmulatedMedia", features=[])
+
+
+# A server of two directions, whose translation is the text with the direction before it.
+TWO_DIRECTIONS = """
+const languages = [{code: 'de', name: 'German', targets: ['he']}, {code: 'he', name: 'Hebrew', targets: ['de']}];
+const real = window.fetch;
+window.fetch = async (path, request) => {
+  if (path === 'languages') return new Response(JSON.stringify(languages));
+  if (path !== 'translate') return real(path, request);
+  const {q, source, target} = JSON.parse(request.body);
+  const found = source === 'auto' ? {detectedLanguage: {language: 'he', confidence: 90}} : {};
+  return new Response(JSON.stringify({translatedText: `${source} ${target}: ${q}`, ...found}));
+};
+"""
+
+
+def test_directions_are_chosen_detected_and_swapped(browser: Browser, server: Server) -> None:
+    script = browser.control("Page.addScriptToEvaluateOnNewDocument", source=TWO_DIRECTIONS)
+    choose = (
+        "const list = document.getElementById(arguments[0]); list.value = arguments[1];"
+        "list.dispatchEvent(new Event('change'))"
+    )
+    shown = "return ['text', 'answer'].map((id) => document.getElementById(id)).map((own) => [own.lang, own.dir])"
+    try:
+        browser.open(f"{server.url}/")
+        browser.wait("document.body.dataset.ready")
+        assert browser.texts("#source option") == ["Detect language", "German", "Hebrew"]
+        browser.run(choose, "source", "de")
+        assert browser.texts("#target option") == ["Hebrew"]
+        enter(browser, "a")
+        assert answer(browser) == "de he: a"
+        assert browser.run(shown) == [["de", "ltr"], ["he", "rtl"]]
+        browser.click("#swap")
+        browser.wait("document.getElementById('answer').textContent === 'he de: de he: a'")
+        assert browser.run(shown) == [["he", "rtl"], ["de", "ltr"]]
+        browser.run(choose, "source", "auto")
+        browser.run(choose, "target", "de")
+        browser.wait("document.getElementById('answer').textContent === 'auto de: de he: a'")
+        assert browser.texts("#detected") == ["Detected: Hebrew"]
+        assert browser.run(shown) == [["he", "rtl"], ["de", "ltr"]]
+        browser.click("#swap")
+        browser.wait("document.getElementById('answer').textContent === 'de he: auto de: de he: a'")
+        assert browser.texts("#detected") == [""]
+    finally:
+        browser.control("Page.removeScriptToEvaluateOnNewDocument", **script)
