@@ -97,6 +97,8 @@ def test_a_share_of_the_pairs_is_chosen_by_score_and_may_change(
     assert (len(chosen), everything.kept) == (manifest.kept, len(pairs))
     assert chosen == [(row[0], row[1]) for row in table(directory) if row[2] and float(row[2]) >= manifest.least]
     assert corpus.skipped["synthetic pair with too low a score"] == len(pairs) - len(chosen)
+    assert next(corpus.pairs()) == chosen[0]
+    assert corpus.skipped["synthetic pair with too low a score"] == len(pairs) - len(chosen)
     assert shards == {name: data for name, data in content(directory).items() if name.startswith("part")}
 
 

@@ -90,14 +90,16 @@ def open_synthetic(directory: Path, wanted: Languages) -> Corpus:
     revision = f"columns {columns[order[0]]} {columns[order[1]]}, {manifest.chosen_by} from {manifest.least}"
 
     def pairs() -> Iterator[Pair]:
-        skipped.clear()
+        counts: dict[str, int] = {}
         for file in files:
             for cells in read_rows(file, manifest.columns):
                 reason = _reason_to_skip(cells, manifest)
                 if reason is None:
                     yield cells[order[0]], cells[order[1]]
                 else:
-                    skipped[reason] = skipped.get(reason, 0) + 1
+                    counts[reason] = counts.get(reason, 0) + 1
+        # Only a reading to the end tells of all.
+        skipped.update(counts)
 
     languages: Languages = (columns[order[0]], columns[order[1]]) if wanted == (None, None) else wanted
     return Corpus(str(directory), files, languages, pairs, revision, skipped)
