@@ -144,5 +144,9 @@ class _ProjectedCrossEntropy(torch.autograd.Function):
 
 
 def _chunk_tokens(vocabulary: int, device: torch.device) -> int:
-    """Choose how many rows of logits to compute at once: few enough for a CPU's cache, enough to keep a GPU busy."""
-    return max(64, (3 << 20 if device.type == "cpu" else 1 << 28) // vocabulary)
+    """Choose how many rows of logits to compute at once: few enough for a CPU's cache, enough to keep a GPU busy.
+
+    And not fewer than 384, since every chunk adds to the whole gradient of the weights: with a vocabulary of 32,000 the
+    loss takes 0.8 of the time of 98 rows, which would fit into the cache.
+    """
+    return max(384, (3 << 20 if device.type == "cpu" else 1 << 28) // vocabulary)
