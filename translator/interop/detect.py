@@ -29,12 +29,19 @@ def read_foreign(
             "with CTranslate2's converter for that program (ct2-fairseq-converter, ct2-opennmt-py-converter), on a "
             "machine where that code may run, and import the directory that it writes"
         )
-    if is_ctranslate2(path):
-        return import_ctranslate2(path, languages)
-    if is_huggingface(path):
-        return import_huggingface(path, languages)
-    if is_marian(path):
-        return import_marian(path, languages, vocabularies, tokenizers)
+    try:
+        if is_ctranslate2(path):
+            return import_ctranslate2(path, languages)
+        if is_huggingface(path):
+            return import_huggingface(path, languages)
+        if is_marian(path):
+            return import_marian(path, languages, vocabularies, tokenizers)
+    except (ArithmeticError, LookupError, MemoryError, RuntimeError, TypeError, ValueError) as error:
+        # The importers check what they can name; an array or a setting of a stranger may be anything else, too.
+        raise CheckpointError(
+            f"{path} is damaged or no model of this kind: its arrays do not fit together "
+            f"({type(error).__name__}: {' '.join(str(error).split())[:200]}); download or convert it again"
+        ) from error
     raise CheckpointError(
         f"{path} is no model that can be read; expected a directory of transformers (config.json, model.safetensors, "
         "source.spm, target.spm, vocab.json) or of CTranslate2 (model.bin), an .argosmodel, or a model file of Marian "

@@ -64,6 +64,9 @@ def test_hostile_models_are_refused_in_a_sentence(
     shape = content.index(b"beddings/weight\0") + 17
     damaged = {f"short {size}": content[:size] for size in (0, 3, 20, 700, len(content) // 2)}
     damaged["version"] = b"\x07" + content[1:]
+    # As many numbers in another shape.
+    damaged["turned"] = content[: shape + 1] + content[shape + 5 : shape + 9] + content[shape + 1 : shape + 5]
+    damaged["turned"] += content[shape + 9 :]
     damaged["shape"] = content[:shape] + b"\xff\xff" + content[shape + 2 :]
     for name, changed in damaged.items():
         path = tmp_path / name
@@ -76,9 +79,19 @@ def test_hostile_models_are_refused_in_a_sentence(
         for member in archive.infolist():
             slip.writestr("../../" * 9 + f"{tmp_path}/../slipped/{member.filename}", archive.read(member))
         slip.writestr("model/extra.py", "raise SystemExit")
+    link = zipfile.ZipInfo("translate-en_de/model/model.bin")
+    link.external_attr = 0o120777 << 16
+    with zipfile.ZipFile(tmp_path / "link.argosmodel", "w") as linked:
+        linked.writestr(link, "/etc/passwd")
+    with zipfile.ZipFile(package) as archive, zipfile.ZipFile(tmp_path / "bomb.argosmodel", "w") as bomb:
+        for member in archive.infolist():
+            bomb.writestr(member.filename, archive.read(member))
+        for member in bomb.infolist():
+            # What the directory at the end of the file then claims.
+            member.file_size = 1 << 34
     with zipfile.ZipFile(tmp_path / "empty.argosmodel", "w") as empty:
         empty.writestr("translate-en_de/metadata.json", "{}")
-    for name in [*damaged, "short.argosmodel", "empty.argosmodel"]:
+    for name in [*damaged, *(f"{name}.argosmodel" for name in ("short", "empty", "link", "bomb"))]:
         run = tmp_path / f"run of {name}"
         code, output, errors = call_program("import", tmp_path / name, "--output", run)
         assert (code, output) == (1, "") and "Traceback" not in errors and name in errors, (name, errors)

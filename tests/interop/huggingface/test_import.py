@@ -161,6 +161,15 @@ def test_hostile_directories_are_refused_in_a_sentence(
         "shape": lambda path: save_file(tensors | {first: tensors[first][:1].clone()}, path / "model.safetensors"),
         "kind": lambda path: change(path, model_type="bart"),
         "layers": lambda path: change(path, encoder_layers=10**9),
+        "positions": lambda path: change(path, max_position_embeddings=10**12),
+        "width": lambda path: change(path, d_model=10**12),
+        "no width": lambda path: change(path, d_model=0),
+        "header": lambda path: (path / "model.safetensors").write_bytes(
+            (2**60).to_bytes(8, "little") + (whole / "model.safetensors").read_bytes()[8:]
+        ),
+        "flat": lambda path: save_file(
+            tensors | {"model.shared.weight": tensors["model.shared.weight"].flatten()}, path / "model.safetensors"
+        ),
         "start": lambda path: change(path, decoder_start_token_id=10**9),
         "text": lambda path: change(path, d_model="wide"),
         "json": lambda path: (path / "config.json").write_text("[" * 100_000),

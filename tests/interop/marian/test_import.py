@@ -2,7 +2,9 @@
 
 import io
 import json
+import re
 import shutil
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -159,10 +161,16 @@ def test_hostile_files_are_refused_in_a_sentence(spm: Path, tmp_path: Path, call
     write_npz(tmp_path / "more.npz", arrays | {"decoder_l9_self_Wq": arrays["encoder_l1_self_Wq"]}, values)
     write_npz(tmp_path / "shape.npz", arrays | {"encoder_l1_self_Wq": arrays["encoder_l1_ffn_W1"]}, values)
     write_npz(tmp_path / "kind.npz", arrays, settings(type="s2s", transformer_tied_layers="[1, 1]"))
+    write_npz(tmp_path / "huge.npz", arrays, settings(enc_depth=10**9))
+    claim = np.lib.format.header_data_from_array_1_0(np.zeros(1, "f4")) | {"shape": (10**14,)}
+    with zipfile.ZipFile(tmp_path / "claim.npz", "w") as archive:
+        header = io.BytesIO()
+        np.lib.format.write_array_header_1_0(header, claim)
+        archive.writestr("Wemb.npy", header.getvalue() + bytes(64))
     (tmp_path / "model.pt").write_bytes(b"PK")
     for name in [
         *files,
-        *(f"{name}.npz" for name in ("pickle", "missing", "more", "shape", "kind")),
+        *(f"{name}.npz" for name in ("pickle", "missing", "more", "shape", "kind", "huge", "claim")),
         "model.pt",
         "none",
     ]:
@@ -178,3 +186,30 @@ def test_a_vocabulary_of_another_model_is_refused(spm: Path, tmp_path: Path) -> 
     write_npz(tmp_path / "model.npz", random_arrays(values, 70), values)
     with pytest.raises(TranslatorError, match="has 60 pieces and the model embeddings for 70"):
         read_foreign(tmp_path / "model.npz", Languages(), [spm])
+
+
+def test_arrays_of_any_other_shape_are_refused(spm: Path, tmp_path: Path) -> None:
+    values = settings()
+    arrays = random_arrays(values, vocabulary_of(spm))
+    kinds: dict[str, str] = {re.sub(r"_l\d_", "_l_", name): name for name in arrays}
+    changes: list[Callable[[np.ndarray], np.ndarray]] = [
+        lambda array: array[:1, :1], lambda array: array[:0], lambda array: np.concatenate([array, array]),
+        lambda array: array[None, None], lambda array: np.float32(3),
+    ]  # fmt: skip
+    for index, name in enumerate(kinds.values()):
+        for change in (changes[index % 5], changes[(index + 2) % 5]):
+            file = write_npz(tmp_path / "model.npz", arrays | {name: np.asarray(change(arrays[name]))}, values)
+            with pytest.raises(TranslatorError):
+                write_imported(read_foreign(file, Languages(), [spm]), tmp_path / "run")
+            assert not (tmp_path / "run").exists()
+
+
+def test_a_named_file_outside_its_directory_is_not_read(spm: Path, tmp_path: Path) -> None:
+    path = model_directory(tmp_path / "marian", spm)
+    (path / "model.npz").rename(tmp_path / "outside.npz")
+    (path / "vocab.spm").rename(tmp_path / "outside.spm")
+    (path / "decoder.yml").write_text(
+        "models:\n  - ../outside.npz\nvocabs:\n  - ../outside.spm\n  - ../outside.spm\nrelative-paths: true\n"
+    )
+    with pytest.raises(TranslatorError, match="is no model that can be read"):
+        read_foreign(path, Languages())

@@ -41,7 +41,11 @@ def import_ctranslate2(path: Path, languages: Languages) -> ImportedModel:
             if languages.source is None and metadata.is_file():
                 stated = read_json(metadata, {"from_code?": str, "to_code?": str}, CheckpointError, "build it again")
                 languages = Languages(stated.get("from_code"), stated.get("to_code"))
-            return _import(Path(directory), languages, "Argos Translate", str(path))
+            try:
+                return _import(Path(directory), languages, "Argos Translate", str(path))
+            except (CheckpointError, TokenizerError) as error:
+                # The directory is gone when this is read.
+                raise type(error)(str(error).replace(directory, str(path))) from None
     except (OSError, zipfile.BadZipFile, EOFError, RuntimeError, NotImplementedError) as error:
         raise CheckpointError(f"cannot read {path}: {' '.join(str(error).split())}; download it again") from None
 

@@ -141,14 +141,18 @@ def _positions(tensors: Tensors, settings: Mapping[str, Any], where: str) -> dic
     """Return the kind of positions: a table that is not that of the sinusoids was learned."""
     tables = [tensors[name].float() for name in POSITIONS.values() if name in tensors]
     half, count = settings["d_model"] // 2, settings["max_positions"]
-    rates = torch.exp(torch.arange(half, dtype=torch.float64) * (-math.log(10_000.0) / half))
-    angles = torch.arange(count, dtype=torch.float64)[:, None] * rates
-    sinusoids = torch.cat([angles.sin(), angles.cos()], dim=1).float()
-    if all(table.shape == sinusoids.shape and torch.allclose(table, sinusoids, atol=1e-3) for table in tables):
+    if not tables:
         return {"positions": "sinusoidal"}
     if len(tables) < len(POSITIONS):
         raise CheckpointError(f"{where} has a table of positions for one side only; expected both or none")
-    return {"positions": "learned"}
+    if any(table.shape != (count, 2 * half) for table in tables):
+        # Nothing as large as the settings claim is made before it is known to be there.
+        raise CheckpointError(f"{where}: the tables of positions should have shape {(count, 2 * half)}")
+    rates = torch.exp(torch.arange(half, dtype=torch.float64) * (-math.log(10_000.0) / half))
+    angles = torch.arange(count, dtype=torch.float64)[:, None] * rates
+    sinusoids = torch.cat([angles.sin(), angles.cos()], dim=1).float()
+    is_fixed = all(torch.allclose(table, sinusoids, atol=1e-3) for table in tables)
+    return {"positions": "sinusoidal" if is_fixed else "learned"}
 
 
 def _languages(path: Path, stated: Languages) -> Languages:

@@ -43,7 +43,7 @@ def read_marian(path: Path) -> MarianFile:
         found = _read_npz(path) if path.suffix == ".npz" else _read_bin(path)
     except OSError as error:
         raise CheckpointError(f"cannot read {path}: {error.strerror or error}") from None
-    except (ValueError, struct.error, zipfile.BadZipFile, EOFError, KeyError) as error:
+    except (ValueError, struct.error, zipfile.BadZipFile, EOFError, KeyError, MemoryError) as error:
         raise CheckpointError(
             f"{path} is damaged or not a model file of Marian ({' '.join(str(error).split()) or 'it ends early'}); "
             "expected .npz or .bin as marian or marian-conv writes it"
