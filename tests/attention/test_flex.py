@@ -69,14 +69,41 @@ def test_a_forward_pass_makes_three_masks_for_all_layers(monkeypatch: pytest.Mon
 
 
 @pytest.mark.slow
-def test_a_model_with_flex_is_one_graph() -> None:
+def test_a_model_with_flex_is_one_graph(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(flex_module, "_validate_device", lambda *_: None)
     torch._dynamo.reset()
     shape = ModelSettings(encoder_layers=1, decoder_layers=2, d_model=16, d_ff=16, num_heads=2, dropout=0.0)
-    model = build_model(shape, 40, 40, seed=1).eval()
+    model = build_model(shape, 40, 40, seed=1).train()
     source, target = pack([[5, 6, 7, 2], [8, 2]]), pack([[1, 9], [1, 10, 11, 12]])
-    with torch.no_grad():
-        expected = model(source, target)
-        model.use_attention_kernel("flex")
-        compiled = torch.compile(model, backend="aot_eager", fullgraph=True)
-        torch.testing.assert_close(compiled(source, target), expected)
+    compiled = torch.compile(model, backend="aot_eager", fullgraph=True)
+    computed = []
+    for wanted, forward in (("auto", model), ("flex", compiled)):
+        model.use_attention_kernel(wanted)
+        states = forward(source, target)
+        computed.append([states, *torch.autograd.grad(states.cos().sum(), list(model.parameters()))])
+    for mine, expected in zip(*computed, strict=True):
+        torch.testing.assert_close(mine, expected, atol=1e-5, rtol=1e-4)
+    torch._dynamo.reset()
+
+
+@pytest.mark.slow
+def test_batches_of_many_shapes_share_two_graphs(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch._dynamo.reset()
+    torch._dynamo.utils.counters.clear()
+    compile_function = torch.compile
+    monkeypatch.setattr(
+        torch, "compile", lambda function, **options: compile_function(function, backend="eager", **options)
+    )
+    module._compiled.cache_clear()
+    kernel = module._compiled()
+    for lengths in (QUERIES, KEYS, [200, 30], [7, 150, 3, 4], [300], [128, 128], [1, 140, 5], [160], [90, 90, 90]):
+        layout, size = layout_of(lengths), sum(lengths)
+        query, key, value = torch.randn(3, size, 2, 16).unbind()
+        for causal in (False, True):
+            mask = sentence_blocks(layout, layout, size, size, causal)
+            grids = [each.transpose(0, 1)[None] for each in (query, key, value)]
+            found = kernel(*grids, block_mask=mask)[0].transpose(0, 1)
+            torch.testing.assert_close(found, attend(query, key, value, layout, layout, causal))
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == 2
+    module._compiled.cache_clear()
     torch._dynamo.reset()

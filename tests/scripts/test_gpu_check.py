@@ -30,7 +30,7 @@ def run_script(output: Path, *arguments: str, code: str = "") -> subprocess.Comp
     program = f"import sys\nfrom scripts import gpu_check\n{code}\nsys.exit(gpu_check.main({options!r}))"
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.run(
-        [sys.executable, "-c", program], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300
+        [sys.executable, "-c", program], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600
     )
 
 

@@ -85,4 +85,5 @@ def _kept_blocks(query_layout: Layout, key_layout: Layout, num_queries: int, num
 
 @functools.cache
 def _compiled() -> Callable[..., Any]:
-    return torch.compile(_flex_attention)
+    # For any shape: batches of validation have many, and after eight graphs PyTorch would compute without compilation.
+    return torch.compile(_flex_attention, dynamic=True)
