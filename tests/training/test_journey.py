@@ -225,15 +225,15 @@ def test_the_best_checkpoints_are_averaged_where_that_validates_best(settings_fi
 
 def test_checkpoints_at_multiples_are_kept(settings_file: Path, call_program: Call) -> None:
     code, _, errors = call_program(
-        "train", settings_file, "training.keep_every=6", "training.keep_last=1", "training.average_last=1",
+        "train", settings_file, "training.keep_every=8", "training.keep_last=1", "training.average_last=1",
         "training.best_metric=loss",
     )  # fmt: skip
     assert code == 0, errors
     run = RunDirectory(settings_file.parent / "run")
     history = read_checkpoint(run.checkpoint(12)).state["history"]
     best = min((entry["loss"], entry["step"]) for entry in history)[1]
-    assert run.steps() == sorted({best, *(entry["step"] for entry in history if entry["step"] % 6 == 0)})
-    assert 6 in run.steps()
+    assert run.steps() == sorted({best, *(entry["step"] for entry in history if entry["step"] % 8 == 0)})
+    assert 8 in run.steps() and 4 not in run.steps()
 
 
 def test_config_prints_the_settings_of_a_file_and_all_settings(settings_file: Path, call_program: Call) -> None:
