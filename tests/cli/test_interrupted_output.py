@@ -49,8 +49,8 @@ def translate(
     """Translate lines from a pipe into the file `out`, interrupted after some; return exit code and stderr."""
     from translator.cli.app import main
 
-    def translate(lines: list[str] = LINES, after: int | None = None) -> tuple[int, str]:
-        options = ["--engine", "native", "--set", "beam_size=1", "--output", str(tmp_path / "out")]
+    def translate(lines: list[str] = LINES, after: int | None = None, *more: str) -> tuple[int, str]:
+        options = ["--engine", "native", "--set", "beam_size=1", "--output", str(tmp_path / "out"), *more]
         monkeypatch.setattr(sys, "argv", ["translator", "translate", str(run), *options])
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(Interrupting(lines, after)))
         with pytest.raises(SystemExit) as caught:
@@ -133,3 +133,19 @@ def test_files_that_only_look_like_ours_are_left_alone(translate: Translate, exp
     assert translate()[0] == 0
     assert (tmp_path / "out").read_bytes() == expected
     assert (tmp_path / "mine").read_text() == "mine" and (tmp_path / ".out.partial").is_symlink()
+
+
+def test_interrupted_output_with_markup_continues(translate: Translate, tmp_path: Path) -> None:
+    lines = [f"a <b>{line.strip()}</b> house .\n" for line in LINES[:80]]
+    assert translate(lines, None, "--markup=html")[0] == 0
+    whole = (tmp_path / "out").read_bytes()
+    assert whole.count(b"\n") == len(lines) and whole.count(b"</b>") == len(lines)
+    (tmp_path / "out").unlink()
+    assert translate(lines, 40, "--markup=html")[0] == 130
+    assert not (tmp_path / "out").exists()
+    # Without the option, it is another translation.
+    code, errors = translate(lines)
+    assert code == 1 and "markup" in errors
+    code, errors = translate(lines, None, "--markup=html")
+    assert code == 0, errors
+    assert (tmp_path / "out").read_bytes() == whole

@@ -46,6 +46,8 @@ def test_from_text_to_a_run_that_translates(
     validated = [line for line in lines if line["kind"] == "valid"]
     assert [line["step"] for line in validated] == [4, 8, 12]
     assert all("signature" in score for line in validated for score in line["scores"])
+    # No source holds two sentences, so that every line is split.
+    assert read_run_config(run).decoding.split_above == 0
     translated = run_command("translate", run, input=b"the dog sleeps.\n\na cat reads.\n")
     assert translated.returncode == 0 and translated.stdout.count(b"\n") == 3
     assert translated.stdout.split(b"\n")[1] == b""

@@ -483,7 +483,8 @@ class DecodingSettings(Settings):
     regular expressions. Each string is in the translation as often as in the source, and unchanged."""
     split_above: LengthOrAuto = "auto"
     """Source pieces of the longest line that is not split into its sentences; 0 splits every line. `auto` is what 99 of
-    100 training sources do not exceed; training keeps that number for the run."""
+    100 training sources do not exceed, and 0 if fewer than 1 of 100 hold several sentences, since such a model leaves
+    the second one out; training keeps that number for the run."""
     invalid_utf8: Literal["replace", "refuse"] = "replace"
     """What to do with bytes that are not UTF-8: replace them by U+FFFD, or stop with an error."""
     alignment: str = "auto"

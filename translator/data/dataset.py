@@ -14,14 +14,6 @@ from translator.errors import DataError
 _DIGEST_PAIRS = 1 << 16
 
 
-_USUAL_PERCENT = 99
-
-
-def usual_length(lengths: np.ndarray) -> int:
-    """Return the length (pieces) that 99 of 100 sentences do not exceed, given those of all."""
-    return int(np.percentile(lengths, _USUAL_PERCENT, method="higher"))
-
-
 class Gathered(NamedTuple):
     """Pieces of N sentence pairs, one after another; sentence n is `tokens[offsets[n]:offsets[n + 1]]`."""
 

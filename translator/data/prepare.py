@@ -16,7 +16,7 @@ from translator.config import (
 from translator.data.altered import describe_altered
 from translator.data.build import DataBuilder
 from translator.data.corpora import Corpora, describe_corpora, open_corpora, target_languages
-from translator.data.dataset import ParallelDataset, usual_length
+from translator.data.dataset import ParallelDataset
 from translator.data.dropped import describe_dropped
 from translator.data.given_tokenizers import Begun, given_tokenizers, require_tags
 from translator.data.manifest import (
@@ -38,6 +38,7 @@ from translator.data.manifest import (
 from translator.data.mixture import Mixture
 from translator.data.parts import Parts
 from translator.data.scanned import Place, ScannedCorpora
+from translator.data.usual_source import usual_source
 from translator.data.workers import Workers
 from translator.errors import DataError, TokenizerError
 from translator.runtime.console import say
@@ -137,11 +138,11 @@ def load_prepared(directory: str | Path, config: Config | None = None) -> Prepar
     verify_files(path, manifest)
     test = path / "test.arrow"
     settings = _resolve(config or Config(), manifest["counts"]["pairs"], manifest["languages"])
-    train = ParallelDataset.open(train_files(path, manifest))
+    train, tokenizers = ParallelDataset.open(train_files(path, manifest)), load_tokenizers(path)
     return PreparedData(
         directory=path,
-        config=_with_usual_length(settings, train),
-        tokenizers=load_tokenizers(path),
+        config=_with_usual_source(settings, train, tokenizers),
+        tokenizers=tokenizers,
         train=train,
         valid=ParallelDataset.open(path / "valid.arrow"),
         test=ParallelDataset.open(test) if test.name in manifest["files"] else None,
@@ -260,12 +261,12 @@ def _resolve(config: Config, pairs: int, languages: Any) -> Config:
     return resolved.model_copy(update={"data": resolved.data.model_copy(update=named)})
 
 
-def _with_usual_length(config: Config, train: ParallelDataset) -> Config:
+def _with_usual_source(config: Config, train: ParallelDataset, tokenizers: TokenizerPair) -> Config:
     """Fill in the length above which a line to translate is split into its sentences."""
     if config.decoding.split_above != "auto" or not len(train):
         return config
-    decoding = config.decoding.model_copy(update={"split_above": usual_length(train.source_lengths)})
-    return config.model_copy(update={"decoding": decoding})
+    usual = usual_source(train, tokenizers.source, config.data.source_language, config.augmentation.merge > 0.0)
+    return config.model_copy(update={"decoding": config.decoding.model_copy(update={"split_above": usual})})
 
 
 def _needs_text(config: Config) -> bool:

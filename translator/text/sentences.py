@@ -67,6 +67,10 @@ _THREE_LETTERS = {
 }  # fmt: skip
 
 
+SPACES_END_SENTENCES = frozenset(("th", "lo"))
+"""Languages with no punctuation at the end of a sentence, where a space is the only border."""
+
+
 def split_sentences(text: str, language: str | None = None) -> list[str]:
     """Return the sentences of `text`, each with the white space after it; joined they are the text.
 

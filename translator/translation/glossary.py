@@ -52,7 +52,7 @@ class Glossary:
     def read(cls, path: str | Path) -> "Glossary":
         """Read a table of two columns with a tab between them, a term in each line; blank lines count for nothing.
 
-        It is UTF-8, plain or gzip-compressed. Raises `DataError` with file and line for what is no such table, and as
+        It is UTF-8, plain or compressed. Raises `DataError` with file and line for what is no such table, and as
         the constructor does.
         """
         rows = []

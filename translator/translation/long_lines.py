@@ -10,7 +10,7 @@ import unicodedata
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from translator.text.sentences import base_language, split_sentences
+from translator.text.sentences import SPACES_END_SENTENCES, base_language, split_sentences
 
 # After closing punctuation and the quotes and brackets that belong to it; scripts that use spaces need one there.
 _BORDERS = (
@@ -19,8 +19,6 @@ _BORDERS = (
     re.compile(r"\s+"),
 )
 _JOINERS = ("\u200d", "\ufe0f", "\ufe0e")
-_SPACES_END_SENTENCES = {"th", "lo"}
-"""Languages with no punctuation at the end of a sentence, where a space is the only border."""
 
 Count = Callable[[Sequence[str]], list[int]]
 """Returns the number of pieces of each text."""
@@ -42,7 +40,7 @@ def cut_into_sentences(text: str, count: Count, usual: int, language: str | None
     spaces, which are also between clauses: those texts are cut at spaces into parts of up to `usual` pieces.
     """
     sentences = split_sentences(text.strip(), language)
-    if base_language(language) in _SPACES_END_SENTENCES:
+    if base_language(language) in SPACES_END_SENTENCES:
         return [part for sentence in sentences for part in _cut(sentence, count, usual, 2, len(_BORDERS))]
     return [_part(sentence) for sentence in sentences]
 

@@ -3,7 +3,8 @@
 from translator.checkpoints import Bundle
 from translator.checkpoints.run_directory import RunDirectory
 from translator.config import DecodingSettings
-from translator.data.dataset import ParallelDataset, usual_length
+from translator.data.dataset import ParallelDataset
+from translator.data.usual_source import usual_source
 from translator.errors import DataError
 
 _FALLBACK = 64
@@ -22,4 +23,8 @@ def usual_source_length(bundle: Bundle, settings: DecodingSettings) -> int:
         train = ParallelDataset.open(RunDirectory(bundle.directory).prepared / "train.arrow")
     except DataError:
         return min(_FALLBACK, bundle.config.data.max_length)
-    return usual_length(train.source_lengths) if len(train) else _FALLBACK
+    if not len(train):
+        return _FALLBACK
+    config = bundle.config
+    merged = config.augmentation.merge > 0.0
+    return usual_source(train, bundle.tokenizers.source, config.data.source_language, merged)
