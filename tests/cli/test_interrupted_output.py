@@ -136,12 +136,12 @@ def test_files_that_only_look_like_ours_are_left_alone(translate: Translate, exp
 
 
 def test_interrupted_output_with_markup_continues(translate: Translate, tmp_path: Path) -> None:
-    lines = [f"a <b>{line.strip()}</b> house .\n" for line in LINES[:80]]
+    lines = [f"a <b>{line.strip()}</b> house .\n" for line in LINES]
     assert translate(lines, None, "--markup=html")[0] == 0
     whole = (tmp_path / "out").read_bytes()
     assert whole.count(b"\n") == len(lines) and whole.count(b"</b>") == len(lines)
     (tmp_path / "out").unlink()
-    assert translate(lines, 40, "--markup=html")[0] == 130
+    assert translate(lines, 200, "--markup=html")[0] == 130
     assert not (tmp_path / "out").exists()
     # Without the option, it is another translation.
     code, errors = translate(lines)

@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 
 from translator.checkpoints import RunDirectory, load_bundle, read_checkpoint, write_checkpoint
+from translator.config import read_run_config
 from translator.runtime.files import locked
 
 Call = Callable[..., tuple[int, str, str]]
