@@ -1,11 +1,14 @@
 """The API over HTTP: every way to send fields, every route, answers and errors."""
 
+import io
 import json
 import threading
+import urllib.request
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode
 
+import docx
 import pytest
 
 LINE = "a dog runs."
@@ -149,6 +152,18 @@ def test_a_file_is_translated_and_can_be_fetched(server: Any, expected: Callable
     body, headers = multipart([*PAIR.items()], ("a.exe", b"MZ"))
     status, answer, _ = server.send("/translate_file", body, headers)
     assert status == 400 and "expected .txt" in answer["error"]
+
+
+def test_a_word_document_is_translated(server: Any, expected: Callable[..., list[str]]) -> None:
+    document, written = docx.Document(), io.BytesIO()
+    document.add_paragraph("The old farmer has slept.")
+    document.save(written)
+    body, headers = multipart([("source", "auto"), ("target", "de")], ("a.docx", written.getvalue()))
+    status, answer, _ = server.send("/translate_file", body, headers)
+    assert status == 200
+    with urllib.request.urlopen(answer["translatedFileUrl"]) as file:
+        (paragraph,) = docx.Document(io.BytesIO(file.read())).paragraphs
+    assert paragraph.text == expected("The old farmer has slept.")[0]
 
 
 def test_attention_is_a_page_or_its_data(server: Any) -> None:

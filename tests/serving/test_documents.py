@@ -33,7 +33,8 @@ def test_a_translation_memory_gets_what_it_lacks() -> None:
 @pytest.mark.parametrize(
     ("name", "data", "named"),
     [
-        ("a.docx", b"PK", "expected .txt"),
+        ("a.pdf", b"%PDF", "expected .txt"),
+        ("a.docx", b"PK", "no Word document"),
         ("noname", b"", "expected .txt"),
         ("a.txt", b"\xff\xfe", "UTF-8"),
         ("a.tmx", b"<tmx>", "no XML"),

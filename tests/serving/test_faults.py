@@ -1,5 +1,7 @@
 """What can go wrong: clients, bodies, keys, limits, workers and runs. The server stays alive, and says what is lost."""
 
+import asyncio
+import contextlib
 import json
 import shutil
 import signal
@@ -14,6 +16,8 @@ import pytest
 
 from translator.errors import TranslatorError
 from translator.serving import ServerOptions, serve
+from translator.serving.app import Watch
+from translator.serving.metrics import Metrics
 
 LINE = "a dog runs."
 PAIR = {"source": "en", "target": "de"}
@@ -95,6 +99,53 @@ def test_bodies_that_cannot_be_read(server: Any, body: bytes, headers: dict[str,
     assert server.get("/ready")[0] == 200
 
 
+def test_a_head_without_end_is_refused(server: Any) -> None:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as noise:
+        answer = b""
+        with contextlib.suppress(OSError):  # The server closes the connection while we write.
+            noise.sendall(b"GET /health HTTP/1.1\r\nA: " + b"a" * 1_000_000)
+        with contextlib.suppress(OSError):
+            answer = noise.recv(1_000)
+        assert answer == b"" or answer.startswith(b"HTTP/1.1 400 ")
+    long = {"A": "a" * 20_000}
+    assert [server.send("/health", None, long)[0] for _ in range(5)] == [200] * 5
+
+
+def test_too_many_open_requests_are_refused_at_once() -> None:
+    """Those that are open are answered, and there is room again."""
+    metrics = Metrics()
+
+    async def answered(count: int) -> list[int]:
+        go = asyncio.Event()
+        statuses: list[int] = []
+
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            await go.wait()
+            await send({"type": "http.response.start", "status": 200})
+
+        async def send(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                statuses.append(message["status"])
+                assert message["status"] == 200 or (b"retry-after", b"1") in message["headers"]
+
+        async def receive() -> Any:
+            return {"type": "http.request", "body": b"", "more_body": False}
+
+        watch = Watch(app, metrics, {"/translate"}, 2)
+        scope = {"type": "http", "method": "POST", "path": "/translate", "headers": []}
+        open_ones = [asyncio.ensure_future(watch(scope, receive, send)) for _ in range(2)]
+        await asyncio.sleep(0)
+        for _ in range(count):
+            await watch(scope, receive, send)
+        go.set()
+        await asyncio.gather(*open_ones)
+        await watch(scope, receive, send)
+        return statuses
+
+    assert asyncio.run(answered(3)) == [503, 503, 503, 200, 200, 200]
+    assert 'translator_rejected_total{reason="connections"} 3' in metrics.text([])
+
+
 def test_keys_and_rates(start_server: Callable[..., Any]) -> None:
     server = start_server("--requests-per-minute", 3, environment={"TRANSLATOR_API_KEYS": "secret-one,secret-two"})
     assert server.post("/translate", q=LINE, **PAIR)[0] == 403
@@ -129,6 +180,10 @@ def test_a_full_queue_refuses_at_once_and_slow_bodies_time_out(start_server: Cal
     with socket.create_connection(("127.0.0.1", server.port)) as slow:
         slow.sendall(b"POST /translate HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
         assert slow.recv(1_000).startswith(b"HTTP/1.1 408 ")
+    for begun in (b"", b"POST /translate HTTP/1.1\r\nHost"):
+        with socket.create_connection(("127.0.0.1", server.port), timeout=30) as silent:
+            silent.sendall(begun)
+            assert silent.recv(1_000) == b""
 
 
 def test_termination_finishes_what_has_begun(start_server: Callable[..., Any]) -> None:

@@ -17,18 +17,19 @@ from translator.errors import TranslatorError
 from translator.runtime.console import warn
 from translator.serving.admission import Admission
 from translator.serving.description import ROUTES
-from translator.serving.fields import RequestError
 from translator.serving.metrics import Metrics
 from translator.serving.models import Models
 from translator.serving.options import Keys, ServerOptions
+from translator.serving.overview import Overview
 from translator.serving.page import page, page_part
-from translator.serving.service import RETRY_SECONDS, Service
+from translator.serving.refusals import RETRY_SECONDS, RequestError
+from translator.serving.service import Service
 
 
 def make_app(options: ServerOptions, models: Models, metrics: Metrics) -> FastAPI:
     """Build the application."""
-    keys = Keys.read(options.keys_file)
-    service = Service(options, models, Admission(keys, options.limits.requests_per_minute, metrics), metrics)
+    admission = Admission(Keys.read(options.keys_file), options.limits)
+    service, overview = Service(options, models, admission), Overview(options, models, admission, metrics)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -42,11 +43,24 @@ def make_app(options: ServerOptions, models: Models, metrics: Metrics) -> FastAP
         docs_url=None, redoc_url=None, lifespan=lifespan,
     )  # fmt: skip
     for route in ROUTES:
+        owner = service if hasattr(service, route.handler) else overview
         app.add_api_route(
-            route.path, getattr(service, route.handler), methods=[route.method], name=route.handler,
+            route.path, getattr(owner, route.handler), methods=[route.method], name=route.handler,
             summary=route.summary, operation_id=f"{route.handler}_{route.method.lower()}", openapi_extra=route.extra,
             response_model=None, responses=route.responses,
         )  # fmt: skip
+
+    async def on_request_error(request: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestError)
+        if error.reason:
+            metrics.count_rejected(error.reason)
+        headers = {"Retry-After": str(error.retry_after)} if error.retry_after else {}
+        if error.status in (408, 413):
+            headers["Connection"] = "close"  # The rest of the body is not read.
+        if request.headers.get("accept", "").startswith("text/html"):
+            # A browser that shows the answer itself, as the frame for attention does.
+            return PlainTextResponse(error.message, error.status, headers)
+        return JSONResponse({"error": error.message}, status_code=error.status, headers=headers)
 
     async def ready(request: Request) -> Response:
         return JSONResponse({"status": "ready"})
@@ -54,7 +68,7 @@ def make_app(options: ServerOptions, models: Models, metrics: Metrics) -> FastAP
     app.add_api_route("/ready", ready, methods=["GET"], summary="Whether requests are taken.", response_model=None)
     app.add_api_route("/", page, methods=["GET"], include_in_schema=False, response_model=None)
     app.add_api_route("/page/{name}", page_part, methods=["GET"], include_in_schema=False, response_model=None)
-    app.add_exception_handler(RequestError, _on_request_error)
+    app.add_exception_handler(RequestError, on_request_error)
     app.add_exception_handler(HTTPException, _on_http_exception)
     app.add_exception_handler(Exception, _on_bug)
     paths = {route.path for route in ROUTES} | {"/", "/ready", "/openapi.json"}
@@ -85,17 +99,6 @@ def _reload_on_hangup(models: Models) -> None:
     # Not on Windows, nor outside the main thread.
     with contextlib.suppress(NotImplementedError, AttributeError, RuntimeError, ValueError):
         loop.add_signal_handler(signal.SIGHUP, begin)
-
-
-async def _on_request_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestError)
-    headers = {"Retry-After": str(error.retry_after)} if error.retry_after else {}
-    if error.status in (408, 413):
-        headers["Connection"] = "close"  # The rest of the body is not read.
-    if request.headers.get("accept", "").startswith("text/html"):
-        # A browser that shows the answer itself, as the frame for attention does.
-        return PlainTextResponse(error.message, error.status, headers)
-    return JSONResponse({"error": error.message}, status_code=error.status, headers=headers)
 
 
 async def _on_http_exception(request: Request, error: Exception) -> Response:

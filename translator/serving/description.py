@@ -32,7 +32,7 @@ class Route(NamedTuple):
     method: str
     path: str
     handler: str
-    """The method of `Service`."""
+    """The method of `Service` or `Overview`."""
     summary: str
     extra: dict[str, Any] = {}
     responses: dict[int | str, dict[str, Any]] = {}

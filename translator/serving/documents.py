@@ -4,10 +4,12 @@ import re
 from collections.abc import Callable, Sequence
 from xml.etree import ElementTree
 
+from translator.serving.word_documents import DamagedError, open_word
 from translator.text.languages import same_language
 
-FORMATS = (".txt", ".html", ".htm", ".srt", ".tmx")
+FORMATS = (".txt", ".html", ".htm", ".srt", ".tmx", ".docx")
 _LANGUAGE = "{http://www.w3.org/XML/1998/namespace}lang"
+_DETECTED_BYTES = 4000
 _TIMES = re.compile(r"\d+:\d\d:\d\d[,.]\d+\s*-->")
 
 
@@ -24,11 +26,13 @@ def open_document(name: str, data: bytes, source: str, target: str) -> tuple[lis
 
     Raises `DocumentError` if the format is unknown or the file is damaged.
     """
-    ending = name[name.rfind(".") :].lower() if "." in name else ""
+    ending = _ending(name)
     if ending not in FORMATS:
         raise DocumentError(f"found a file of the format {ending or 'without a name'}, expected {', '.join(FORMATS)}")
     if ending == ".tmx":
         return _open_tmx(data, source, target)
+    if ending == ".docx":
+        return _open_word(data)
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -36,6 +40,28 @@ def open_document(name: str, data: bytes, source: str, target: str) -> tuple[lis
     if ending == ".srt":
         return _open_srt(text)
     return [text], "html" if ending in (".html", ".htm") else "text", lambda texts: texts[0].encode("utf-8")
+
+
+def first_text(name: str, data: bytes) -> str:
+    """Return text from the beginning of a file, by which its language can be detected.
+
+    Raises `DocumentError` if it is a damaged Word document.
+    """
+    if _ending(name) == ".docx":
+        return re.sub(r"<.*?>", "", " ".join(_open_word(data)[0]))[:_DETECTED_BYTES]
+    return data[:_DETECTED_BYTES].decode("utf-8", "ignore")
+
+
+def _ending(name: str) -> str:
+    return name[name.rfind(".") :].lower() if "." in name else ""
+
+
+def _open_word(data: bytes) -> tuple[list[str], str, Rebuild]:
+    try:
+        texts, rebuild = open_word(data)
+    except DamagedError as error:
+        raise DocumentError(str(error)) from None
+    return texts, "html", rebuild
 
 
 def _open_srt(text: str) -> tuple[list[str], str, Rebuild]:

@@ -11,16 +11,9 @@ from starlette.datastructures import UploadFile
 from starlette.requests import ClientDisconnect, Request
 
 from translator.serving.options import Limits
+from translator.serving.refusals import RequestError, too_large
 
 _MOST_FIELDS = 10_000
-
-
-class RequestError(Exception):
-    """A request that is answered with an error: a status and a sentence."""
-
-    def __init__(self, status: int, message: str, retry_after: int | None = None) -> None:
-        super().__init__(message)
-        self.status, self.message, self.retry_after = status, message, retry_after
 
 
 class DetectFields(BaseModel):
@@ -121,9 +114,9 @@ def check_fields(model: type[Fields], fields: Mapping[str, Any]) -> Fields:
 async def _body(request: Request, limits: Limits) -> bytes:
     """Read the body within the limits of size and time."""
     stated = request.headers.get("content-length", "")
-    too_large = RequestError(413, f"The request is larger than {limits.body_bytes:,} bytes")
+    error = too_large(f"The request is larger than {limits.body_bytes:,} bytes")
     if stated.isdecimal() and int(stated[:20]) > limits.body_bytes:
-        raise too_large
+        raise error
     parts: list[bytes] = []
     size = 0
     try:
@@ -131,7 +124,7 @@ async def _body(request: Request, limits: Limits) -> bytes:
             async for part in request.stream():
                 size += len(part)
                 if size > limits.body_bytes:
-                    raise too_large
+                    raise error
                 parts.append(part)
     except TimeoutError:
         raise RequestError(408, f"The request has not arrived within {limits.body_seconds:g} seconds") from None

@@ -30,11 +30,16 @@ class Limits:
     body_bytes: int = 8_000_000
     """Of the body of a request, as it is sent."""
     body_seconds: float = 30.0
-    """Until the body of a request has arrived."""
+    """Until the head of a request has arrived, and then until its body has."""
     queue_characters: int = 4_000_000
     """Waiting to be translated, for each direction; a request beyond them is refused with 503."""
     connections: int = 1_000
     """Open at once."""
+
+    @property
+    def file_bytes(self) -> int:
+        """The most bytes of a file; the longest character has four."""
+        return min(4 * self.characters or self.body_bytes, self.body_bytes)
 
 
 @dataclass(frozen=True)

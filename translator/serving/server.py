@@ -3,7 +3,6 @@
 import socket
 import tempfile
 from dataclasses import replace
-from typing import Any
 
 from translator.errors import ConfigError
 from translator.runtime.console import say
@@ -15,18 +14,19 @@ _BACKLOG = 2048
 _TERMINATED = 143
 
 
-def require_serving() -> Any:
-    """Import uvicorn and what else the server needs; raise `ConfigError` if the extra is not installed."""
+def require_serving() -> None:
+    """Import what the server needs; raise `ConfigError` if the extra is not installed."""
     try:
+        import docx  # noqa: F401
         import fastapi  # noqa: F401
+        import httptools  # noqa: F401
         import py3langid.langid  # noqa: F401
         import python_multipart  # noqa: F401
-        import uvicorn
+        import uvicorn  # noqa: F401
     except ImportError as error:
         raise ConfigError(
             [f"serve: it needs packages that cannot be imported ({error}); run `pip install translator-nmt[serve]`"]
         ) from None
-    return uvicorn
 
 
 def serve(options: ServerOptions) -> None:
@@ -35,43 +35,33 @@ def serve(options: ServerOptions) -> None:
     SIGHUP makes it load the runs again. Raises `ConfigError` for an address that cannot be used, and what loading the
     runs raises.
     """
-    uvicorn = require_serving()
+    require_serving()
     Keys.read(options.keys_file)  # so that mistakes are reported before anything is loaded
     with tempfile.TemporaryDirectory(prefix="translator-files-") as files, _bind(options) as listener:
         options = replace(options, files=files)
-        config: dict[str, Any] = {
-            "log_level": "warning",
-            # It would print query strings, in which some clients send their keys.
-            "access_log": False,
-            "server_header": False,
-            "timeout_keep_alive": 30,
-            "timeout_graceful_shutdown": options.drain_seconds,
-            # A last resort: the application refuses requests earlier, and with a sentence.
-            "limit_concurrency": options.limits.connections + 100 if options.limits.connections else None,
-            "lifespan": "on",
-        }
         try:
             with exit_on_termination():
                 if options.workers > 1:
                     _announce(options, listener, list(options.runs))
-                    Workers(options, listener, config).run()
+                    Workers(options, listener).run()
                 else:
-                    _serve_alone(uvicorn, options, listener, config)
+                    _serve_alone(options, listener)
         except SystemExit as end:
             # All requests were finished, which is a good end.
             if end.code != _TERMINATED:
                 raise
 
 
-def _serve_alone(uvicorn: Any, options: ServerOptions, listener: socket.socket, config: dict[str, Any]) -> None:
+def _serve_alone(options: ServerOptions, listener: socket.socket) -> None:
     from translator.serving.app import make_app
+    from translator.serving.http_server import make_server
     from translator.serving.metrics import Metrics
     from translator.serving.models import Models
 
     metrics = Metrics()
     models = Models(options, metrics)
     _announce(options, listener, [f"{own.source}-{target}" for own in models.models for target in own.targets])
-    uvicorn.Server(uvicorn.Config(make_app(options, models, metrics), **config)).run(sockets=[listener])
+    make_server(make_app(options, models, metrics), options).run(sockets=[listener])
 
 
 def _bind(options: ServerOptions) -> socket.socket:

@@ -31,9 +31,8 @@ _SPAWN = multiprocessing.get_context("spawn")
 class Workers:
     """The worker processes of a server; used by the main thread of the parent."""
 
-    def __init__(self, options: ServerOptions, listener: socket.socket, config: dict[str, Any]) -> None:
-        """`config` are uvicorn's settings."""
-        self._options, self._listener, self._config = options, listener, config
+    def __init__(self, options: ServerOptions, listener: socket.socket) -> None:
+        self._options, self._listener = options, listener
         self._workers: list[_Worker] = []
         self._outdated: list[_Worker] = []
         """Workers to be replaced by ones that load the runs again."""
@@ -80,7 +79,7 @@ class Workers:
 
     def _start_missing(self) -> None:
         while len(self._workers) < self._options.workers and time.monotonic() >= self._not_before:
-            self._workers.append(_Worker(self._options, self._listener, self._config))
+            self._workers.append(_Worker(self._options, self._listener))
 
     def _notice_ends(self) -> None:
         """Forget workers that have ended; those that could not start are started again after a pause."""
@@ -108,7 +107,7 @@ class Workers:
         successor = self._successor
         if successor is None:
             if self._outdated:
-                self._successor = _Worker(self._options, self._listener, self._config)
+                self._successor = _Worker(self._options, self._listener)
             return
         if successor.is_ready:
             self._successor = None
@@ -142,10 +141,10 @@ class Workers:
 class _Worker:
     """A worker process as its parent sees it."""
 
-    def __init__(self, options: ServerOptions, listener: socket.socket, config: dict[str, Any]) -> None:
+    def __init__(self, options: ServerOptions, listener: socket.socket) -> None:
         self._receiver, sender = _SPAWN.Pipe(duplex=False)
         self._is_ready = False
-        self.process = _SPAWN.Process(target=_work, args=(options, listener, config, sender))
+        self.process = _SPAWN.Process(target=_work, args=(options, listener, sender))
         self.process.start()
         sender.close()
 
@@ -165,15 +164,14 @@ class _Worker:
         return f"signal {-code}" if code < 0 else "the reason is above" if code == _STARTUP_FAILURE else f"exit {code}"
 
 
-def _work(options: ServerOptions, listener: socket.socket, config: dict[str, Any], ready: Any) -> None:
+def _work(options: ServerOptions, listener: socket.socket, ready: Any) -> None:
     """Serve in a worker process. Until the runs are loaded, SIGTERM ends it at once: no requests have begun."""
     for name in ("SIGINT", "SIGHUP"):  # A terminal sends them to all processes; the parent decides.
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    import uvicorn
-
     from translator.serving.app import make_app
+    from translator.serving.http_server import make_server
     from translator.serving.metrics import Metrics
     from translator.serving.models import Models
 
@@ -185,7 +183,7 @@ def _work(options: ServerOptions, listener: socket.socket, config: dict[str, Any
         sys.exit(_STARTUP_FAILURE)
     app = make_app(options, models, metrics)
     ready.send(True)
-    uvicorn.Server(uvicorn.Config(app, **config)).run(sockets=[listener])
+    make_server(app, options).run(sockets=[listener])
 
 
 def _end_with_parent() -> None:

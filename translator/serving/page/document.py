@@ -6,7 +6,7 @@ from importlib.resources import files
 from starlette.requests import Request
 from starlette.responses import Response
 
-from translator.serving.fields import RequestError
+from translator.serving.refusals import RequestError
 
 POLICY = "; ".join(
     [

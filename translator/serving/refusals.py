@@ -1,0 +1,22 @@
+"""Requests that are refused: an error of the API as an exception."""
+
+RETRY_SECONDS = 1
+
+
+class RequestError(Exception):
+    """A request that is answered with an error: a status and a sentence."""
+
+    def __init__(self, status: int, message: str, retry_after: int | None = None, reason: str | None = None) -> None:
+        """`retry_after` is in seconds; `reason` is what `/metrics` counts it as, if it does."""
+        super().__init__(message)
+        self.status, self.message, self.retry_after, self.reason = status, message, retry_after, reason
+
+
+def overloaded() -> RequestError:
+    """The answer while there is no room for a request."""
+    return RequestError(503, "The server is busy; try again", RETRY_SECONDS, reason="queue")
+
+
+def too_large(message: str) -> RequestError:
+    """The answer to a request that exceeds a limit of size."""
+    return RequestError(413, message, reason="size")

@@ -1,0 +1,116 @@
+"""The texts of a request, translated: each with the model of its language, together with those of other requests."""
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from starlette.requests import Request
+
+from translator.config.decoding_rules import PROTECTED
+from translator.errors import TranslatorError
+from translator.serving.batcher import QueueFullError, StoppedError
+from translator.serving.detection import Detected
+from translator.serving.directions import Directions
+from translator.serving.fields import TranslateFields
+from translator.serving.models import ServedModel
+from translator.serving.refusals import RequestError, overloaded
+from translator.serving.texts import MarkedText, PlainText, TranslatedText
+from translator.translation import TranslatedLine
+from translator.translation.markup import Marking
+
+_LONG_TEXT = 10_000
+"""Characters from which texts with markup are taken apart and put together in a thread: a megabyte of HTML takes
+seconds, for which no other request would be read."""
+Result = TypeVar("Result")
+
+
+class TextTranslation:
+    """Translates texts with the models of a server."""
+
+    def __init__(self, directions: Directions) -> None:
+        self._directions = directions
+
+    async def translate(
+        self, request: Request, texts: list[str], asked: TranslateFields
+    ) -> tuple[list[Detected], list[TranslatedText]]:
+        """Translate texts, each with the model of its language; return those languages, too."""
+        for attempt in (1, 2):
+            try:
+                return await _unless_gone(request, self._translate(texts, asked))
+            except StoppedError:
+                # The models were replaced at this moment.
+                if attempt == 2:
+                    raise overloaded() from None
+            except QueueFullError:
+                raise overloaded() from None
+            except TranslatorError as error:
+                raise RequestError(400, str(error)) from None
+        raise AssertionError("the loop returns or raises")
+
+    async def _translate(self, texts: list[str], asked: TranslateFields) -> tuple[list[Detected], list[TranslatedText]]:
+        found = [self._directions.find(text, asked.source, asked.target) for text in texts]
+        marking = Marking("html" if asked.format == "html" else "none", _patterns(asked.protect))
+        results: list[TranslatedText | None] = [None] * len(texts)
+
+        async def translate_with(model: ServedModel, indices: list[int]) -> None:
+            own = marking._replace(protect=(*model.settings.protect, *marking.protect))
+            is_marked = own != Marking()
+            is_long = is_marked and sum(len(texts[index]) for index in indices) > _LONG_TEXT
+            if asked.prefix and (is_marked or any("\n" in texts[index] for index in indices)):
+                raise RequestError(400, "prefix: expected texts of one line, the format text, and nothing to protect")
+            made = await _run(
+                lambda: [
+                    MarkedText(texts[index], own) if is_marked else PlainText(texts[index], asked.prefix)
+                    for index in indices
+                ],
+                in_thread=is_long,
+            )
+            options = model.options(
+                self._directions.target_of(model, asked.target), n_best=asked.alternatives + 1, is_segment=is_marked,
+                with_alignment=is_marked or asked.alignment or asked.characters, with_scores=asked.scores,
+                glossary=tuple(asked.glossary.items()),
+            )  # fmt: skip
+            lines = [line for text in made for line in text.lines]
+            answers = iter(await model.batcher.translate(lines, options))
+            joined = await _run(
+                lambda: [text.joined([next(answers) for _ in text.lines]) for text in made], in_thread=is_long
+            )
+            for index, text in zip(indices, joined, strict=True):
+                results[index] = text
+
+        by_model: dict[int, tuple[ServedModel, list[int]]] = {}
+        for index, (model, _) in enumerate(found):
+            if model is None:
+                results[index] = _unchanged(texts[index])
+            else:
+                by_model.setdefault(id(model), (model, []))[1].append(index)
+        await asyncio.gather(*(translate_with(model, indices) for model, indices in by_model.values()))
+        return [detected for _, detected in found], [own for own in results if own is not None]
+
+
+async def _run(work: Callable[[], Result], *, in_thread: bool) -> Result:
+    return await asyncio.to_thread(work) if in_thread else work()
+
+
+async def _unless_gone(request: Request, work: Awaitable[Result]) -> Result:
+    """Do work for a client, and give it up if the client hangs up."""
+    task = asyncio.ensure_future(work)
+    gone = asyncio.ensure_future(request.receive())
+    try:
+        await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            raise RequestError(400, "The client has hung up")
+        return task.result()
+    finally:
+        task.cancel()
+        gone.cancel()
+
+
+def _patterns(protect: list[str]) -> tuple[str, ...]:
+    """Kinds stay as they are; any other text means itself: a regular expression of a client could take for ever."""
+    return tuple(text if text in PROTECTED else re.escape(text) for text in protect if text.strip())
+
+
+def _unchanged(text: str) -> TranslatedText:
+    return TranslatedText((text,), [TranslatedLine(line, ()) for line in text.split("\n")])
