@@ -59,7 +59,8 @@ def test_workers_are_replaced(start_server: Callable[..., Any], expected: Callab
     for thread in threads:
         thread.join()
     assert all(own == answer for own in found)
-    assert "reloaded" in server.messages()
+    while "reloaded" not in server.messages():  # The parent may notice a little later that all are ready.
+        assert server.post("/translate", q=LINE, **PAIR) == answer
 
     shutil.rmtree(server.run)
     server.process.send_signal(signal.SIGHUP)
