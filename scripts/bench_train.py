@@ -14,6 +14,7 @@ Needs the `bench` extra: `scripts/setup bench`, then `.venv/bin/python scripts/b
 from __future__ import annotations
 
 import argparse
+import contextlib
 import hashlib
 import json
 import multiprocessing
@@ -22,7 +23,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -46,6 +46,7 @@ from translator.data.dataset import ParallelDataset
 from translator.model import Transformer, build_model, count_parameters
 from translator.runtime.device import choose_machine
 from translator.runtime.host_memory import keep_freed_memory, peak_host_bytes
+from translator.runtime.products import fast_products
 from translator.runtime.seeding import seed_step
 from translator.text import load_tokenizers
 from translator.training.loss import smoothed_cross_entropy
@@ -62,17 +63,18 @@ class Variant:
 
     attention: str
     fused_adam: bool
-    keeps_memory: bool
+    our_settings: bool
+    """Whether the C allocator keeps what is freed, and fp32 products go where ours go."""
     bf16: bool = False
     """Whether the forward pass is inside `torch.autocast("cpu", torch.bfloat16)`."""
 
 
 OURS = "translator"
 VARIANTS = {
-    "HF as it comes (SDPA, Adam)": Variant("sdpa", fused_adam=False, keeps_memory=False),
-    "HF eager, fused Adam": Variant("eager", fused_adam=True, keeps_memory=False),
-    "HF eager, fused Adam, allocator": Variant("eager", fused_adam=True, keeps_memory=True),
-    "HF in bf16 autocast": Variant("sdpa", fused_adam=False, keeps_memory=False, bf16=True),
+    "HF as it comes (SDPA, Adam)": Variant("sdpa", fused_adam=False, our_settings=False),
+    "HF eager, fused Adam": Variant("eager", fused_adam=True, our_settings=False),
+    "HF eager, fused Adam, our settings": Variant("eager", fused_adam=True, our_settings=True),
+    "HF in bf16 autocast": Variant("sdpa", fused_adam=False, our_settings=False, bf16=True),
 }
 STEPS = {"tiny": 6, "small": 2, "base": 2}
 """Optimizer steps of a turn, so that five rounds take a few minutes."""
@@ -219,7 +221,8 @@ def serve(connection: Connection, name: str, task: Task, checked: np.ndarray) ->
     """Be a contender: send a `Check`, then a `Timing` for every list of batches until None comes."""
     torch.set_num_threads(task.threads)
     variant = VARIANTS.get(name)
-    if (variant is None or variant.keeps_memory) and not keep_freed_memory():
+    settings = variant is None or variant.our_settings
+    if settings and not keep_freed_memory():
         print(f"{name}: this C library takes no allocator settings", file=sys.stderr)
     dataset = ParallelDataset.open(task.data)
     contender = OurStep(task, dataset) if variant is None else MarianStep(task, dataset, variant)
@@ -229,7 +232,8 @@ def serve(connection: Connection, name: str, task: Task, checked: np.ndarray) ->
         began, tokens = time.perf_counter(), 0
         for indices in batches:
             seed_step(SEED, steps)
-            tokens += contender.step(indices)
+            with fast_products() if settings else contextlib.nullcontext():
+                tokens += contender.step(indices)
             steps += 1
         connection.send(Timing(tokens, time.perf_counter() - began, peak_host_bytes()))
 
@@ -260,7 +264,7 @@ class Worker:
             raise SystemExit(f"{self.name}: its process has ended, see above") from None
 
 
-@contextmanager
+@contextlib.contextmanager
 def contenders(task: Task, checked: np.ndarray) -> Iterator[list[Worker]]:
     """Start all contenders, one after another, and end them afterwards."""
     workers = [Worker(name, task, checked) for name in (OURS, *VARIANTS)]
@@ -323,14 +327,15 @@ def measure(task: Task, rounds: list[list[np.ndarray]], warmup: int) -> Result:
 
 
 def product_speed(task: Task, size: int = 2048, times: int = 5) -> float:
-    """FLOP/s of a product of two square matrices in the precision of our step: the best of some."""
+    """FLOP/s of a product of two square matrices, as our step computes it: the best of some."""
     torch.set_num_threads(task.threads)
     matrix = torch.randn(size, size).to(torch.bfloat16 if task.precision == "bf16" else torch.float32)
     best = 0.0
-    for _ in range(times):
-        began = time.perf_counter()
-        _ = matrix @ matrix
-        best = max(best, 2.0 * size**3 / (time.perf_counter() - began))
+    with fast_products():
+        for _ in range(times):
+            began = time.perf_counter()
+            _ = matrix @ matrix
+            best = max(best, 2.0 * size**3 / (time.perf_counter() - began))
     return best
 
 
