@@ -58,8 +58,7 @@ def model_directory(path: Path, spm: Path, write: Callable[..., Path] = write_np
     [
         ({}, "all", "npz"),
         ({"transformer_ffn_activation": "swish"}, "decoder", "bin"),
-        ({"transformer_preprocess": "n", "transformer_postprocess": "da", "transformer_postprocess_top": "n"}, "none",
-         "npz"),
+        ({}, "none", "npz"),
         ({"transformer_decoder_autoreg": "rnn", "dec_cell": "ssru"}, "all", "intgemm8"),
     ],
 )  # fmt: skip
@@ -167,10 +166,12 @@ def test_hostile_files_are_refused_in_a_sentence(spm: Path, tmp_path: Path, call
         header = io.BytesIO()
         np.lib.format.write_array_header_1_0(header, claim)
         archive.writestr("Wemb.npy", header.getvalue() + bytes(64))
+    norms = {"transformer_preprocess": "n", "transformer_postprocess": "da", "transformer_postprocess_top": "n"}
+    write_npz(tmp_path / "norm.npz", random_arrays(settings(**norms), vocabulary_of(spm)), settings(**norms))
     (tmp_path / "model.pt").write_bytes(b"PK")
     for name in [
         *files,
-        *(f"{name}.npz" for name in ("pickle", "missing", "more", "shape", "kind", "huge", "claim")),
+        *(f"{name}.npz" for name in ("pickle", "missing", "more", "shape", "kind", "huge", "claim", "norm")),
         "model.pt",
         "none",
     ]:

@@ -51,6 +51,11 @@ def model_settings(stated: Mapping[str, Any], arrays: Arrays, max_positions: int
     order = tuple(str(stated.get(f"transformer-{name}process{top}", "")) for name, top in _PLACES)
     if order not in _NORMS:
         problems.append(f"the layers' order of operations is {order}, expected one of {', '.join(map(str, _NORMS))}")
+    elif _NORMS[order] == "pre":
+        problems.append(
+            "transformer-preprocess is n: with norms before its blocks, Marian takes keys and values of self-attention "
+            "from before the norm"
+        )
     if stated.get("transformer-tied-layers"):
         problems.append("transformer-tied-layers is set: layers share weights")
     recurrent = stated.get("transformer-decoder-autoreg") == "rnn"
