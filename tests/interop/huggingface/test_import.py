@@ -219,3 +219,35 @@ def test_a_name_on_the_hub_is_downloaded_only_if_asked_for(
 def _touch(path: Path) -> Path:
     path.touch()
     return path
+
+
+def test_an_import_is_trained_further_and_exported_with_equal_logits(
+    tmp_path: Path, call_program: Callable[..., tuple[int, str, str]]
+) -> None:
+    path = opus_directory(tmp_path / "opus")
+    import transformers
+
+    def program(*words: object) -> None:
+        code, _, errors = call_program(*words)
+        assert code == 0, errors
+
+    for language in ("en", "de"):
+        (tmp_path / f"own.{language}").write_text("\n".join([*LINES, *(f"{line} {line}" for line in LINES)]) + "\n")
+    program("import", path, "--output", tmp_path / "run", "--languages", "en-de")
+    words = ["data.held_out=2", "data.max_length=63", "training.max_steps=3", "training.batch_tokens=100"]
+    program("train", f"start_from={tmp_path / 'run'}", f"run={tmp_path / 'tuned'}",
+            f"data.train={tmp_path / 'own'}.{{en,de}}", *words)  # fmt: skip
+    program("export", tmp_path / "tuned", "--to", "huggingface", "--output", tmp_path / "again")
+    before, after = (load_bundle(tmp_path / name) for name in ("run", "tuned"))
+    assert not torch.equal(before.model.output_weight, after.model.output_weight)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(tmp_path / "again")
+    model = transformers.AutoModelForSeq2SeqLM.from_pretrained(tmp_path / "again").eval()
+    target = after.tokenizers.target
+    for text in LINES:
+        ids, translation = tokenizer(text).input_ids, tokenizer(text_target="ein Hund").input_ids[:-1]
+        assert after.tokenizers.source.encode([text])[0] == ids[:-1]
+        inputs = torch.tensor([[model.config.decoder_start_token_id, *translation]])
+        with torch.inference_mode():
+            expected = model(input_ids=torch.tensor([ids]), decoder_input_ids=inputs).logits[0]
+            found = after.model.logits(after.model(pack([ids]), pack([[target.bos_id, *translation]])))
+        torch.testing.assert_close(found, expected[:, : target.vocab_size], atol=1e-4, rtol=1e-4)
