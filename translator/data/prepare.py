@@ -116,7 +116,9 @@ def prepare(
             with new_directory(target, files_of_prepared) as partial:
                 parts = Parts(target)
                 digest = _build(config, corpora, given, extend, inputs, partial, parts, check)
-                if begun is not None:
+                if begun is not None and begun.train_digest not in (None, digest):
+                    # What is refused leaves nothing in the run.
+                    parts.remove_waiting()
                     _require_same_pairs(digest, begun)
             parts.remove_waiting()
             say(f"prepared data written to {path}")
