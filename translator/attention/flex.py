@@ -3,8 +3,8 @@
 FlashAttention starts a tile of 128 queries for every sentence and head, most of which a sentence of 30 tokens leaves
 empty. Here a block holds the tokens of several sentences, and a mask keeps these apart. Not timed on a GPU yet.
 
-Legend (docs/shapes.md): `Tq` query tokens, `Tk` key tokens, `H` heads, `D` head width; `Bq`, `Bk` blocks of queries and
-of keys.
+Legend (docs/shapes.md): `Tq` query tokens, `Tk` key tokens, `T` either, `H` heads, `D` head width; `Bq`, `Bk` blocks of
+queries and of keys.
 """
 
 import functools

@@ -53,8 +53,8 @@ def model_settings(stated: Mapping[str, Any], arrays: Arrays, max_positions: int
         problems.append(f"the layers' order of operations is {order}, expected one of {', '.join(map(str, _NORMS))}")
     elif _NORMS[order] == "pre":
         problems.append(
-            "transformer-preprocess is n: with norms before its blocks, Marian takes keys and values of self-attention "
-            "from before the norm"
+            "transformer-preprocess is n: with norms before its blocks, Marian's layers compute something else than "
+            "ours, and most translations would differ"
         )
     if stated.get("transformer-tied-layers"):
         problems.append("transformer-tied-layers is set: layers share weights")
