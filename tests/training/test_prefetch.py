@@ -146,7 +146,7 @@ def test_batches_are_pinned_for_cuda_only(settings_file: Path, monkeypatch: pyte
         for device in ("cpu", "cuda"):
             pinned.clear()
             self.machine = dataclasses.replace(self.machine, device=torch.device(device))
-            made = next(self._steps_after(self.progress.data_position))
+            made = next(self._steps_after(self.progress.data_position, 0))
             counts.append(len(pinned) / len(made.batches))
         self.machine = dataclasses.replace(self.machine, device=torch.device("cpu"))
         return begin(self)
