@@ -1,5 +1,6 @@
 """Sampled segmentations: they spell the same text, and depend on nothing but the seed."""
 
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -7,11 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from translator.config import TrainingSettings
 from translator.data import PreparedData, prepare
 from translator.data.batch_plan import Budget
 from translator.data.batches import SpecialTokens, make_batch
 from translator.data.text_sampling import TextSampler
 from translator.errors import DataError
+from translator.training.batch_loader import BatchLoader
+from translator.training.progress import Position
 
 INDICES = np.array([3, 17, 3, 40])
 
@@ -70,3 +74,21 @@ def test_data_without_text_cannot_be_sampled(data: PreparedData, corpus: Callabl
     bare = prepare(settings(train=corpus("bare", pairs(0, 80))), tmp_path / "bare")
     with pytest.raises(DataError, match="holds no text"):
         TextSampler(bare.train, bare.tokenizers, 0.1, 60)
+
+
+@pytest.mark.parametrize("order", ["bucketed", "random"])
+def test_batches_hold_sampled_pieces(data: PreparedData, order: str) -> None:
+    """The budget leaves room for them; a few sentences of a batch may keep their usual pieces to stay within it."""
+    settings = TrainingSettings.model_validate({"subword_sampling": 0.3, "batch_tokens": 250, "order": order})
+    loader = BatchLoader(data, settings, 250, seed=1, max_length=60, max_positions=64)
+    sampled = whole = 0
+    for planned in itertools.islice(loader.after(Position()), 12):
+        batch = loader.load(planned)
+        assert batch.target_tokens <= 250
+        usual = data.train.gather(planned.indices)
+        rows = zip(batch.source.layout.offsets.tolist(), usual.source_offsets, usual.source_offsets[1:], strict=False)
+        for begin, first, end in rows:
+            pieces = usual.source_tokens[first:end].tolist()
+            sampled += batch.source.tokens[begin : begin + len(pieces)].tolist() != pieces
+            whole += 1
+    assert sampled > 0.4 * whole

@@ -17,6 +17,7 @@ from translator.errors import DataError
 from translator.text import Tokenizer, TokenizerPair
 
 _PAIRS_TO_MEASURE = 2000
+_UNBOUNDED = Budget(sys.maxsize, sys.maxsize)
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class TextSampler:
             raise DataError(f"{dataset.path} holds no text to sample pieces from; prepare the data again")
         self.dataset, self.tokenizers = dataset, tokenizers
         self.strength, self.max_length, self.augmenter = strength, max_length, augmenter
-        self.budget = budget or Budget(sys.maxsize, sys.maxsize)
+        self.budget = budget or _UNBOUNDED
 
     def seeded(self, seed: int) -> SampledPairs:
         """The data set as one draw of alterations and segmentations."""
@@ -57,7 +58,8 @@ class TextSampler:
         """Measure how many times longer sampled sources and targets are than their usual pieces, on average."""
         count = min(len(self.dataset), _PAIRS_TO_MEASURE)
         indices = np.linspace(0, len(self.dataset) - 1, count).astype(np.int64)
-        usual, sampled = self.dataset.gather(indices), self.gather(indices, seed=0)
+        # Without the budget of one batch, which so many pairs are far above.
+        usual, sampled = self.dataset.gather(indices), self._draw(indices, 0, _UNBOUNDED)
         # EOS is not sampled.
         source = (len(sampled.source_tokens) + count) / (len(usual.source_tokens) + count)
         target = (len(sampled.target_tokens) + count) / (len(usual.target_tokens) + count)
@@ -65,6 +67,9 @@ class TextSampler:
 
     def gather(self, indices: np.ndarray, seed: int) -> Gathered:
         """Alter and segment the pairs at `indices` (int [N]); the same seed gives the same pieces."""
+        return self._draw(indices, seed, self.budget)
+
+    def _draw(self, indices: np.ndarray, seed: int, budget: Budget) -> Gathered:
         usual = self.dataset.gather(indices)
         texts = self.dataset.texts(indices)
         changed = [False] * len(indices)
@@ -78,7 +83,7 @@ class TextSampler:
                 for row, (source, target) in enumerate(zip(*texts, strict=True))
             ]
         sides = []
-        tokenizers, limits = self.tokenizers, (self.budget.source_tokens, self.budget.target_tokens)
+        tokenizers, limits = self.tokenizers, (budget.source_tokens, budget.target_tokens)
         for number, tokenizer in enumerate((tokenizers.source, tokenizers.target)):
             tokens, offsets = usual[2 * number : 2 * number + 2]
             kept = np.split(tokens, offsets[1:-1])
