@@ -215,6 +215,7 @@ def start_ranks() -> Callable[..., list[subprocess.Popen[str]]]:
         job = {"WORLD_SIZE": str(size), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
         paths = [str(Path(__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
         common = {**os.environ, **job, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(paths)}
+        common["PYTHONFAULTHANDLER"] = "1"  # a process that a library aborts says where it was
         return [
             subprocess.Popen(
                 [sys.executable, *map(str, command)],
