@@ -431,11 +431,11 @@ def report(result: Result) -> str:
         f"same tokens for all: {check.target_tokens:,} in the batch compared, hash {check.digest}",
         "loss there: " + ", ".join(f"{name} {each.loss:.5f}" for name, each in result.checks.items()),
         "",
-        f"{'contender':<34}{'target tokens/s, median (min-max)':<36}{'ours / it':<11}peak GiB",
+        f"{'contender':<35}{'target tokens/s, median (min-max)':<36}{'ours / it':<11}peak GiB",
     ]
     for name, rates in result.rates.items():
         figures = f"{medians[name]:,.0f} ({min(rates):,.0f}-{max(rates):,.0f})"
-        lines.append(f"{name:<34}{figures:<36}{ratios[name]:<11.2f}{result.peaks[name] / 2**30:.2f}")
+        lines.append(f"{name:<35}{figures:<36}{ratios[name]:<11.2f}{result.peaks[name] / 2**30:.2f}")
     share = medians[OURS] * result.flops_per_token / result.ceiling
     lines += [
         "",
