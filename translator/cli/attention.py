@@ -131,19 +131,13 @@ def _through_training(
     run: Path, maps: "AttentionMaps", to: str | None, decoding: dict[str, Any], machine: dict[str, Any]
 ) -> "dict[int, AttentionMaps]":
     """Return the maps of the same pair of sentences at every checkpoint of the run."""
-    from translator.checkpoints import RunDirectory
-    from translator.errors import DataError
     from translator.inspection import inspect_sentence
-    from translator.translation import Translator
+    from translator.inspection.history import load_checkpoints
 
-    steps = RunDirectory(run).steps()
-    if not steps:
-        raise DataError(f"{run} has no checkpoints; those at multiples of N steps are kept with training.keep_every=N")
-    found = {}
-    for step in steps:
-        translator = Translator.load(run, engine="native", weights=str(step), **machine)
-        found[step] = inspect_sentence(translator, maps.source_text, maps.target_text, to=to, **decoding)
-    return found
+    return {
+        translator.bundle.step: inspect_sentence(translator, maps.source_text, maps.target_text, to=to, **decoding)
+        for translator in load_checkpoints(run, 1, **machine)
+    }
 
 
 def _write(

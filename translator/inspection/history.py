@@ -1,7 +1,7 @@
 """How what heads do changes through a training: a report on all heads for every checkpoint that was kept."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,6 +65,22 @@ class History:
         return known if len(known) == len(values) else None
 
 
+def load_checkpoints(run: Path, at_least: int, **machine: Any) -> Iterator[Translator]:
+    """Load the checkpoints of a run one after the other, oldest first, and say which.
+
+    `machine` goes to `Translator.load`. Raises `DataError` if there are fewer than `at_least`.
+    """
+    steps = RunDirectory(run).steps()
+    if len(steps) < at_least:
+        raise DataError(
+            f"{run} has {len(steps)} checkpoints, expected at least {'one' if at_least == 1 else 'two'}; train with "
+            "training.keep_every=N to keep those at multiples of N steps"
+        )
+    for number, step in enumerate(steps, start=1):
+        say(f"{run}: checkpoint {number} of {len(steps)}, step {step:,}")
+        yield Translator.load(run, engine="native", weights=str(step), **machine)
+
+
 def inspect_checkpoints(
     run: Path, source: Path, reference: Path, *, alignment: Path | None = None, to: str | None = None, **machine: Any
 ) -> History:
@@ -73,18 +89,12 @@ def inspect_checkpoints(
     The arguments are those of `read_pairs` and `read_links`; `machine` goes to `Translator.load`. Raises `DataError` if
     the run has fewer than two checkpoints, and what loading and reading raise.
     """
-    steps = RunDirectory(run).steps()
-    if len(steps) < 2:
-        raise DataError(
-            f"{run} has {len(steps)} checkpoints, expected at least two; train with training.keep_every=N to keep "
-            "those at multiples of N steps"
-        )
-    reports = []
-    for number, step in enumerate(steps, start=1):
-        say(f"{run}: checkpoint {number} of {len(steps)}, step {step:,}")
-        translator = Translator.load(run, engine="native", weights=str(step), **machine)
-        pairs = read_pairs(translator.bundle, source, reference, to)
-        gold = read_links(alignment, pairs) if alignment is not None else None
+    reports: list[ModelReport] = []
+    for translator in load_checkpoints(run, 2, **machine):
+        if not reports:
+            # All checkpoints of a run have its vocabulary.
+            pairs = read_pairs(translator.bundle, source, reference, to)
+            gold = read_links(alignment, pairs) if alignment is not None else None
         reports.append(inspect_heads(translator, pairs, gold=gold, to=to))
     return History(reports)
 
