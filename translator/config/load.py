@@ -7,6 +7,7 @@ user wrote. A run's own `config.yaml` may come from somebody else, who must not 
 
 import os
 import re
+import typing
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from translator.config.decoding_rules import decoding_mistakes, validation_mista
 from translator.config.explain import explain_all
 from translator.config.fine_tuning import adopt_settings, parse_start
 from translator.config.presets import resolve_preset
-from translator.config.schema import Config, CorpusEntry, DecodingSettings, Stage
+from translator.config.schema import Config, DecodingSettings
 from translator.config.yaml_file import MAX_DEPTH, parse_yaml, read_yaml
 from translator.errors import CheckpointError, ConfigError
 from translator.runtime.console import say
@@ -308,14 +309,19 @@ def _with_nulls(values: Any, model: type[BaseModel]) -> Any:
         inner = field.annotation if field else None
         if isinstance(inner, type) and issubclass(inner, BaseModel):
             value = {} if isinstance(value, str) and value in _NULLS else _with_nulls(value, inner)
-        elif isinstance(value, list):
-            # The only lists whose items have settings are those of stages and of corpora.
-            item_model = Stage if name == "stages" else CorpusEntry
-            value = [_with_nulls(item, item_model) for item in value]
+        elif isinstance(value, list) and (items := _settings_in(inner)) is not None:
+            value = [_with_nulls(item, items) for item in value]
         elif isinstance(value, str) and value in _NULLS and field is not None and field.default is None:
             value = None
         result[name] = value
     return result
+
+
+def _settings_in(annotation: Any) -> type[BaseModel] | None:
+    """Return the settings that the items of a list have, if they have any, by the annotation of the list."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next(filter(None, map(_settings_in, typing.get_args(annotation))), None)
 
 
 def changed_settings(old: Config, new: Config) -> dict[str, tuple[Any, Any]]:
