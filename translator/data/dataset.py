@@ -98,11 +98,11 @@ class ParallelDataset:
         if (bare := next((file for file in self._files if not file.has_text), None)) is not None:
             raise DataError(f"{bare.path} holds pieces without their text")
         sides = [""] * len(chosen), [""] * len(chosen)
-        for file, rows in self._rows_by_file(chosen):
+        for file, rows, inside in self._rows_by_file(chosen):
             # Arrow's `take` joins all chunks of a column of text first, which copies the whole corpus.
             data = memoryview(file.buffer)
             for side, name in zip(sides, ("source_text", "target_text"), strict=True):
-                starts, sizes = file.locate(name, chosen[rows] - self._first_of(file))
+                starts, sizes = file.locate(name, inside)
                 for row, start, size in zip(rows.tolist(), starts.tolist(), sizes.tolist(), strict=True):
                     side[row] = str(data[start : start + size], "utf-8")
         return sides
@@ -115,8 +115,8 @@ class ParallelDataset:
     def _gather(self, name: str, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         parts = list(self._rows_by_file(chosen))
         starts, lengths = np.zeros((2, len(chosen)), dtype=np.int64)
-        for file, rows in parts:
-            starts[rows], lengths[rows] = file.locate(name, chosen[rows] - self._first_of(file))
+        for file, rows, inside in parts:
+            starts[rows], lengths[rows] = file.locate(name, inside)
         offsets = np.zeros(len(chosen) + 1, dtype=np.int64)
         np.cumsum(lengths, out=offsets[1:])
         positions = np.repeat(starts - offsets[:-1], lengths)
@@ -124,29 +124,27 @@ class ParallelDataset:
         if len(parts) == 1:
             return parts[0][0].words[positions], offsets
         tokens = np.empty(len(positions), dtype=np.int32)
-        for file, rows in parts:
+        for file, rows, _ in parts:
             among = np.zeros(len(chosen), dtype=bool)
             among[rows] = True
             own = np.repeat(among, lengths)
             tokens[own] = file.words[positions[own]]
         return tokens, offsets
 
-    def _rows_by_file(self, chosen: np.ndarray) -> Iterator[tuple[ArrowFile, np.ndarray]]:
-        """Yield the files that have some of the chosen pairs, and which rows of `chosen` those are."""
+    def _rows_by_file(self, chosen: np.ndarray) -> Iterator[tuple[ArrowFile, np.ndarray, np.ndarray]]:
+        """Yield the files that have some of the chosen pairs, the rows of `chosen`, and the pairs' indices there."""
         if len(self._files) == 1:
-            yield self._files[0], np.arange(len(chosen))
+            yield self._files[0], np.arange(len(chosen)), chosen
             return
         which = np.searchsorted(self._first, chosen, side="right") - 1
         for index in np.unique(which).tolist():
-            yield self._files[index], np.flatnonzero(which == index)
-
-    def _first_of(self, file: ArrowFile) -> int:
-        return int(self._first[self._files.index(file)])
+            rows = np.flatnonzero(which == index)
+            yield self._files[index], rows, chosen[rows] - self._first[index]
 
     def _view(self, name: str, index: int) -> np.ndarray:
         chosen = np.array([self._checked(index)])
-        ((file, _),) = self._rows_by_file(chosen)
-        (start,), (length,) = file.locate(name, chosen - self._first_of(file))
+        ((file, _, inside),) = self._rows_by_file(chosen)
+        (start,), (length,) = file.locate(name, inside)
         return file.words[start : start + length]
 
     def _checked_all(self, indices: np.ndarray) -> np.ndarray:

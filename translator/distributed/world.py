@@ -239,12 +239,13 @@ def _is_lost_peer(error: BaseException) -> bool:
 
 def _report(rank: int, error: BaseException) -> None:
     """Print an explained error as a sentence, any other with its traceback, in one piece."""
-    sentence = describe_error(error)
     if _is_lost_peer(error):
-        sentence = (
+        sentence: str | None = (
             "another process of the job no longer answers: its machine, or the network in between, has failed "
             f"({error}). Start the job again, with as many processes as you like: it continues from what was saved"
         )
+    else:
+        sentence = describe_error(error)
     if sentence is not None:
         text = f"error: rank {rank}: {sentence}\n"
     else:
