@@ -1,11 +1,13 @@
 """A server in a process of its own, on loopback, with the tiny run."""
 
+import contextlib
 import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -77,6 +79,26 @@ class Server:
 
     def get(self, path: str, timeout: float = 30) -> tuple[int, Any]:
         return self.send(path, None, timeout=timeout)[:2]
+
+    @contextlib.contextmanager
+    def asked_all_the_time(self, path: str, **fields: Any) -> Iterator[list[Any]]:
+        """Let four clients post the same again and again during the block; yield the list of what `post` returned."""
+        found: list[Any] = []
+        stop = threading.Event()
+
+        def ask() -> None:
+            while not stop.is_set():
+                found.append(self.post(path, **fields))
+
+        threads = [threading.Thread(target=ask) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        try:
+            yield found
+        finally:
+            stop.set()
+            for thread in threads:
+                thread.join()
 
     def post(self, path: str, headers: dict[str, str] | None = None, **fields: Any) -> tuple[int, Any]:
         own = {"Content-Type": "application/json", **(headers or {})}

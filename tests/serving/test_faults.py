@@ -211,22 +211,10 @@ def test_a_replaced_run_is_taken_up_and_a_deleted_one_stays_in_use(start_server:
     write_checkpoint(final, Checkpoint(model_tensors(other), {}, {"step": 13}))
     after = next(Translator.load(server.run).translate([LINE]))
     assert after != before
-    found: list[Any] = []
-    stop = threading.Event()
-
-    def ask() -> None:
-        while not stop.is_set():
-            found.append(server.post("/translate", q=LINE, **PAIR))
-
-    threads = [threading.Thread(target=ask) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    server.process.send_signal(signal.SIGHUP)
-    wait_until(lambda: "reloaded" in server.messages())
-    wait_until(lambda: bool(found) and found[-1][1].get("translatedText") == after)
-    stop.set()
-    for thread in threads:
-        thread.join()
+    with server.asked_all_the_time("/translate", q=LINE, **PAIR) as found:
+        server.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: "reloaded" in server.messages())
+        wait_until(lambda: bool(found) and found[-1][1].get("translatedText") == after)
     assert {status for status, _ in found} == {200}
     assert {answer["translatedText"] for _, answer in found} <= {before, after}
 

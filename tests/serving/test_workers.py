@@ -3,7 +3,6 @@
 import os
 import shutil
 import signal
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -43,21 +42,9 @@ def test_workers_are_replaced(start_server: Callable[..., Any], expected: Callab
     second = wait_for_workers(server, 2, {killed})
     assert f"a worker has ended (signal {int(signal.SIGKILL)})" in server.messages()
 
-    found: list[Any] = []
-    stop = threading.Event()
-
-    def ask() -> None:
-        while not stop.is_set():
-            found.append(server.post("/translate", q=LINE, **PAIR))
-
-    threads = [threading.Thread(target=ask) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    server.process.send_signal(signal.SIGHUP)
-    third = wait_for_workers(server, 2, {killed, *second})
-    stop.set()
-    for thread in threads:
-        thread.join()
+    with server.asked_all_the_time("/translate", q=LINE, **PAIR) as found:
+        server.process.send_signal(signal.SIGHUP)
+        third = wait_for_workers(server, 2, {killed, *second})
     assert all(own == answer for own in found)
     while "reloaded" not in server.messages():  # The parent may notice a little later that all are ready.
         assert server.post("/translate", q=LINE, **PAIR) == answer
