@@ -15,8 +15,8 @@ from translator.config import (
     run_directory,
     write_config,
 )
-from translator.config.load import changed_settings
 from translator.config.manual import describe_settings
+from translator.config.run_config import changed_settings
 from translator.errors import ConfigError
 
 ENTRIES = [CorpusEntry(path="a.{en,de}", weight=2.0), CorpusEntry(path=["b.de", "b.en"], weight=0.5)]

@@ -6,8 +6,8 @@ import pytest
 
 from translator.config import Config, Duration, load_config, read_run_config, resolve_preset, write_config
 from translator.config.explain import setting_names
-from translator.config.load import changed_settings
 from translator.config.manual import describe_settings
+from translator.config.run_config import changed_settings
 from translator.errors import CheckpointError, ConfigError
 
 

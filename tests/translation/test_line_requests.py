@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from translator.config import DecodingSettings
-from translator.config.schema import TokenizerSettings
+from translator.config.sections import TokenizerSettings
 from translator.decoding.hypothesis import Request
 from translator.text import Tokenizer, train_tokenizers
 from translator.translation.constrained_line import ConstrainedLine

@@ -21,7 +21,7 @@ import os
 import re
 from pathlib import Path
 
-from translator.config.load import RUN_CONFIG, RUN_FOLDERS
+from translator.config.paths import RUN_CONFIG, RUN_FOLDERS
 from translator.errors import CheckpointError
 from translator.runtime.directories import DAMAGED, refuse_links, remove_directory
 from translator.text.tokenizer import TOKENIZER_NAMES

@@ -3,13 +3,14 @@
 from translator.config.corpus_spec import entries_of, named_languages
 from translator.config.fine_tuning import Start, parse_start
 from translator.config.heads import KINDS, Head, parse_head
-from translator.config.load import complete_config, dump_config, load_config, read_run_config, write_config
+from translator.config.load import complete_config, load_config
 from translator.config.overrides import read_call_settings, replace_stated, stated_machine
 from translator.config.paths import prepared_directory, run_directory
 from translator.config.presets import PRESETS, resolve_preset, suggest_preset
-from translator.config.schema import (
+from translator.config.run_config import dump_config, read_run_config, write_config
+from translator.config.schema import Config
+from translator.config.sections import (
     AugmentationSettings,
-    Config,
     Corpora,
     CorpusEntry,
     DataSettings,

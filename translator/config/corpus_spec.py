@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from translator.config.schema import Corpora, CorpusEntry, DataSettings
+from translator.config.sections import Corpora, CorpusEntry, DataSettings
 
 _PATTERN = re.compile(r"^(.*)\{([^{},]+),([^{},]+)\}(.*)$", re.DOTALL)
 COMPRESSIONS = {".gz": "gzip", ".bz2": "bzip2", ".xz": "xz", ".zst": "Zstandard"}

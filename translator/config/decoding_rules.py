@@ -2,7 +2,7 @@
 
 import re
 
-from translator.config.schema import DecodingSettings, TrainingSettings
+from translator.config.sections import DecodingSettings, TrainingSettings
 
 PROTECTED = {
     "url": r"(?:https?|ftp)://[^\s<>\"']*[^\s<>\"'.,;:!?)\]]|(?<![\w.])www\.[^\s<>\"']*[^\s<>\"'.,;:!?)\]]",

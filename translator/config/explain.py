@@ -6,7 +6,8 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from translator.config.schema import Config, CorpusEntry
+from translator.config.schema import Config
+from translator.config.sections import CorpusEntry
 
 _EXPLAINED = 50
 

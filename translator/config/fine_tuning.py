@@ -3,8 +3,11 @@
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from translator.config.paths import RUN_CONFIG
 from translator.config.presets import PRESETS
-from translator.config.schema import Config, TrainingSettings
+from translator.config.schema import Config
+from translator.config.sections import TrainingSettings
+from translator.config.typed_values import NULLS
 
 _SHARE_OF_RATE = 0.1
 """Of the preset's learning rate: a trained model forgets what it knows at the rate that a new one needs."""
@@ -25,6 +28,19 @@ def parse_start(start_from: str) -> Start:
     if not colon or not run or not name or Path(start_from).is_dir():
         return Start(Path(start_from), None)
     return Start(Path(run), name)
+
+
+def start_mistakes(start_from: Any) -> list[str]:
+    """Find out whether `start_from`, as it was written, names a run; whatever is no text is reported elsewhere."""
+    if not isinstance(start_from, str) or start_from in NULLS:
+        return []
+    run = parse_start(start_from).run
+    if (run / RUN_CONFIG).is_file():
+        return []
+    return [
+        f"start_from: {run} is not a run directory (it has no {RUN_CONFIG}); expected RUN or RUN:NAME with the "
+        "directory that `translator train` printed"
+    ]
 
 
 def adopt_settings(config: Config, base: Config, problems: list[str]) -> Config:

@@ -7,7 +7,8 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from translator.config.presets import PRESETS
-from translator.config.schema import Config, CorpusEntry, DataSettings
+from translator.config.schema import Config
+from translator.config.sections import CorpusEntry, DataSettings
 from translator.config.units import Duration
 
 

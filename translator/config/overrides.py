@@ -5,7 +5,8 @@ from typing import Any
 
 from translator.config.decoding_rules import decoding_mistakes
 from translator.config.load import read_settings
-from translator.config.schema import Config, DecodingSettings
+from translator.config.schema import Config
+from translator.config.sections import DecodingSettings
 from translator.errors import ConfigError
 
 _MACHINE = ("device", "precision", "threads", "devices")

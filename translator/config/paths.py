@@ -1,9 +1,16 @@
-"""Where a run and its prepared data are stored by default."""
+"""Where a run and its prepared data are stored, and whether a file or directory is that of a run."""
 
+import os
 from pathlib import Path
 
 from translator.config.corpus_spec import entries_of, named_languages
 from translator.config.schema import Config
+
+RUN_CONFIG = "config.yaml"
+"""The file of a run directory with the settings of the run."""
+RUN_FOLDERS = ("checkpoints", "models", "exports", "hypotheses", "prepared", "tensorboard")
+"""Directories that a run may have."""
+_IN_RUNS = ("checkpoints", "models", "metrics.jsonl", "tokenizer.model", "tokenizer.source.model")
 
 
 def run_directory(config: Config) -> Path:
@@ -34,3 +41,27 @@ def prepared_directory(config: Config, run: Path | None = None) -> Path:
     if config.data.prepared is not None:
         return Path(config.data.prepared)
     return (run or run_directory(config)) / "prepared"
+
+
+def named_after(config: Config, path: str | Path | None) -> Config:
+    """Return the settings with the run directory that follows from the name of their file, if they state none."""
+    if path is None or config.run is not None:
+        return config
+    return config.model_copy(update={"run": f"runs/{Path(path).name.removesuffix('.yaml')}"})
+
+
+def is_run_config(path: Path) -> bool:
+    """Whether a settings file is that of a run directory: called so, with what a run holds next to it."""
+    return own_directory(path) is not None
+
+
+def own_directory(path: Path) -> Path | None:
+    """The run directory that a settings file belongs to, itself or as what a link points to."""
+    return next(
+        (
+            file.parent
+            for file in (path, Path(os.path.realpath(path)))
+            if file.name == RUN_CONFIG and any((file.parent / name).exists() for name in _IN_RUNS)
+        ),
+        None,
+    )

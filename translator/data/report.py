@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from translator.config import Config, prepared_directory, read_run_config, suggest_preset
-from translator.config.load import RUN_CONFIG
+from translator.config.paths import RUN_CONFIG
 from translator.data.dataset import ParallelDataset
 from translator.data.dropped import describe_dropped, describe_examples
 from translator.data.manifest import MANIFEST

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 
-from translator.config.schema import TokenizerSettings
+from translator.config.sections import TokenizerSettings
 from translator.errors import TokenizerError
 from translator.runtime.console import say
 from translator.text.model_fields import NewPiece, model_type, with_pieces

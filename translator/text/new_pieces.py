@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from translator.config.schema import TokenizerSettings
+from translator.config.sections import TokenizerSettings
 from translator.text.id_mapping import TAG
 from translator.text.model_fields import NewPiece, splitting_options, user_defined_pieces, with_pieces
 from translator.text.segmentation import Segmenter

@@ -5,8 +5,8 @@ from itertools import chain
 from pathlib import Path
 
 from translator.config import TokenizerSettings, load_config
+from translator.config.contradictions import tokenizer_mistakes
 from translator.config.corpus_spec import split_pattern
-from translator.config.presets import tokenizer_mistakes
 from translator.errors import ConfigError, DataError, TokenizerError
 from translator.runtime.outputs import check_output, write_output
 from translator.text.corpus import Languages

@@ -8,7 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from translator.config.schema import TokenizerSettings
+from translator.config.sections import TokenizerSettings
 from translator.errors import TokenizerError
 from translator.runtime.console import say
 from translator.text.normalization import make_normalizer, rule_options, with_rule

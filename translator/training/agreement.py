@@ -7,7 +7,7 @@ import contextlib
 
 from translator.checkpoints import RunDirectory
 from translator.config import Config, read_run_config, resolve_preset
-from translator.config.load import changed_settings
+from translator.config.run_config import changed_settings
 from translator.errors import CheckpointError, ConfigError
 from translator.runtime.files import locked
 from translator.runtime.lock_holder import describe_holder
