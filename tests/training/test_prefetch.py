@@ -1,6 +1,5 @@
 """Batches made ahead in a thread: the same batches in the same order, errors passed on, and a thread that ends."""
 
-import dataclasses
 import os
 import signal
 import threading
@@ -19,6 +18,7 @@ from translator.errors import DataError
 from translator.training import train
 from translator.training.batch_loader import BatchLoader
 from translator.training.prefetch import Prefetch
+from translator.training.step_batches import batches_of_steps
 from translator.training.trainer import Trainer
 from translator.training.update import Updater
 
@@ -145,10 +145,9 @@ def test_batches_are_pinned_for_cuda_only(settings_file: Path, monkeypatch: pyte
     def once(self: Trainer) -> Any:
         for device in ("cpu", "cuda"):
             pinned.clear()
-            self.machine = dataclasses.replace(self.machine, device=torch.device(device))
-            made = next(self._steps_after(self.progress.data_position, 0))
+            position = self.progress.data_position
+            made = next(batches_of_steps(self.batches, position, 0, 1, self.world, torch.device(device)))
             counts.append(len(pinned) / len(made.batches))
-        self.machine = dataclasses.replace(self.machine, device=torch.device("cpu"))
         return begin(self)
 
     monkeypatch.setattr(Trainer, "_begin_step", once)

@@ -14,7 +14,7 @@ from translator.evaluation.evaluate import (
 )
 from translator.evaluation.metrics import METRICS, Score, score
 from translator.evaluation.sets import TestSet, Translations, named_test_set, open_test_set, open_translations
-from translator.evaluation.table import align, comparison_table, comparison_values, score_table
+from translator.evaluation.table import comparison_table, comparison_values, score_table
 
 __all__ = [
     "AUTO",
@@ -27,7 +27,6 @@ __all__ = [
     "System",
     "TestSet",
     "Translations",
-    "align",
     "by_frequency",
     "by_length",
     "choose_tokenizer",

@@ -7,6 +7,7 @@ from typing import Any
 from translator.evaluation.breakdown import LengthGroup, WordGroup
 from translator.evaluation.compare import Comparison
 from translator.evaluation.metrics import Score
+from translator.runtime.columns import align
 
 LEVEL = 0.05
 """p-values below it are marked."""
@@ -29,18 +30,6 @@ def score_table(title: str, names: Sequence[str], sentences: Sequence[int], scor
             note = f"  ({', '.join(those)})" if len(signatures) > 1 else ""
             lines.append(f"{metric:<8} {signature}{note}")
     return "\n".join(lines)
-
-
-def align(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Return rows of cells as lines in columns; the first column is aligned to the left, the others to the right."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join(
-            cell.rjust(width) if index else cell.ljust(width)
-            for index, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
 
 
 def comparison_table(comparison: Comparison, lengths: Sequence[LengthGroup], words: Sequence[WordGroup]) -> str:

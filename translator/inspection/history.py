@@ -12,6 +12,7 @@ from translator.errors import DataError
 from translator.inspection.gold import read_links
 from translator.inspection.pairs import read_pairs
 from translator.inspection.report import HeadReport, ModelReport, inspect_heads
+from translator.runtime.columns import align
 from translator.runtime.console import say
 from translator.runtime.outputs import write_output
 from translator.translation import Translator
@@ -108,15 +109,15 @@ def history_table(history: History) -> str:
         f"alignment: {_alignment_label(first)}",
         "loss: its rise when the head is masked; each from the first checkpoint to the last",
         "",
-        f"{'head':<14}{'alignment':>16}{'entropy':>16}{'loss':>20}",
     ]
+    rows = [["head", "alignment", "entropy", "loss"]]
     for index, head in enumerate(history.heads):
-        cells = []
-        for name, digits, width in (("alignment", 2, 16), ("entropy", 2, 16), ("importance", 4, 20)):
+        row = [str(head)]
+        for name, digits in (("alignment", 2), ("entropy", 2), ("importance", 4)):
             ends = [figure_of(report.heads[index], name) for report in (first, last)]
-            cells.append(" > ".join("-" if value is None else f"{value:.{digits}f}" for value in ends).rjust(width))
-        lines.append(f"{head!s:<14}{''.join(cells)}")
-    return "\n".join(lines)
+            row.append(" > ".join("-" if value is None else f"{value:.{digits}f}" for value in ends))
+        rows.append(row)
+    return "\n".join([*lines, *align(rows)])
 
 
 def _alignment_label(report: ModelReport) -> str:

@@ -20,7 +20,7 @@ from translator.inspection.parts import head_counts, heads_of, parse_part
 from translator.text import choose_tag, with_tag
 from translator.translation import Translator
 from translator.translation.alignment_head import alignment_head
-from translator.translation.line_translator import content_of
+from translator.translation.line_parts import content_of
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from translator.errors import DataError
 from translator.evaluation import TestSet, open_test_set
 from translator.runtime.console import warn
 from translator.text import choose_tag, describe_lines, with_tag
-from translator.translation.line_translator import content_of
+from translator.translation.line_parts import content_of
 from translator.translation.word_alignment import Pair
 
 

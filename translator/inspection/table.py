@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from translator.config import KINDS, ModelSettings
 from translator.inspection.report import HeadReport, ModelReport
 from translator.inspection.statistics import FIGURES
+from translator.runtime.columns import align
 
 _TITLES = {"maximum": "max", "punctuation": "punct"}
 
@@ -13,16 +14,8 @@ _TITLES = {"maximum": "max", "punctuation": "punct"}
 def head_table(report: ModelReport) -> str:
     """Return a line for each head in aligned columns, below a legend and the figures of the whole model."""
     titles, rows = _columns(report)
-    widths = [max(len(row[column]) for row in (titles, *rows)) for column in range(len(titles))]
-    lines = []
-    for row in (titles, *rows):
-        # Names and roles are aligned to the left, numbers to the right.
-        cells = [
-            cell.ljust(width) if column in (0, len(row) - 1) else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        lines.append("  ".join(cells).rstrip())
-    return "\n".join([*_heading(report), "", *lines])
+    # Names and roles are aligned to the left, numbers to the right.
+    return "\n".join([*_heading(report), "", *align([titles, *rows], left=(0, len(titles) - 1))])
 
 
 def _heading(report: ModelReport) -> list[str]:

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from translator.errors import EvaluationError
-from translator.evaluation import align, read_scores
+from translator.evaluation import read_scores
 from translator.recipes.recipe import Expectation, Recipe
+from translator.runtime.columns import align
 
 
 @dataclass(frozen=True)

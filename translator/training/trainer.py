@@ -1,9 +1,8 @@
 """The training of a run: the loop over updates, log points and validations, going back, and how a run ends."""
 
-import itertools
 import time
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -32,25 +31,15 @@ from translator.training.health import describe_problems
 from translator.training.metrics_log import MetricsLog
 from translator.training.optimizer import set_learning_rate
 from translator.training.prefetch import Prefetch
-from translator.training.progress import SPACING, Position, Progress
+from translator.training.progress import SPACING, Progress
 from translator.training.schedule import learning_rate
 from translator.training.signals import REQUESTS, Interruption
+from translator.training.step_batches import StepBatches, batches_of_steps
 from translator.training.step_stats import StepStats
 from translator.training.update import Updater, UpdateSums
 from translator.training.validation import Validator
 
 _ALIGNED_PAIRS = 300
-
-
-class StepBatches(NamedTuple):
-    """What an update is computed on."""
-
-    batches: list[Batch]
-    """Those of this rank."""
-    indices: list[np.ndarray]
-    """The indices of the training pairs of all ranks, an array for each batch."""
-    end: Position
-    """The position in the data afterwards."""
 
 
 class Trainer:
@@ -139,21 +128,6 @@ class Trainer:
         set_learning_rate(self.state.optimizer, self._learning_rate(progress.step + 1))
         return made.batches, made.indices
 
-    def _steps_after(self, position: Position, step: int) -> Iterator[StepBatches]:
-        """Make the batches of one update after another, endlessly; runs in a thread of its own."""
-        world, plan = self.world, self.batches.after(position, step)
-        for steps in itertools.count(step + 1):
-            planned = list(itertools.islice(plan, self.settings.accumulate * world.size))
-            batches = [self.batches.load(one) for one in planned[world.rank :: world.size]]
-            if self.machine.device.type == "cuda":
-                # Only from pinned memory does a copy to the device not keep the host waiting.
-                batches = [batch.pin_memory() for batch in batches]
-            end = planned[-1].end
-            if self.batches.begins_stage(steps):
-                end = end.next_epoch()
-                plan = self.batches.after(end, steps)
-            yield StepBatches(batches, [one.indices for one in planned], end)
-
     def _count_step(self, sums: UpdateSums) -> None:
         self.progress.step += 1
         self.progress.target_tokens += sums.all_tokens
@@ -180,7 +154,9 @@ class Trainer:
         self.progress = progress
         self.stats = StepStats(self.world)
         self._steps.close()
-        self._steps = Prefetch(self._steps_after(progress.data_position, progress.step))
+        position, step, accumulate = progress.data_position, progress.step, self.settings.accumulate
+        steps = batches_of_steps(self.batches, position, step, accumulate, self.world, self.machine.device)
+        self._steps = Prefetch(steps)
 
     def _resume(self) -> None:
         """Continue from the newest intact checkpoint, if there is one."""

@@ -8,7 +8,7 @@ line.
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 
 from translator.config import DecodingSettings
@@ -16,12 +16,12 @@ from translator.decoding.engine import Engine
 from translator.decoding.hypothesis import Hypothesis, LengthPenalty, Request
 from translator.decoding.mbr import choose_by_mbr
 from translator.runtime.console import warn
-from translator.text import TokenizerPair, describe_lines, with_tag
+from translator.text import TokenizerPair, describe_lines
 from translator.translation.aligned_text import LinkedText, join_characters, join_links, join_texts
 from translator.translation.constrained_line import ConstrainedLine
 from translator.translation.distinct import search_distinct
-from translator.translation.line_requests import AskedPart, LineRequests, Target, target_of_line, without_term
-from translator.translation.long_lines import Part, cut_into_sentences, cut_to_fit
+from translator.translation.line_parts import LineParts, LineSplitter, content_of
+from translator.translation.line_requests import LineRequests, Target, target_of_line, without_term
 from translator.translation.result import TranslatedLine, Translation
 
 
@@ -93,67 +93,26 @@ class LineTranslator:
             translated.append(TranslatedLine(text, own, line.warnings, seconds, engine))
         return translated
 
-    def _read(self, block: Sequence[str | ConstrainedLine]) -> list["_Line"]:
+    def _read(self, block: Sequence[str | ConstrainedLine]) -> list[LineParts]:
         """Return what is asked for each line of a block, in parts that the model can take."""
         wanted = [line if isinstance(line, ConstrainedLine) else ConstrainedLine(line) for line in block]
-        contents = [content_of(line.text) for line in wanted]
-        encoded = self.tokenizers.source.encode(contents)
-        lines = []
-        for own, text, pieces in zip(wanted, contents, encoded, strict=True):
-            target = target_of_line(own, self.target_of)
-            (source,) = with_tag([pieces], target.tag)
-            line = _Line(own, target, [text], [source] if source else [])
-            self._split(line, len(source))
-            line.asked = self._ask(own, target, line.texts, line.parts)
-            lines.append(line)
+        lines = self._split(wanted, [target_of_line(line, self.target_of) for line in wanted])
+        for line in lines:
+            line.asked = self._ask(line.wanted, line.target, line.texts, line.parts)
         return lines
+
+    @cached_property
+    def _split(self) -> LineSplitter:
+        return LineSplitter(
+            self.tokenizers.source, self.settings.long_lines, self.engine.longest_source, self.usual_source,
+            self.longest_part, self.source_language,
+        )  # fmt: skip
 
     @cached_property
     def _ask(self) -> LineRequests:
         return self.ask or LineRequests(self.tokenizers.target, self.settings, self.engine)
 
-    def _split(self, line: "_Line", pieces: int) -> None:
-        """Split a line into its sentences if it has more pieces than usual, and shorten what the model cannot take."""
-        longest, usual = self.engine.longest_source, self.usual_source
-        if self.settings.long_lines == "split" and usual is not None and pieces > usual:
-            room = _room(usual, line.target)
-            sentences = cut_into_sentences(line.texts[0], self._count, room, self.source_language)
-            if len(sentences) > 1:
-                self._set_parts(line, sentences)
-        if longest is not None and any(len(part) > longest for part in line.parts):
-            self._shorten(line, longest)
-
-    def _count(self, texts: Sequence[str]) -> list[int]:
-        return [len(ids) for ids in self.tokenizers.source.encode(texts)]
-
-    def _set_parts(self, line: "_Line", parts: Sequence[Part]) -> None:
-        encoded = with_tag(self.tokenizers.source.encode([part.text for part in parts]), line.target.tag)
-        # What normalisation leaves nothing of needs no translation.
-        kept = [(part, pieces) for part, pieces in zip(parts, encoded, strict=True) if pieces]
-        line.texts, line.gaps = [part.text for part, _ in kept], [part.gap for part, _ in kept]
-        line.parts = [pieces for _, pieces in kept]
-
-    def _shorten(self, line: "_Line", longest: int) -> None:
-        """Do with a line of which a part is longer than `longest` pieces what the settings say."""
-        what = f"longer than {longest} pieces, the model's limit"
-        if self.settings.long_lines == "blank":
-            line.parts = []
-            line.warnings = (f"{what}; left blank",)
-        elif self.settings.long_lines == "truncate":
-            line.parts = [line.parts[0][:longest]]
-            line.warnings = (f"{what}; the rest was left out",)
-        else:
-            room = _room(longest if self.longest_part is None else min(longest, self.longest_part), line.target)
-            fitting: list[Part] = []
-            for text, gap, pieces in zip(line.texts, line.gaps, line.parts, strict=True):
-                *others, last = [Part(text, "")] if len(pieces) <= longest else cut_to_fit(text, self._count, room)
-                fitting += [*others, Part(last.text, gap)]
-            self._set_parts(line, fitting)
-            # A character of many bytes may still be too long.
-            line.parts = [part[:longest] for part in line.parts]
-            line.warnings = (f"{what}; translated in parts",)
-
-    def _answers(self, lines: Sequence["_Line"], on_batch: Callable[[int], None]) -> list[list[list[Hypothesis]]]:
+    def _answers(self, lines: Sequence[LineParts], on_batch: Callable[[int], None]) -> list[list[list[Hypothesis]]]:
         """Return the hypotheses for every part of every line."""
         asked = [(line, part) for line in lines for part in line.asked]
         found = self._search([(part.engine, part.request) for _, part in asked], on_batch)
@@ -193,7 +152,7 @@ class LineTranslator:
         return [samples[place]._replace(score=likeness) for place, likeness in chosen]
 
     def _translations(
-        self, lines: Sequence["_Line"], answers: Sequence[Sequence[Sequence[Hypothesis]]]
+        self, lines: Sequence[LineParts], answers: Sequence[Sequence[Sequence[Hypothesis]]]
     ) -> list[tuple[Translation, ...]]:
         """Return the translations of every line, given the hypotheses of each of its parts."""
         texts = iter(self._texts(lines, answers))
@@ -207,7 +166,7 @@ class LineTranslator:
         return joined
 
     def _texts(
-        self, lines: Sequence["_Line"], answers: Sequence[Sequence[Sequence[Hypothesis]]]
+        self, lines: Sequence[LineParts], answers: Sequence[Sequence[Sequence[Hypothesis]]]
     ) -> Sequence[LinkedText]:
         """Return the text of every hypothesis of every part, with its word alignment if that is wanted."""
         target = self.tokenizers.target
@@ -228,7 +187,7 @@ class LineTranslator:
                 texts[index] = text
         return texts
 
-    def _joined(self, parts: Sequence[tuple[Hypothesis, LinkedText]], line: "_Line") -> Translation:
+    def _joined(self, parts: Sequence[tuple[Hypothesis, LinkedText]], line: LineParts) -> Translation:
         """Join the translations of the parts of a line."""
         if len(parts) == 1:
             ((hypothesis, linked),) = parts
@@ -273,40 +232,8 @@ def with_warnings(blocks: Iterable[Sequence[TranslatedLine]], first: int = 1) ->
         warn(f"{describe_lines(own)} {warning}")
 
 
-@dataclass(slots=True)
-class _Line:
-    """What is translated of a line."""
-
-    wanted: ConstrainedLine
-    target: Target
-    texts: list[str]
-    """The text of each part."""
-    parts: list[list[int]]
-    """The pieces of each part; none for a blank line."""
-    gaps: list[str] = field(default_factory=lambda: [""])
-    """The white space after each part."""
-    asked: list[AskedPart] = field(default_factory=list)
-    """What is asked of an engine for each part."""
-    warnings: tuple[str, ...] = ()
-
-
-def _room(pieces: int, target: Target) -> int:
-    """Return how many of `pieces` are left for text: a language tag takes one."""
-    return max(1, pieces - (target.tag is not None))
-
-
 def _target_gaps(gaps: Sequence[str], is_unspaced: bool) -> list[str]:
     """Return what is written between translations: the white space of the source, as the target language has it."""
     if is_unspaced:
         return ["" if gap == " " else gap for gap in gaps]
     return [gap or " " for gap in gaps]
-
-
-def content_of(line: str) -> str:
-    """Return what the model should see of a line; nothing of a blank one."""
-    line = line.removesuffix("\n")
-    if not line.strip():
-        return ""
-    line = line.removesuffix("\r")
-    # A lone surrogate (half a character, from another program) has no UTF-8 form that a tokenizer could read.
-    return line if line.isascii() else line.encode("utf-8", "replace").decode("utf-8")

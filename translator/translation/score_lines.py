@@ -16,7 +16,7 @@ from translator.errors import DataError
 from translator.inference.steps import TransformerStepModel
 from translator.runtime.console import warn
 from translator.text import choose_tag, describe_lines, with_tag
-from translator.translation.line_translator import content_of
+from translator.translation.line_parts import content_of
 from translator.translation.result import rounded
 
 WINDOW = 1024
