@@ -82,13 +82,20 @@ class Server:
 
     @contextlib.contextmanager
     def asked_all_the_time(self, path: str, **fields: Any) -> Iterator[list[Any]]:
-        """Let four clients post the same again and again during the block; yield the list of what `post` returned."""
+        """Let four clients post the same again and again during the block; yield the list of what `post` returned.
+
+        A request without an answer fails the test.
+        """
         found: list[Any] = []
+        errors: list[Exception] = []
         stop = threading.Event()
 
         def ask() -> None:
-            while not stop.is_set():
-                found.append(self.post(path, **fields))
+            try:
+                while not stop.is_set():
+                    found.append(self.post(path, **fields))
+            except Exception as error:
+                errors.append(error)
 
         threads = [threading.Thread(target=ask) for _ in range(4)]
         for thread in threads:
@@ -99,6 +106,7 @@ class Server:
             stop.set()
             for thread in threads:
                 thread.join()
+        assert errors == []
 
     def post(self, path: str, headers: dict[str, str] | None = None, **fields: Any) -> tuple[int, Any]:
         own = {"Content-Type": "application/json", **(headers or {})}

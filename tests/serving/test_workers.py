@@ -1,8 +1,12 @@
 """Worker processes: replaced when they are killed and when the runs are, and ended by SIGTERM whatever they do."""
 
+import http.client
+import json
 import os
 import shutil
 import signal
+import socket
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -58,6 +62,53 @@ def test_workers_are_replaced(start_server: Callable[..., Any], expected: Callab
     while "the next attempt is in" not in server.messages():
         wait_for_workers(server, 1, {killed})
     assert server.post("/translate", q=LINE, **PAIR) == answer
+    assert server.stop() == 0
+    assert "Traceback" not in server.messages()
+
+
+def test_requests_that_come_slowly_are_answered_while_workers_are_replaced(
+    start_server: Callable[..., Any], expected: Callable[..., list[str]]
+) -> None:
+    """Clients that connect, wait, and send a request in two parts; `/reload` replaces the workers as SIGHUP does.
+
+    Other clients keep the workers busy: of workers that rest, the newest accepts all connections.
+    """
+    server = start_server("--workers", 2, environment={"TRANSLATOR_API_KEYS": "secret"})
+    first = wait_for_workers(server, 2, set())
+    fields = {"q": LINE, "api_key": "secret", **PAIR}
+    body = json.dumps(fields).encode()
+    request = b"POST /translate HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+    answers: list[tuple[int, Any] | Exception] = []
+    stop = threading.Event()
+
+    def ask() -> None:
+        try:
+            while not stop.is_set():
+                with socket.create_connection(("127.0.0.1", server.port), timeout=60) as client:
+                    for part in (request[:20], request[20:]):
+                        stop.wait(0.5)
+                        client.sendall(part)
+                    answer = http.client.HTTPResponse(client)
+                    answer.begin()
+                    answers.append((answer.status, json.loads(answer.read())))
+        except Exception as error:
+            answers.append(error)
+
+    clients = [threading.Thread(target=ask) for _ in range(8)]
+    for client in clients:
+        client.start()
+    try:
+        with server.asked_all_the_time("/translate", **fields) as found:
+            assert server.post("/reload", api_key="secret") == (202, {"status": "reloading"})
+            wait_for_workers(server, 2, first)
+            while "all workers were replaced" not in server.messages():
+                wait_for_workers(server, 1, first)
+    finally:
+        stop.set()
+        for client in clients:
+            client.join()
+    assert len(answers) >= len(clients)
+    assert [own for own in [*answers, *found] if own != (200, {"translatedText": expected(LINE)[0]})] == []
     assert server.stop() == 0
     assert "Traceback" not in server.messages()
 
