@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from translator.config import Config
-from translator.data import prepare, workers
+from translator.data import prepare
 from translator.data.workers import Workers, blocks_of
 from translator.errors import DataError
 
@@ -84,9 +84,7 @@ def test_processes_end_with_the_one_that_started_them() -> None:
 def test_the_same_bytes_with_any_number_of_workers(
     tmp_path: Path, corpus: Write, settings: Settings, pairs: MakePairs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(workers, "BLOCK_PAIRS", 16)
     for module in ("scanned", "build"):
-        monkeypatch.setattr(sys.modules[f"translator.data.{module}"], "BLOCK_PAIRS", 16)
         monkeypatch.setattr(sys.modules[f"translator.data.{module}"], "blocks_of", lambda items: blocks_of(items, 16))
     bad = [("", "leer"), ("Tom", "tom"), ("dog " * 40, "Hund"), ("KÃ¶ln", "Köln"), *pairs(3, 20)]
     train = corpus("train", [*pairs(0, 90), *bad, *pairs(100, 50)])

@@ -21,7 +21,7 @@ from translator.checkpoints import (
     run_identity,
 )
 from translator.checkpoints import write_checkpoint as write
-from translator.config import KINDS, Head, ModelSettings, parse_head, read_run_config, write_config
+from translator.config import KINDS, Head, ModelSettings, guided_head, parse_head, read_run_config, write_config
 from translator.errors import CheckpointError, ConfigError
 from translator.inspection import prune as module
 from translator.inspection.importance import Importance, loss_of, measure_importance, model_heads, without_heads
@@ -103,6 +103,20 @@ def test_the_alignment_head_keeps_its_place_or_goes(run: Path, tmp_path: Path) -
     assert head is not None and (head.layer, head.head) == (1, 2)
     prune_run(run, [Head("cross", 1, 3)], tmp_path / "gone")
     assert read_alignment_head(load_bundle(tmp_path / "gone", device="cpu")) is None
+
+
+def test_the_guided_head_keeps_its_place_or_is_guided_no_more(run: Path, tmp_path: Path) -> None:
+    source, changes = tmp_path / "source", {"guided_alignment": 0.1, "guided_alignment_head": "1.3"}
+    shutil.copytree(run, source)
+    config = read_run_config(source)
+    write_config(
+        config.model_copy(update={"training": config.training.model_copy(update=changes)}), source / "config.yaml"
+    )
+    for name, pruned, expected in (("kept", 1, "cross.1.2"), ("gone", 3, "None"), ("other", 2, "cross.1.3")):
+        heads = [Head("cross", 2 if name == "other" else 1, pruned)]
+        found = prune_run(source, heads, tmp_path / name)
+        assert str(guided_head(found.training, found.model)) == expected
+        assert read_run_config(tmp_path / name) == found
 
 
 def test_what_belongs_to_the_run_goes_along(run: Path, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """A student trained on its teachers' translations by one command, which outlives a kill at any step."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import pytest
 import torch
 
 from translator.checkpoints import RunDirectory, read_checkpoint
-from translator.config import read_run_config
+from translator.config import DataSettings, entries_of, read_run_config, write_config
 from translator.errors import ConfigError
 from translator.synthesis import student_config
 from translator.text import load_tokenizers, open_corpus
@@ -47,6 +48,23 @@ def test_a_student_takes_what_is_not_stated_from_its_teacher(tiny_run: Path) -> 
     for word in ("run=elsewhere", "start_from=runs/base", "data.prepared=there"):
         with pytest.raises(ConfigError):
             student_config(tiny_run, "runs/student", [word])
+
+
+def test_a_student_does_not_learn_the_links_of_its_teacher(tiny_run: Path, tmp_path: Path) -> None:
+    """They belong to the references, and not to what the teacher makes of the sources."""
+    teacher = tmp_path / "teacher"
+    shutil.copytree(tiny_run, teacher)
+    config = read_run_config(teacher)
+    for linked in ({"train": "a.{en,de}", "alignments": "a.links"},
+                   {"train": [{"path": "a.{en,de}", "alignments": "a.links"}, {"path": "b.{en,de}"}]}):  # fmt: skip
+        data = DataSettings.model_validate({**config.data.model_dump(exclude_unset=True), **linked})
+        write_config(config.model_copy(update={"data": data}), teacher / "config.yaml")
+        student = student_config(teacher, "runs/student").data
+        assert student.alignments is None and [entry.alignments for entry in entries_of(student.train)][0] is None
+        with pytest.raises(ConfigError, match="no training corpus has word links"):
+            student_config(teacher, "runs/student", ["training.guided_alignment=0.1"])
+    with pytest.raises(ConfigError, match="alignments: a student learns from translations of its teachers"):
+        student_config(teacher, "runs/student", ["data.train=c.{en,de}", "data.alignments=c.links"])
 
 
 def test_teachers_translate_every_corpus_and_the_student_learns_from_that(

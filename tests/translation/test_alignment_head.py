@@ -65,6 +65,14 @@ def pairs(monkeypatch: pytest.MonkeyPatch) -> list[Pair]:
     return made
 
 
+def test_a_head_that_was_trained_to_align_is_taken(bundle: Bundle) -> None:
+    training = bundle.config.training.model_copy(update={"guided_alignment": 0.1})
+    guided = dataclasses.replace(bundle, config=bundle.config.model_copy(update={"training": training}))
+    keep_alignment_head(guided, AlignmentHead(3, 2, 0.5, 200))
+    assert alignment_head(guided, "auto") == AlignmentHead(2, 1)
+    assert alignment_head(guided, "3.2") == AlignmentHead(3, 2)
+
+
 def test_the_head_that_knows_is_chosen(bundle: Bundle, pairs: list[Pair]) -> None:
     head = learn_alignment_head(bundle, *zip(*pairs, strict=True))
     assert (head.layer, head.head, head.pairs) == (1, 1, 300)

@@ -39,6 +39,10 @@ class MultiHeadAttention(nn.Module):
         self.dropout = dropout
         self.wanted_kernel = "auto"
         """Set by `Transformer.use_attention_kernel`."""
+        self.kept_head: int | None = None
+        """The head, counted from 0, whose queries and keys a forward pass in training leaves in `kept`."""
+        self.kept: tuple[Tensor, Tensor] | None = None
+        """Queries `[T, D]` and keys `[S, D]` of that head: its weights, which no kernel returns, follow from them."""
         width = self.num_heads * self.head_dim
         self.input_weight = nn.Parameter(torch.empty(3 * width, d_model))
         self.input_bias = nn.Parameter(torch.zeros(3 * width))
@@ -55,6 +59,8 @@ class MultiHeadAttention(nn.Module):
     def forward(self, query: Tensor, query_layout: Layout, memory: Projected, causal: bool = False) -> Tensor:
         """Attend from projected queries `[T, H, D]` to `memory`; returns `[T, d_model]`."""
         dropout = self.dropout if self.training else 0.0
+        if self.training and self.kept_head is not None:
+            self.kept = query[:, self.kept_head], memory.key[:, self.kept_head]
         heads = attend(
             query, memory.key, memory.value, query_layout, memory.layout, causal, dropout, self.wanted_kernel
         )

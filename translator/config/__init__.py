@@ -2,6 +2,7 @@
 
 from translator.config.corpus_spec import entries_of, named_languages
 from translator.config.fine_tuning import Start, parse_start
+from translator.config.guided_alignment import guided_head
 from translator.config.heads import KINDS, Head, parse_head
 from translator.config.load import complete_config, load_config
 from translator.config.overrides import read_call_settings, replace_stated, stated_machine
@@ -39,6 +40,7 @@ __all__ = [
     "complete_config",
     "dump_config",
     "entries_of",
+    "guided_head",
     "load_config",
     "named_languages",
     "parse_head",

@@ -1,6 +1,7 @@
 """Settings of model, tokenizer, data and training that are impossible together, a sentence each."""
 
 from translator.config.corpus_spec import corpus_mistakes, entries_of
+from translator.config.guided_alignment import guided_mistakes
 from translator.config.heads import KINDS
 from translator.config.schema import Config
 from translator.config.sections import TokenizerSettings
@@ -44,6 +45,7 @@ def contradictions(config: Config) -> list[str]:
         )
     problems += tokenizer_mistakes(config.tokenizer)
     problems += _stage_mistakes(config)
+    problems += guided_mistakes(config)
     if training.average_last > training.keep_last:
         problems.append(
             f"training.average_last: {training.average_last} checkpoints cannot be averaged when "

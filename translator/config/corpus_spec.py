@@ -65,9 +65,16 @@ def corpus_mistakes(data: DataSettings) -> list[str]:
             if name != "train" and entry.weight is not None:
                 problems.append(f"{where}, weight: only training corpora have one; leave it out")
             problems += [f"{where}, {problem}" for problem in _score_mistakes(entry, name)]
+            if name != "train" and entry.alignments is not None:
+                problems.append(f"{where}, alignments: only training corpora have them; leave them out")
             if (entry.source_language is None) != (entry.target_language is None):
                 missing = "source_language" if entry.source_language is None else "target_language"
                 problems.append(f"{where}: {missing} is not set while the other language is; set both or neither")
+    if data.alignments is not None and is_list_of_entries(data.train):
+        problems.append(
+            "data.alignments: data.train is a list of entries; give each entry its own `alignments`, such as "
+            f"{{path: CORPUS, alignments: {data.alignments}}}"
+        )
     scored = [entry for entry in entries_of(data.train) if entry.scores or entry.score_column]
     if data.min_score is not None and data.train is not None and not scored:
         problems.append(

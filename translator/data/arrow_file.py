@@ -27,7 +27,7 @@ class ArrowFile:
             mapped = np.memmap(path, dtype=np.uint8, mode="r") if path.stat().st_size else b""
             self.buffer = pa.py_buffer(mapped)
             table = pa.ipc.open_file(self.buffer).read_all()
-            if not set(_schema(False).names) <= set(table.column_names):
+            if not set(_schema(False, False).names) <= set(table.column_names):
                 raise pa.ArrowInvalid(f"columns {table.column_names}")
         except FileNotFoundError:
             raise DataError(f"there is no file {path}; prepare the data again") from None
@@ -36,6 +36,7 @@ class ArrowFile:
             raise DataError(f"{path} is damaged ({reason}); delete its directory and prepare again") from None
         self.path, self.pairs = path, len(table)
         self.has_text = "source_text" in table.column_names
+        self.has_links = "links" in table.column_names
         self.words = self._view(np.int32)
         self._long_words = self._view(np.int64)
         sizes = [len(chunk) for chunk in table.column("source").chunks]
@@ -74,18 +75,21 @@ class ArrowFile:
         return np.concatenate([np.zeros(0, dtype=np.int32), *parts])
 
 
-def _schema(with_text: bool) -> pa.Schema:
+def _schema(with_text: bool, with_links: bool) -> pa.Schema:
     fields = [pa.field("source", pa.list_(pa.int32())), pa.field("target", pa.list_(pa.int32()))]
     if with_text:
         fields += [pa.field("source_text", pa.large_string()), pa.field("target_text", pa.large_string())]
+    if with_links:
+        # Source and target piece of each link by turns.
+        fields.append(pa.field("links", pa.list_(pa.int32())))
     return pa.schema(fields)
 
 
 class DatasetWriter:
     """Writes record batches to a new file, for `ParallelDataset.open`; a context manager."""
 
-    def __init__(self, path: Path, with_text: bool) -> None:
-        self.schema = _schema(with_text)
+    def __init__(self, path: Path, with_text: bool, with_links: bool = False) -> None:
+        self.schema = _schema(with_text, with_links)
         self.with_text = with_text
         self.pairs = 0
         self._file = pa.OSFile(str(path), "wb")
@@ -96,9 +100,10 @@ class DatasetWriter:
         sources: Sequence[Sequence[int]],
         targets: Sequence[Sequence[int]],
         texts: tuple[list[str], list[str]] | None = None,
+        links: Sequence[Sequence[int]] | None = None,
     ) -> None:
-        """Append a record batch of piece ids, with the texts if the file keeps them."""
-        self.write_batch(record_batch(sources, targets, texts))
+        """Append a record batch of piece ids, with the texts and the links if the file keeps them."""
+        self.write_batch(record_batch(sources, targets, texts, links))
 
     def write_batch(self, batch: pa.RecordBatch) -> None:
         """Append what `record_batch` made."""
@@ -114,13 +119,21 @@ class DatasetWriter:
 
 
 def record_batch(
-    sources: Sequence[Sequence[int]], targets: Sequence[Sequence[int]], texts: tuple[list[str], list[str]] | None
+    sources: Sequence[Sequence[int]],
+    targets: Sequence[Sequence[int]],
+    texts: tuple[list[str], list[str]] | None,
+    links: Sequence[Sequence[int]] | None = None,
 ) -> pa.RecordBatch:
-    """Make a record batch for `DatasetWriter.write_batch` of piece ids, and texts if the file keeps them."""
+    """Make a record batch for `DatasetWriter.write_batch` of piece ids, and of what else the file keeps.
+
+    `links` are the source and the target piece of each link of a pair by turns.
+    """
     columns: list[Any] = [_list_array(sources), _list_array(targets)]
     if texts is not None:
         columns += [pa.array(side, pa.large_string()) for side in texts]
-    return pa.record_batch(columns, schema=_schema(texts is not None))
+    if links is not None:
+        columns.append(_list_array(links))
+    return pa.record_batch(columns, schema=_schema(texts is not None, links is not None))
 
 
 def _list_array(sequences: Iterable[Sequence[int]]) -> pa.ListArray:

@@ -3,7 +3,7 @@
 Legend: `T` target tokens, `S` source tokens, `N` sentences.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -13,6 +13,7 @@ from torch import Tensor
 from translator.attention import Layout, Packed
 from translator.data.batch_plan import ADDED_TOKENS, SECTION_PAIRS, Budget
 from translator.data.dataset import Gathered, ParallelDataset
+from translator.data.links import Links
 from translator.data.mixture import Mixture
 from translator.text import TokenizerPair
 
@@ -22,6 +23,14 @@ class Pairs(Protocol):
 
     def gather(self, indices: np.ndarray) -> Gathered:
         """Return the pieces of the pairs at `indices` (int [N])."""
+        ...
+
+
+class LinkedPairs(Protocol):
+    """A source of sentence pairs with word links."""
+
+    def gather_linked(self, indices: np.ndarray) -> tuple[Gathered, np.ndarray]:
+        """Return the pieces of the pairs at `indices` (int [N]), and their links as `ParallelDataset.links`."""
         ...
 
 
@@ -51,6 +60,8 @@ class Batch:
     labels: Tensor
     """Target pieces and EOS, int64 `[T]`: what the decoder learns to predict. The filler at the end of `target` has
     no labels."""
+    links: Links | None = None
+    """Word links, if the model learns them."""
 
     @property
     def target_tokens(self) -> int:
@@ -59,7 +70,8 @@ class Batch:
 
     def twice(self) -> "Batch":
         """Return a batch with all sentences, filler too, followed by all of them again; the labels are not repeated."""
-        return Batch(self.indices, self.source.twice(), self.target.twice(), self.labels)
+        links = self.links.twice(self.target.layout.num_sentences) if self.links is not None else None
+        return Batch(self.indices, self.source.twice(), self.target.twice(), self.labels, links)
 
     def halves(self) -> list["Batch"]:
         """Split the sentences into two halves, without filler; a batch of one sentence stays as it is."""
@@ -70,23 +82,37 @@ class Batch:
         for rows in (slice(0, count // 2), slice(count // 2, count)):
             source, target = self.source.sentences(rows), self.target.sentences(rows)
             labels = self.labels[begin : begin + target.tokens.numel()]
-            halves.append(Batch(self.indices[rows], source, target, labels))
+            links = self.links.of_sentences(rows) if self.links is not None else None
+            halves.append(Batch(self.indices[rows], source, target, labels, links))
             begin += target.tokens.numel()
         return halves
 
     def pin_memory(self) -> "Batch":
         """Copy the batch to pinned host memory, from which `to` a CUDA device does not wait."""
-        return Batch(self.indices, self.source.pin_memory(), self.target.pin_memory(), self.labels.pin_memory())
+        links = self.links.pin_memory() if self.links is not None else None
+        return Batch(self.indices, self.source.pin_memory(), self.target.pin_memory(), self.labels.pin_memory(), links)
 
     def to(self, device: torch.device) -> "Batch":
         """Copy the batch to a device."""
         labels = self.labels.to(device, non_blocking=True)
-        return Batch(self.indices, self.source.to(device), self.target.to(device), labels)
+        links = self.links.to(device) if self.links is not None else None
+        return Batch(self.indices, self.source.to(device), self.target.to(device), labels, links)
 
 
 def make_batch(dataset: Pairs, indices: np.ndarray, special: SpecialTokens, shape: "BatchShape | None" = None) -> Batch:
     """Pack the pairs at `indices`, on the CPU; with a `shape`, filler sentences at the end complete its sizes."""
-    pairs = dataset.gather(indices)
+    return _pack(dataset.gather(indices), indices, special, shape)
+
+
+def make_linked_batch(
+    dataset: LinkedPairs, indices: np.ndarray, special: SpecialTokens, shape: "BatchShape | None" = None
+) -> Batch:
+    """Do what `make_batch` does, with the word links of the pairs."""
+    pairs, links = dataset.gather_linked(indices)
+    return replace(_pack(pairs, indices, special, shape), links=Links.of(links, pairs.source_offsets))
+
+
+def _pack(pairs: Gathered, indices: np.ndarray, special: SpecialTokens, shape: "BatchShape | None") -> Batch:
     source = _with_special_tokens(pairs.source_tokens, pairs.source_offsets, end=special.source_eos)
     target = _with_special_tokens(pairs.target_tokens, pairs.target_offsets, begin=special.target_bos)
     labels = _with_special_tokens(pairs.target_tokens, pairs.target_offsets, end=special.target_eos)

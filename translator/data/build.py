@@ -18,7 +18,7 @@ from translator.data.encoding import BlockEncoder, CodedBlock, encode_pairs
 from translator.data.filters import chosen_reasons
 from translator.data.parts import Figures, key_of
 from translator.data.scanned import Place, ScannedCorpora, numbered
-from translator.data.workers import BLOCK_PAIRS, Workers, blocks_of
+from translator.data.workers import Workers, blocks_of
 from translator.errors import DataError
 from translator.runtime.console import progress, say
 from translator.text import Corpus, TokenizerPair, extend_tokenizers, save_tokenizers, train_tokenizers, with_tag
@@ -99,12 +99,12 @@ class DataBuilder:
         """Encode one training corpus, unless it has been encoded before; return its counts."""
         corpus, data = self.corpora["train"][index], self.data
         tag = self._tag(tokenizers, corpus)
-        encoder = BlockEncoder(self.place.directory, data, corpus.name, tag, self.with_text)
+        encoder = BlockEncoder(self.place.directory, data, corpus.name, tag, self.with_text, corpus.alignments)
 
         def make(path: Path) -> Figures:
             dropped = Dropped(chosen_reasons(data))
             altered = {"source": AlteredLines(), "target": AlteredLines()}
-            with DatasetWriter(path, with_text=self.with_text) as writer:
+            with DatasetWriter(path, self.with_text, with_links=corpus.alignments is not None) as writer:
                 for block in self.workers.map(encoder, _coded_blocks(corpus, codes)):
                     if len(block.batch):
                         writer.write_batch(block.batch)
@@ -156,6 +156,9 @@ def _require_pairs(entries: list[dict[str, Any]], dropped: dict[str, int]) -> No
 def _coded_blocks(corpus: Corpus, codes: np.ndarray) -> Iterator[CodedBlock]:
     """Yield the pairs of a corpus in blocks, with their codes; pairs after the last code are held out."""
     pairs = progress(islice(corpus.pairs(), len(codes)), description="encoding train", total=len(codes), unit="pairs")
-    for index, block in enumerate(blocks_of(pairs)):
-        start = index * BLOCK_PAIRS
-        yield CodedBlock(start, block, codes[start : start + len(block)])
+    lines = corpus.alignments.lines() if corpus.alignments is not None else None
+    start = 0
+    for block in blocks_of(pairs):
+        alignments = list(islice(lines, len(block))) if lines is not None else None
+        yield CodedBlock(start, block, codes[start : start + len(block)], alignments)
+        start += len(block)

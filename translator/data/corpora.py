@@ -10,7 +10,7 @@ from translator.config.corpus_spec import is_list_of_entries
 from translator.data.mixture import apportion
 from translator.errors import DataError
 from translator.runtime.console import say
-from translator.text import Corpus, hash_file, open_corpus, read_lines
+from translator.text import AlignmentFile, Corpus, hash_file, open_corpus, read_lines
 from translator.text.corpus import KNOWN_COLUMNS, Languages
 from translator.text.formats.table import TableLayout, read_column
 from translator.text.scores import Scores
@@ -55,6 +55,8 @@ def _open_set(data: DataSettings, name: str, default: Languages) -> list[Corpus]
             corpus = replace(corpus, scores=_scores_of(entry, layout))
             if corpus.scores is None:
                 say(f"{corpus.name} has no scores, so data.min_score drops nothing of it")
+        if name == "train" and (file := entry.alignments or data.alignments) is not None:
+            corpus = replace(corpus, alignments=_alignments_of(corpus, Path(file)))
         corpora.append(corpus)
     return corpora
 
@@ -69,6 +71,12 @@ def _scores_of(entry: CorpusEntry, layout: TableLayout) -> Scores | None:
         table = Path(str(entry.path))
         return Scores(f"{table}, {column}", lambda: read_column(table, column, layout), lambda: f"column {column}")
     return None
+
+
+def _alignments_of(corpus: Corpus, file: Path) -> AlignmentFile:
+    if not file.is_file():
+        raise DataError(f"there is no file {file} (alignments); expected word links such as `0-0 1-2` for every pair")
+    return AlignmentFile(file, corpus.name)
 
 
 def target_languages(corpora: Corpora) -> list[str]:

@@ -112,6 +112,29 @@ class ParallelDataset:
         chosen = self._checked_all(indices)
         return Gathered(*self._gather("source", chosen), *self._gather("target", chosen))
 
+    def gather_linked(self, indices: np.ndarray) -> tuple[Gathered, np.ndarray]:
+        """Return what `gather` and `links` do."""
+        return self.gather(indices), self.links(indices)
+
+    def links(self, indices: np.ndarray) -> np.ndarray:
+        """Return the links between the pieces of the pairs at `indices`, int64 [R, 3]: pair, source and target piece.
+
+        The pair is its index in `indices`, and rises; pieces are counted from the start of their sentence. Pairs of
+        files without links have none.
+        """
+        chosen = self._checked_all(indices)
+        parts = [np.zeros((0, 3), dtype=np.int64)]
+        for file, rows, inside in self._rows_by_file(chosen):
+            if not file.has_links:
+                continue
+            starts, sizes = file.locate("links", inside)
+            ends = np.cumsum(sizes)
+            positions = np.repeat(starts - ends + sizes, sizes) + np.arange(sizes.sum())
+            pieces = file.words[positions].reshape(-1, 2).astype(np.int64)
+            parts.append(np.column_stack([np.repeat(rows, sizes // 2), pieces]))
+        joined = np.concatenate(parts)
+        return joined[np.argsort(joined[:, 0], kind="stable")]
+
     def _gather(self, name: str, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         parts = list(self._rows_by_file(chosen))
         starts, lengths = np.zeros((2, len(chosen)), dtype=np.int64)

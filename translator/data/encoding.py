@@ -15,7 +15,8 @@ from translator.data.arrow_file import record_batch
 from translator.data.cleaning import KEPT, fits, reason_of
 from translator.data.dropped import Dropped
 from translator.data.filters import Pair, chosen_reasons
-from translator.text import TokenizerPair, load_tokenizers, with_tag
+from translator.data.piece_links import link_pieces, piece_words
+from translator.text import AlignmentFile, TokenizerPair, load_tokenizers, with_tag
 
 
 class CodedBlock(NamedTuple):
@@ -25,6 +26,8 @@ class CodedBlock(NamedTuple):
     """Index of the first pair in its corpus."""
     pairs: Sequence[Pair]
     codes: np.ndarray  # uint8 [N]
+    alignments: Sequence[str] | None = None
+    """The word links of each pair as they are written, if the corpus has some."""
 
 
 class EncodedBlock(NamedTuple):
@@ -49,13 +52,17 @@ class BlockEncoder:
     """Piece of the language tag, which goes before every source."""
     with_text: bool
     """Whether the text is kept."""
+    alignments: AlignmentFile | None = None
+    """Where the word links of the corpus come from; with them, the links between pieces are kept."""
 
     @cached_property
     def _tokenizers(self) -> TokenizerPair:
         return load_tokenizers(self.tokenizers_at)
 
     def __reduce__(self) -> Any:
-        return BlockEncoder, (self.tokenizers_at, self.data, self.corpus, self.tag, self.with_text)
+        return BlockEncoder, (
+            self.tokenizers_at, self.data, self.corpus, self.tag, self.with_text, self.alignments,
+        )  # fmt: skip
 
     def __call__(self, block: CodedBlock) -> EncodedBlock:
         """Encode the pairs that cleaning keeps, and leave out those of impossible length."""
@@ -81,8 +88,27 @@ class BlockEncoder:
         altered = {"source": AlteredLines(), "target": AlteredLines()}
         altered["source"].count(self._tokenizers.source, sides[0], ids[0])
         altered["target"].count(self._tokenizers.target, sides[1], ids[1])
-        batch = record_batch(with_tag(ids[0], self.tag), ids[1], sides if self.with_text else None)
+        links = self._links(block, [kept[row] for row in fitting])
+        batch = record_batch(with_tag(ids[0], self.tag), ids[1], sides if self.with_text else None, links)
         return EncodedBlock(batch, dropped, altered)
+
+    def _links(self, block: CodedBlock, chosen: Sequence[int]) -> list[list[int]] | None:
+        """Return the links between the pieces of the chosen pairs of a block, as `link_pieces`; None without any."""
+        if block.alignments is None or self.alignments is None:
+            return None
+        found: list[list[int]] = []
+        pairs = [_without_return(block.pairs[index]) for index in chosen]
+        sides = zip(
+            self._tokenizers.source.piece_starts([source for source, _ in pairs]),
+            self._tokenizers.target.piece_starts([target for _, target in pairs]),
+            strict=True,
+        )
+        for index, (source, target), starts in zip(chosen, pairs, sides, strict=True):
+            links = self.alignments.parse(block.alignments[index], block.start + index, (source, target))
+            words = piece_words(source, starts[0]), piece_words(target, starts[1])
+            # A language tag goes before the pieces of the source.
+            found.append(link_pieces(links, *words, first=int(self.tag is not None)))
+        return found
 
 
 def encode_pairs(tokenizers: TokenizerPair, pairs: Sequence[Pair]) -> tuple[list[list[int]], list[list[int]]]:

@@ -1,8 +1,9 @@
 """The corpora of a run, read to the end once: hashes of all sentences, and what filters drop."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,10 @@ from translator.data.corpora import Corpora, hold_out
 from translator.data.filters import REASON_OF_SETTING, Filter, Pair, text_filters
 from translator.data.filters.scores import ScoreFilter
 from translator.data.parts import Figures, Parts, key_of
-from translator.data.workers import BLOCK_PAIRS, Workers, blocks_of
+from translator.data.workers import Workers, blocks_of
 from translator.errors import DataError
 from translator.runtime.console import progress, warn
-from translator.text import Corpus
+from translator.text import AlignmentFile, Corpus
 from translator.text.corpus import Languages
 
 
@@ -100,17 +101,22 @@ class BlockScanner:
     data: DataSettings
     languages: Languages
     scores: ScoreFilter | None
+    alignments: AlignmentFile | None
 
     @cached_property
     def _filters(self) -> list[Filter]:
         return [*([self.scores] if self.scores is not None else []), *text_filters(self.data, self.languages)]
 
     def __reduce__(self) -> Any:
-        return BlockScanner, (self.data, self.languages, self.scores)
+        return BlockScanner, (self.data, self.languages, self.scores, self.alignments)
 
-    def __call__(self, block: tuple[int, Sequence[Pair]]) -> Sentences:
-        """Scan consecutive pairs, given with the index of the first."""
-        return scan_block(block[1], block[0], self._filters, self.data.drop_near_duplicates)
+    def __call__(self, block: tuple[int, Sequence[Pair], Sequence[str]]) -> Sentences:
+        """Scan consecutive pairs, given with the index of the first, and with their word links if there are some."""
+        start, pairs, links = block
+        if self.alignments is not None:
+            for index, (pair, line) in enumerate(zip(pairs, links, strict=False), start=start):
+                self.alignments.parse(line, index, pair)
+        return scan_block(pairs, start, self._filters, self.data.drop_near_duplicates)
 
 
 def numbered(name: str, index: int, count: int) -> str:
@@ -141,12 +147,23 @@ def _scan(corpus: Corpus, name: str, data: DataSettings, workers: Workers) -> Se
     pairs = progress(corpus.pairs(), description=f"checking {name}", unit="pairs")
     if name != "train":
         return Sentences.joined([scan(block) for block in blocks_of(pairs)] or [scan([])])
-    scanner = BlockScanner(data, corpus.languages, ScoreFilter.of(corpus, data.min_score))
-    blocks = ((index * BLOCK_PAIRS, block) for index, block in enumerate(blocks_of(pairs)))
-    found = Sentences.joined(list(workers.map(scanner, blocks)) or [scan([])])
+    scanner = BlockScanner(data, corpus.languages, ScoreFilter.of(corpus, data.min_score), corpus.alignments)
+    found = Sentences.joined(list(workers.map(scanner, _blocks_with_links(corpus, pairs))) or [scan([])])
     if scanner.scores is not None:
         scanner.scores.require_scores_of(len(found))
     return found
+
+
+def _blocks_with_links(corpus: Corpus, pairs: Iterable[Pair]) -> Iterator[tuple[int, Sequence[Pair], Sequence[str]]]:
+    """Yield blocks of pairs, the index of the first, and their word links; raise `DataError` if a line is missing."""
+    lines = corpus.alignments.lines() if corpus.alignments is not None else iter(())
+    read = links_read = 0
+    for block in blocks_of(pairs):
+        links = list(islice(lines, len(block)))
+        yield read, block, links
+        read, links_read = read + len(block), links_read + len(links)
+    if corpus.alignments is not None:
+        corpus.alignments.require_lines(links_read + sum(1 for _ in lines), read)
 
 
 def _require_valid_text(name: str, blank: int, pairs: int) -> None:

@@ -7,12 +7,14 @@ random; pieces of a unigram model are sampled (Kudo 2018).
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from translator.data.augmentation import Augmenter
 from translator.data.batch_plan import ADDED_TOKENS, Budget
 from translator.data.dataset import Gathered, ParallelDataset
+from translator.data.piece_links import PieceSizes, carry_over
 from translator.errors import DataError
 from translator.text import Tokenizer, TokenizerPair
 
@@ -30,6 +32,10 @@ class SampledPairs:
     def gather(self, indices: np.ndarray) -> Gathered:
         """Segment the pairs at `indices` (int [N])."""
         return self.sampler.gather(indices, self.seed)
+
+    def gather_linked(self, indices: np.ndarray) -> tuple[Gathered, np.ndarray]:
+        """Segment the pairs at `indices` (int [N]), and return their links too."""
+        return self.sampler.gather_linked(indices, self.seed)
 
 
 class TextSampler:
@@ -59,7 +65,7 @@ class TextSampler:
         count = min(len(self.dataset), _PAIRS_TO_MEASURE)
         indices = np.linspace(0, len(self.dataset) - 1, count).astype(np.int64)
         # Without the budget of one batch, which so many pairs are far above.
-        usual, sampled = self.dataset.gather(indices), self._draw(indices, 0, _UNBOUNDED)
+        usual, sampled = self.dataset.gather(indices), _packed(self._draw(indices, 0, _UNBOUNDED)[0])
         # EOS is not sampled.
         source = (len(sampled.source_tokens) + count) / (len(usual.source_tokens) + count)
         target = (len(sampled.target_tokens) + count) / (len(usual.target_tokens) + count)
@@ -67,9 +73,19 @@ class TextSampler:
 
     def gather(self, indices: np.ndarray, seed: int) -> Gathered:
         """Alter and segment the pairs at `indices` (int [N]); the same seed gives the same pieces."""
-        return self._draw(indices, seed, self.budget)
+        sides, _ = self._draw(indices, seed, self.budget)
+        return _packed(sides)
 
-    def _draw(self, indices: np.ndarray, seed: int, budget: Budget) -> Gathered:
+    def gather_linked(self, indices: np.ndarray, seed: int) -> tuple[Gathered, np.ndarray]:
+        """Return what `gather` does, and the links between these pieces as `ParallelDataset.links`.
+
+        A pair that was altered has no links: its words are no longer those that were aligned.
+        """
+        sides, changed = self._draw(indices, seed, self.budget)
+        return _packed(sides), self._links(indices, sides, changed)
+
+    def _draw(self, indices: np.ndarray, seed: int, budget: Budget) -> tuple[list["_Side"], list[bool]]:
+        """Return both sides of the pairs, and which pairs were altered."""
         usual = self.dataset.gather(indices)
         texts = self.dataset.texts(indices)
         changed = [False] * len(indices)
@@ -96,7 +112,30 @@ class TextSampler:
                 if side.excess() <= 0:
                     break
                 _keep(sides if changed[row] else [side], row)
-        return Gathered(*sides[0].packed(), *sides[1].packed())
+        return sides, changed
+
+    @cached_property
+    def _sizes(self) -> list[PieceSizes]:
+        return [PieceSizes(side) for side in (self.tokenizers.source, self.tokenizers.target)]
+
+    def _links(self, indices: np.ndarray, sides: Sequence["_Side"], changed: Sequence[bool]) -> np.ndarray:
+        links = self.dataset.links(indices)
+        parts = [np.zeros((0, 3), dtype=np.int64)]
+        for row, own in enumerate(np.split(links[:, 1:], np.searchsorted(links[:, 0], np.arange(1, len(indices))))):
+            if all(side.is_usual(row) for side in sides):
+                carried = own
+            elif changed[row] or not len(own):
+                continue
+            else:
+                overlaps = [
+                    sizes.overlaps(side.usual[row], side.rows[row])
+                    for sizes, side in zip(self._sizes, sides, strict=True)
+                ]
+                if overlaps[0] is None or overlaps[1] is None:
+                    continue
+                carried = carry_over(own, overlaps[0], overlaps[1])
+            parts.append(np.column_stack([np.full(len(carried), row), carried]))
+        return np.concatenate(parts)
 
     def _segment(
         self, tokenizer: Tokenizer, texts: Sequence[str], usual: Sequence[np.ndarray], seed: int
@@ -122,6 +161,10 @@ class _Side:
     def __post_init__(self) -> None:
         self.total = sum(map(len, self.rows)) + len(self.rows) * ADDED_TOKENS
 
+    def is_usual(self, row: int) -> bool:
+        """Return whether a row has its usual pieces."""
+        return np.array_equal(self.usual[row], self.rows[row])
+
     def too_long(self, longest: int) -> list[int]:
         """Return the rows that are longer than `longest` and than their usual pieces."""
         return [row for row, ids in enumerate(self.rows) if len(ids) > max(longest, len(self.usual[row]))]
@@ -133,6 +176,10 @@ class _Side:
     def packed(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the pieces of all rows, and the offsets where rows begin."""
         return np.concatenate([*self.rows, np.empty(0, np.int32)]), np.cumsum([0, *map(len, self.rows)])
+
+
+def _packed(sides: Sequence[_Side]) -> Gathered:
+    return Gathered(*sides[0].packed(), *sides[1].packed())
 
 
 def _keep(sides: Sequence[_Side], row: int) -> None:

@@ -3,7 +3,6 @@
 Shapes: H heads, Lt and Ls target and source pieces of a sentence.
 """
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,14 +16,11 @@ from translator.errors import DataError
 from translator.inspection.pairs import Pairs
 from translator.inspection.statistics import Look
 from translator.runtime.console import warn
-from translator.text import describe_lines, read_lines
+from translator.text import WordLinks, describe_lines, parse_links, read_lines
 from translator.translation.word_alignment import word_numbers
 
-Links = frozenset[tuple[int, int]]
-"""Aligned words (source, target), counted from 0."""
 
-
-def read_links(path: Path, pairs: Pairs) -> list[Links]:
+def read_links(path: Path, pairs: Pairs) -> list[WordLinks]:
     """Read a word alignment in Pharaoh format, `0-0 1-2`, with one line for each line of the test set of `pairs`.
 
     Words are separated by white space. Possible links, `0?0`, count too. Raises `DataError` with file and line if
@@ -34,23 +30,7 @@ def read_links(path: Path, pairs: Pairs) -> list[Links]:
     texts = list(zip(pairs.test_set.sources, pairs.test_set.references[0], strict=True))
     if len(lines) != len(texts):
         raise DataError(f"{path} has {len(lines):,} lines, expected {len(texts):,}, one for each sentence pair")
-    return [_links(lines[line], *texts[line], f"{path}, line {line + 1:,}") for line in pairs.lines]
-
-
-def _links(line: str, source: str, target: str, where: str) -> Links:
-    found = set()
-    for word in line.split():
-        link = re.fullmatch(r"(\d{1,6})[-?](\d{1,6})", word)
-        if link is None:
-            raise DataError(f"{where}: found {word!r}, expected links such as 0-2")
-        left, right = int(link[1]), int(link[2])
-        if left >= len(source.split()) or right >= len(target.split()):
-            raise DataError(
-                f"{where}: found the link {word}, expected words from 0 to {len(source.split()) - 1} of the source and "
-                f"{len(target.split()) - 1} of the target"
-            )
-        found.add((left, right))
-    return frozenset(found)
+    return [parse_links(lines[line], *texts[line], f"{path}, line {line + 1:,}") for line in pairs.lines]
 
 
 @dataclass
@@ -63,7 +43,7 @@ class GoldCounter:
 
     bundle: Bundle
     pairs: Pairs
-    links: Sequence[Links]
+    links: Sequence[WordLinks]
     words: int = 0
     """Target words with a link."""
     _right: list[NDArray[np.int64]] = field(default_factory=list)

@@ -28,7 +28,17 @@ from translator.checkpoints import (
 )
 from translator.checkpoints.identity import BEGAN
 from translator.checkpoints.run_directory import FINAL
-from translator.config import KINDS, Config, Head, ModelSettings, prepared_directory, read_run_config, write_config
+from translator.config import (
+    KINDS,
+    Config,
+    Head,
+    ModelSettings,
+    TrainingSettings,
+    guided_head,
+    prepared_directory,
+    read_run_config,
+    write_config,
+)
 from translator.errors import CheckpointError, ConfigError
 from translator.inspection.importance import loss_of, measure_importance, model_heads
 from translator.runtime.directories import new_directory
@@ -217,8 +227,27 @@ def _pruned_config(config: Config, kept: dict[tuple[str, int], list[int]], outpu
         data = data.model_copy(update={"prepared": str(prepared.resolve())})
     model = config.model.model_copy(update=shape)
     tokenizer = config.tokenizer.model_copy(update={"extend": 0})
-    changes = {"run": str(output), "model": model, "tokenizer": tokenizer, "data": data, "start_from": None}
+    changes = {
+        "run": str(output),
+        "model": model,
+        "training": _pruned_guidance(config, kept),
+        "tokenizer": tokenizer,
+        "data": data,
+        "start_from": None,
+    }
     return config.model_copy(update=changes)
+
+
+def _pruned_guidance(config: Config, kept: dict[tuple[str, int], list[int]]) -> TrainingSettings:
+    """Return the training settings with the new index of the head that learns word links; without it, none does."""
+    training, guided = config.training, guided_head(config.training, config.model)
+    own = kept.get(("cross", guided.layer)) if guided is not None else None
+    if guided is None or own is None:
+        return training
+    if guided.head - 1 not in own:
+        return training.model_copy(update={"guided_alignment": 0.0, "guided_alignment_head": "auto"})
+    head = f"{guided.layer}.{own.index(guided.head - 1) + 1}"
+    return training.model_copy(update={"guided_alignment_head": head})
 
 
 def _pruned(checkpoint: Checkpoint, kept: dict[tuple[str, int], list[int]], width: int) -> Checkpoint:

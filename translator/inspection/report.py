@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 from translator.checkpoints import Bundle
 from translator.config import DecodingSettings, Head
 from translator.evaluation import evaluate
-from translator.inspection.gold import GoldCounter, Links
+from translator.inspection.gold import GoldCounter
 from translator.inspection.importance import Importance, batch_count, measure_importance, model_heads, without_heads
 from translator.inspection.pairs import Pairs
 from translator.inspection.statistics import FIGURES, KindStatistics, head_statistics
 from translator.runtime.console import progress
 from translator.runtime.outputs import write_output
+from translator.text import WordLinks
 from translator.translation import Translator
 from translator.translation.alignment_head import alignment_scores
 from translator.translation.result import rounded
@@ -115,8 +116,8 @@ class ModelReport:
 
 
 def inspect_heads(
-    translator: Translator, pairs: Pairs, *, gold: Sequence[Links] | None = None, bleu: DecodingSettings | None = None,
-    to: str | None = None,
+    translator: Translator, pairs: Pairs, *, gold: Sequence[WordLinks] | None = None,
+    bleu: DecodingSettings | None = None, to: str | None = None,
 ) -> ModelReport:  # fmt: skip
     """Measure all heads of a run on sentence pairs, with progress on stderr.
 

@@ -29,14 +29,21 @@ STUDENT = "student"
 def student_config(teacher: str | Path, run: str | Path, words: Sequence[str] = ()) -> Config:
     """Return the settings of a student: those that `KEY=VALUE` words state, and otherwise what it has of its teacher.
 
-    It has the teacher's corpora and cleaning, and the teacher's vocabulary unless a setting of `tokenizer` is stated.
-    Raises `ConfigError` with all mistakes.
+    It has the teacher's corpora and cleaning, without the word links of their targets, and the teacher's vocabulary
+    unless a setting of `tokenizer` is stated. Raises `ConfigError` with all mistakes.
     """
     stated = read_settings(None, words)
     if stated.run is not None or stated.start_from is not None or stated.data.prepared is not None:
         raise ConfigError(["run, start_from, data.prepared: a student has a run and data of its own; leave them out"])
     own = read_run_config(teacher)
-    values: dict[str, Any] = {"preset": STUDENT, "data": own.data.model_dump(exclude={"prepared"})}
+    if stated.data.alignments is not None or any(entry.alignments for entry in entries_of(stated.data.train)):
+        raise ConfigError(
+            ["alignments: a student learns from translations of its teachers, which these word links do not belong to; "
+             "leave them out"]
+        )  # fmt: skip
+    values: dict[str, Any] = {"preset": STUDENT, "data": own.data.model_dump(exclude={"prepared", "alignments"})}
+    for entry in values["data"]["train"] if is_list_of_entries(own.data.train) else ():
+        entry["alignments"] = None
     if not stated.tokenizer.model_fields_set:
         files = [str(Path(teacher) / name) for name in tokenizer_files((Path(teacher) / JOINT_MODEL).is_file())]
         values["tokenizer"] = {"model": files[0] if len(files) == 1 else files}

@@ -20,14 +20,17 @@ from translator.text.tokenizer import (
 from translator.text.tokenizer_file import find_tokenizer, parse_ids, read_tokenizer_settings, train_model_file
 from translator.text.tokenizer_training import train_tokenizer, train_tokenizers
 from translator.text.vocabulary import Vocabulary
+from translator.text.word_links import AlignmentFile, WordLinks, parse_links
 
 __all__ = [
     "TOKENIZER_NAMES",
+    "AlignmentFile",
     "Corpus",
     "InputLines",
     "Tokenizer",
     "TokenizerPair",
     "Vocabulary",
+    "WordLinks",
     "choose_tag",
     "copy_tokenizers",
     "count_lines",
@@ -41,6 +44,7 @@ __all__ = [
     "open_corpus",
     "open_input",
     "parse_ids",
+    "parse_links",
     "read_lines",
     "read_tokenizer_settings",
     "require_shared_ids",

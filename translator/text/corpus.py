@@ -9,6 +9,7 @@ from typing import Any
 
 from translator.errors import DataError
 from translator.text.scores import Scores
+from translator.text.word_links import AlignmentFile
 
 Pair = tuple[str, str]
 Languages = tuple[str | None, str | None]
@@ -35,6 +36,8 @@ class Corpus:
     """What the last reading to the end passed over because it is no pair, such as blank lines of a table; counts."""
     scores: Scores | None = None
     """How good another tool found each pair, if that counts."""
+    alignments: AlignmentFile | None = None
+    """The word links of each pair, if they are known."""
 
     def pairs(self) -> Iterator[Pair]:
         """Yield (source, target); raise `DataError` with file and line for damaged input.
@@ -52,6 +55,8 @@ class Corpus:
         digest.update(json.dumps([self.revision, columns]).encode())
         if self.scores is not None:
             digest.update(self.scores.fingerprint().encode())
+        if self.alignments is not None:
+            digest.update(hash_file(self.alignments.path).encode())
         return digest.hexdigest()
 
 

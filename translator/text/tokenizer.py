@@ -126,6 +126,14 @@ class Tokenizer:
             for row, text in zip(ids, texts, strict=True)
         ]
 
+    def piece_starts(self, texts: Sequence[str]) -> list[list[int]]:
+        """Return where each piece of each text begins, in characters of the text as it is written.
+
+        A piece that begins a word may begin at the white space before it. The bytes of a character all begin at it.
+        """
+        found = self._processor.encode(list(texts), return_type="offset_mapping", num_threads=1)
+        return [[begin for begin, _ in row["offsets"]] for row in found]
+
     def sample(self, texts: Sequence[str], strength: float, seed: int) -> list[list[int]]:
         """Return piece ids of each text, segmented at random: a pure function of the arguments (`Segmenter.sample`)."""
         rows = self._segmenter.sample(texts, strength, seed)

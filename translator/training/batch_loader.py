@@ -9,7 +9,7 @@ from translator.config import AugmentationSettings, TrainingSettings
 from translator.data import PreparedData
 from translator.data.augmentation import Augmenter
 from translator.data.batch_plan import ADDED_TOKENS, Budget, count_sections, plan_section
-from translator.data.batches import Batch, BatchShape, SpecialTokens, make_batch
+from translator.data.batches import Batch, BatchShape, SpecialTokens, make_batch, make_linked_batch
 from translator.data.mixture import Mixture
 from translator.data.text_sampling import TextSampler
 from translator.runtime.console import say
@@ -47,6 +47,7 @@ class BatchLoader:
             for stage in settings.stages
         ] or [(None, data.mixture)]
         self.order, self.seed = settings.order, seed
+        self._with_links = bool(settings.guided_alignment)
         self.special_tokens = SpecialTokens.of(data.tokenizers)
         self.shape, self.budget = BatchShape(), Budget(batch_tokens)
         if compiled or settings.order == "random":
@@ -93,7 +94,8 @@ class BatchLoader:
     def load(self, planned: PlannedBatch) -> Batch:
         """Make a planned batch, on the CPU."""
         pairs = self.sampler.seeded(planned.seed) if self.sampler is not None else self.dataset
-        return make_batch(pairs, planned.indices, self.special_tokens, self.shape)
+        make = make_linked_batch if self._with_links else make_batch
+        return make(pairs, planned.indices, self.special_tokens, self.shape)
 
     def largest(self) -> list[Batch]:
         """Return the batches of a first section that need the most memory: in tokens, in cells of padded attention."""

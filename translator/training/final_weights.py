@@ -12,7 +12,7 @@ from translator.checkpoints import (
     write_checkpoint,
 )
 from translator.checkpoints.run_directory import FINAL
-from translator.config import TrainingSettings
+from translator.config import TrainingSettings, guided_head
 from translator.translation.alignment_head import keep_alignment_head, learn_alignment_head
 
 
@@ -43,8 +43,10 @@ def choose_final_weights(
 def write_final_model(
     run: RunDirectory, final: Checkpoint, aligned_pairs: tuple[Sequence[list[int]], Sequence[list[int]]]
 ) -> None:
-    """Write the final model, and choose by pairs of piece ids which head alignments come from."""
+    """Write the final model, and choose by pairs of piece ids which head alignments come from, unless it was guided."""
     write_checkpoint(run.models / FINAL, final)
     # On the CPU: the devices may be full, or hold only a shard of the model.
     bundle = load_bundle(run.root, device="cpu")
+    if guided_head(bundle.config.training, bundle.config.model) is not None:
+        return
     keep_alignment_head(bundle, learn_alignment_head(bundle, *aligned_pairs))

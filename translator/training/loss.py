@@ -20,6 +20,7 @@ from translator.attention import Packed
 from translator.data.batches import Batch
 from translator.model import Transformer
 from translator.runtime.device import Machine
+from translator.training.guided_alignment import GuidedHead
 from translator.training.loss_chunk import ChunkKernel, choose_chunk
 
 Forward = Callable[[Packed, Packed], Tensor]
@@ -30,23 +31,26 @@ class LossSums(NamedTuple):
     """Sums over the target tokens of a batch, in nats; divide by the tokens of the whole update."""
 
     objective: Tensor
-    """What training minimises, and the only one of the three with a gradient."""
+    """What training minimises, and the only one of them with a gradient."""
     smoothed: Tensor
-    """Label-smoothed cross-entropy, averaged over the passes; without R-Drop it is the objective."""
+    """Label-smoothed cross-entropy, averaged over the passes; without R-Drop and guided alignment it is the
+    objective."""
     nll: Tensor
     """Negative log-likelihood of the labels, without smoothing."""
+    alignment: Tensor | None = None
+    """Cross-entropy of guided alignment, without its weight; None if there is none."""
 
 
 def batch_loss(
     model: Transformer, batch: Batch, machine: Machine, *,
     smoothing: float, r_drop: float = 0.0, dtype: torch.dtype = torch.float32, forward: Forward | None = None,
-    kernel: ChunkKernel | None = None,
+    kernel: ChunkKernel | None = None, guided: GuidedHead | None = None,
 ) -> LossSums:  # fmt: skip
     """Sum the loss over the target tokens of `batch`, which is on the device of `machine`, by teacher forcing.
 
     `forward` is the compiled form of `model`, and `kernel` that of a chunk of the loss, if there are any. The model
     computes in the precision of `machine`, the output projection in `dtype`. With `r_drop`, every sentence passes
-    through the model twice.
+    through the model twice. A `guided` head of `model` learns the word links of the batch besides.
     """
     inputs = batch.twice() if r_drop else batch
     with machine.autocast():
@@ -58,7 +62,11 @@ def batch_loss(
     weight: Tensor = model.output_weight
     if model.output_bias is not None:
         states, weight = _with_bias(states, weight, model.output_bias)
-    return smoothed_cross_entropy(states, weight, batch.labels, smoothing, r_drop, kernel)
+    sums = smoothed_cross_entropy(states, weight, batch.labels, smoothing, r_drop, kernel)
+    if guided is None:
+        return sums
+    alignment = guided.loss(inputs)
+    return sums._replace(objective=sums.objective + guided.weight * alignment, alignment=alignment.detach())
 
 
 def smoothed_cross_entropy(

@@ -57,18 +57,23 @@ class StepStats:
             [torch.stack([s.smoothed, s.nll, s.gradient_norm, s.skipped]).float() for s in self._sums]
         ).tolist()
         seconds = self._seconds + time.monotonic() - began
-        smoothed = nll = tokens = norm = 0.0
+        smoothed = nll = tokens = norm = alignment = linked = 0.0
+        alignments = [s.alignment for s in self._sums if s.alignment is not None]
+        # Steps of one run all have it, or none.
+        row_alignments = torch.stack(alignments).tolist() if alignments else [0.0] * len(rows)
         done = len(rows) - sum(bool(row[3]) for row in rows)
-        for (row_smoothed, row_nll, row_norm, skipped), sums in zip(rows, self._sums, strict=True):
+        for (row_smoothed, row_nll, row_norm, skipped), own, sums in zip(rows, row_alignments, self._sums, strict=True):
             if not skipped:
                 smoothed, nll, tokens = smoothed + row_smoothed, nll + row_nll, tokens + sums.target_tokens
+                alignment, linked = alignment + own, linked + sums.linked_tokens
                 norm += row_norm / done
-        smoothed, nll, tokens = self.world.sum([smoothed, nll, tokens])
+        smoothed, nll, tokens, alignment, linked = self.world.sum([smoothed, nll, tokens, alignment, linked])
         all_tokens = sum(s.all_tokens for s in self._sums)
         self._sums, self._seconds = [], 0.0
         return {
             "loss": smoothed / tokens if tokens else float("nan"),
             "nll": nll / tokens if tokens else float("nan"),
+            **({"alignment": alignment / linked if linked else float("nan")} if alignments else {}),
             "gradient_norm": norm if done else float("nan"),
             "skipped": len(rows) - done,
             "tokens_per_second": round(all_tokens / max(seconds, 1e-9), 1),

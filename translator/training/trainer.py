@@ -225,7 +225,8 @@ class Trainer:
             **({"scale": scaler.get_scale()} if scaler.is_enabled() else {}),
             memory_gib=round(peak_bytes(self.machine.device) / 2**30, 3),
         )
-        return f"loss {figures['loss']:.3f}, {figures['tokens_per_second']:,.0f} tokens/s, lr {rate:.2e}"
+        alignment = f", alignment {figures['alignment']:.3f}" if "alignment" in figures else ""
+        return f"loss {figures['loss']:.3f}{alignment}, {figures['tokens_per_second']:,.0f} tokens/s, lr {rate:.2e}"
 
     def _write(self, kind: str, **values: Any) -> None:
         """Write a line of metrics, on the main process."""

@@ -21,6 +21,7 @@ from translator.runtime.device import Machine
 from translator.runtime.failures import is_out_of_memory
 from translator.runtime.products import fast_products
 from translator.training.compilation import CompiledForward, compiler_failure
+from translator.training.guided_alignment import GuidedHead
 from translator.training.loss import Forward, LossSums, batch_loss
 from translator.training.loss_chunk import compile_chunk
 from translator.training.optimizer import set_learning_rate
@@ -38,6 +39,10 @@ class UpdateSums(NamedTuple):
     target_tokens: int
     all_tokens: int
     """Target tokens of all ranks."""
+    alignment: Tensor | None = None
+    """Cross-entropy of guided alignment over the target tokens that have links; None if there is none."""
+    linked_tokens: int = 0
+    """Target tokens of this rank that have links."""
 
 
 class Updater:
@@ -54,6 +59,9 @@ class Updater:
             batch_loss, state.model, machine=machine, smoothing=settings.label_smoothing, r_drop=settings.r_drop,
             dtype=machine.dtype,
         )  # fmt: skip
+        self._guided = GuidedHead.of(state.model, settings)
+        if self._guided is not None:
+            self._loss = functools.partial(self._loss, guided=self._guided)
         self._forward: Forward | None = None
         self._has_two_passes = settings.r_drop != 0.0
 
@@ -77,7 +85,7 @@ class Updater:
         tokens = sum(batch.target_tokens for batch in batches)
         all_tokens = int(self.world.sum([tokens])[0])
         while True:
-            sums: list[tuple[Tensor, Tensor]] = []
+            sums: list[tuple[Tensor, Tensor, Tensor | None]] = []
             loss: LossSums | None = None
             with self._attempt(
                 "out of memory inside a step of sharded processes, which cannot be repeated; lower "
@@ -87,7 +95,7 @@ class Updater:
                     state.parallel.begin_batch(last=index + 1 == len(batches))
                     loss = self._loss(batch.to(self.machine.device), forward=self._forward)
                     scaler.scale(loss.objective / all_tokens).backward()
-                    sums.append((loss.smoothed, loss.nll))
+                    sums.append((loss.smoothed, loss.nll, loss.alignment))
             # After a backward pass that failed, the loss would keep all activations during the next attempt.
             loss = None
             if attempt.failed:
@@ -96,9 +104,13 @@ class Updater:
             if not self.world.sum([attempt.failed])[0]:
                 break
             batches = self._halve(batches, attempt.failed)
-        smoothed, nll = (torch.stack(part).sum() for part in zip(*sums, strict=True))
+        smoothed = torch.stack([own for own, _, _ in sums]).sum()
+        nll = torch.stack([own for _, own, _ in sums]).sum()
+        alignments = [own for _, _, own in sums if own is not None]
+        alignment = torch.stack(alignments).sum() if alignments else None
+        linked = sum(batch.links.tokens for batch in batches if batch.links is not None)
         norm, skipped = self._apply_gradients()
-        return UpdateSums(smoothed, nll, norm, skipped, tokens, all_tokens)
+        return UpdateSums(smoothed, nll, norm, skipped, tokens, all_tokens, alignment, linked)
 
     @fast_products()
     def rehearse(self, batches: Iterable[Batch]) -> bool:
@@ -160,6 +172,8 @@ class Updater:
 
     def _free_memory(self) -> None:
         """Give up the gradients, which will be computed again."""
+        if self._guided is not None:
+            self._guided.forget()
         self.state.optimizer.zero_grad(set_to_none=True)
         if self.machine.device.type == "cuda":
             torch.cuda.empty_cache()

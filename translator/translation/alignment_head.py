@@ -1,4 +1,4 @@
-"""The head of the cross-attention that alignments come from: stated, or learned and kept with the run."""
+"""The head of the cross-attention that alignments come from: stated, trained to align, or found and kept."""
 
 import json
 import re
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from translator.checkpoints import Bundle
-from translator.config import Head
+from translator.config import Head, guided_head
 from translator.errors import CheckpointError, ConfigError
 from translator.runtime.console import say, warn
 from translator.runtime.files import write_text
@@ -34,14 +34,17 @@ _SHUFFLES = 4
 
 
 def alignment_head(bundle: Bundle, setting: str, sample: Sequence[Pair] | None = None) -> AlignmentHead:
-    """Return the head that `setting` (`decoding.alignment`) asks for: `LAYER.HEAD`, or `auto` for a learned one.
+    """Return the head that `setting` (`decoding.alignment`) asks for: `LAYER.HEAD`, or `auto`.
 
-    A learned head is read from the run directory, where training writes it, if it belongs to these weights. Otherwise
-    it is learned from `sample`, such as sources and their translations, and written there if possible. Raises
-    `ConfigError` for a head that the model does not have, and if there is nothing to learn from.
+    `auto` is the head that was trained to align (`training.guided_alignment`), or else a learned one. That is read from
+    the run directory, where training writes it, if it belongs to these weights. Otherwise it is learned from `sample`,
+    such as sources and their translations, and written there if possible. Raises `ConfigError` for a head that the
+    model does not have, and if there is nothing to learn from.
     """
     if setting != "auto":
         return _stated_head(bundle, setting)
+    if (guided := guided_head(bundle.config.training, bundle.config.model)) is not None:
+        return AlignmentHead(guided.layer, guided.head)
     if (stored := read_alignment_head(bundle)) is not None:
         return stored
     if not sample:

@@ -41,6 +41,9 @@ class CorpusEntry(Settings):
     """File with a number on each line, the score of each pair of this training corpus, for `data.min_score`."""
     score_column: str | None = None
     """The same as a column of a `.tsv` or `.csv` file, by its name in the header line."""
+    alignments: str | None = None
+    """File with the word links of each pair of this training corpus, a line for each (Pharaoh format, `0-0 1-2`), for
+    `training.guided_alignment`."""
 
 
 Corpora = Annotated[
@@ -69,6 +72,8 @@ class DataSettings(Settings):
     training corpus are held out, in proportion to its size."""
     test: Corpora | None = None
     """Test corpus, or a list of entries; its sentences are removed from train, and it is used for nothing else."""
+    alignments: str | None = None
+    """File with the word links of a single training corpus; in a list of entries, each has its own `alignments`."""
     temperature: Annotated[float, Field(ge=1.0, le=100.0)] = 1.0
     """Evens out training corpora of unequal size: shares in an epoch are proportional to size ** (1 / temperature).
     1 takes every pair once; 5 is usual for many languages. Cannot be combined with weights."""

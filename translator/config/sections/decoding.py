@@ -73,7 +73,8 @@ class DecodingSettings(Settings):
     invalid_utf8: Literal["replace", "refuse"] = "replace"
     """What to do with bytes that are not UTF-8: replace them by U+FFFD, or stop with an error."""
     alignment: str = "auto"
-    """The cross-attention head that alignments come from, `LAYER.HEAD` counted from 1; `auto` is learned."""
+    """The cross-attention head that alignments come from, `LAYER.HEAD` counted from 1; `auto` is the one of
+    `training.guided_alignment`, or learned."""
     quantize: Literal["none", "int8"] = "none"
     """Weights of the matrix products in 8 bits, by CTranslate2: faster on the CPU, and translations may differ in a few
     words."""

@@ -72,6 +72,12 @@ class TrainingSettings(Settings):
     subword_sampling: Fraction = 0.0
     """Segment the training text differently each time (needs the text in the prepared data): the probability with which
     `bpe` leaves out a merge (BPE-dropout, such as 0.1), or the `alpha` of sampling `unigram` pieces. 0 turns it off."""
+    guided_alignment: Nats = 0.0
+    """Weight of guided alignment (Chen et al. 2016), such as 0.05: one head of the cross-attention learns the word
+    links of the corpora that have `alignments`. 0 turns it off."""
+    guided_alignment_head: str = "auto"
+    """The head that learns them, `LAYER.HEAD` counted from 1; `auto` is the first head of the last decoder layer but
+    one (Garg et al. 2019)."""
     stages: list[Stage] = []
     """Stages with weights of their own for the corpora of `data.train`, such as first mostly back-translated text and
     then clean text: `[{weights: [1, 3], until: 20k}, {weights: [1, 0]}]`. Each begins with a new epoch."""
