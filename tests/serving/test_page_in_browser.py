@@ -197,7 +197,7 @@ window.fetch = async (path, request) => {
   return new Response(JSON.stringify(answers[asked.at(-1)]));
 };
 """
-LINK = "#link, #shade mark"
+LINK = "#link, #shade .linked"
 
 
 def test_words_are_linked_to_the_words_that_they_come_from(page: Browser) -> None:
@@ -220,6 +220,89 @@ def test_words_are_linked_to_the_words_that_they_come_from(page: Browser) -> Non
     assert page.texts(LINK) == ["dog", "dog → Hund"]
     page.find("#text").send_keys(" ")
     assert page.texts(LINK) == [""]
+
+
+def test_words_of_the_text_are_linked_when_they_are_pointed_at(page: Browser) -> None:
+    page.run(MODEL)
+    enter(page, "A dog runs. It barks.")
+    answer(page)
+    page.run("const box = document.getElementById('text'); box.focus(); box.setSelectionRange(3, 3)")
+    page.point("#shade .word[data-begin='15']")
+    assert page.texts("#answer .linked") == ["bellt"]
+    assert page.texts(LINK) == ["barks", "barks → bellt"]
+    page.point("#shade .word[data-begin='2']")
+    assert page.texts(LINK) == ["dog", "dog → Hund"]
+    page.point("#shade .word[data-begin='12']")
+    assert page.texts(LINK) == ["It", "It → Er"]
+    # Without the pointer, the caret says again which word is meant; without either, none is.
+    page.point("h1")
+    assert page.texts(LINK) == ["dog", "dog → Hund"]
+    page.run("document.getElementById('text').blur()")
+    page.point("#shade .word[data-begin='12']")
+    page.point("h1")
+    assert page.texts(LINK) == [""]
+    # While other translations are shown, the links stay at their word.
+    page.click("#answer .word[data-begin='9']")
+    page.point("#shade .word[data-begin='12']")
+    assert page.texts(LINK) == ["runs", "läuft ← runs"]
+
+
+# A server that detects a language, and whose translation is the text itself.
+ECHO = """
+const real = window.fetch;
+const linksOf = (line) => [...line.matchAll(/\\S+/g)].map((own) => [own.index, own.index + own[0].length])
+  .map((span) => [...span, ...span]);
+window.fetch = async (path, request) => {
+  if (path !== 'translate') return real(path, request);
+  const {q: translatedText} = JSON.parse(request.body);
+  const [characters, detectedLanguage] = [translatedText.split('\\n').map(linksOf), {language: arguments[0]}];
+  return new Response(JSON.stringify({translatedText, characters, detectedLanguage}));
+};
+"""
+# The words of the shade that are in view and not over the same word of the box, by the character that the browser finds
+# there. How often it was checked comes first.
+MISPLACED = """
+const [box, misplaced] = [document.getElementById('text'), []];
+const frame = box.getBoundingClientRect();
+let checked = 0;
+for (const word of document.querySelectorAll('#shade .word')) {
+  const [{left, top, width, height}] = word.getClientRects();
+  const [x, y] = [left + width / 2, top + height / 2];
+  if (y < frame.top + height || y > frame.bottom - height) continue;
+  const found = document.caretPositionFromPoint(x, y);
+  const [begin, end] = wordSpan(word).map((index) => lineOf(word).start + index);
+  checked += 1;
+  if (found.offsetNode !== box || found.offset < begin || found.offset > end) misplaced.push(word.textContent);
+}
+return [checked, misplaced];
+"""
+
+
+@pytest.mark.parametrize(
+    ("language", "direction", "line"),
+    [
+        ("en", "ltr", "a dog runs after שני חתולים and two birds. "),
+        ("he", "rtl", "כלב רץ אחרי two cats ושתי ציפורים. "),
+    ],
+)
+def test_the_words_to_point_at_are_those_of_the_box(page: Browser, language: str, direction: str, line: str) -> None:
+    """In lines that wrap, are mixed of both directions and are scrolled."""
+    page.run(ECHO, language)
+    text = "\n".join([line, line * 8, "", line * 30, ""])
+    enter(page, text)
+    assert answer(page) == text
+    assert page.run("return document.getElementById('text').dir") == direction
+    for share in (0, 0.5, 1):
+        scroll = "box.scrollTop = arguments[0] * (box.scrollHeight - box.clientHeight)"
+        page.run(f"const box = document.getElementById('text'); {scroll}", share)
+        page.wait("document.getElementById('shade').scrollTop === document.getElementById('text').scrollTop")
+        checked, misplaced = page.run(MISPLACED)
+        assert checked > 20 and misplaced == []
+    last = line.split()[-1].removesuffix(".")
+    page.run("[...document.querySelectorAll('#shade .word')].at(-1).id = 'last'")
+    page.point("#last")
+    assert page.texts("#link") == [f"{last} → {last}"]
+    assert page.run("return document.getElementById('text').value") == text
 
 
 def test_another_translation_of_a_word_and_of_a_sentence_can_be_chosen(page: Browser) -> None:

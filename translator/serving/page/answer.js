@@ -1,6 +1,6 @@
 "use strict";
 // The translation as words that know which words of the text they come from. The text itself is in a box to type in,
-// whose words cannot be coloured; its shade, the same text without colour, lies under it and has the marks.
+// whose words cannot be coloured or pointed at. Its shade lies under it: the same text without colour, whose words can.
 
 const MOST_LINKED_CHARACTERS = 5000; // The words of longer texts are not linked: that would take long.
 
@@ -51,7 +51,8 @@ function showAnswer(text, source, characters) {
 }
 
 function render(isLinked) {
-  unlink();
+  forgetLinks();
+  if (isLinked) fillShade();
   const parts = state.lines.map((line, index) => (isLinked ? sentenceNodes(line, index) : [line.text]));
   byId("answer").replaceChildren(...parts.flatMap((nodes, index) => (index ? ["\n", ...nodes] : nodes)));
   byId("answer").setAttribute("aria-busy", "false");
@@ -95,62 +96,87 @@ function chosenSentence() {
   return { line, sentence, source: line.source.slice(...sentence.source), text: line.text.slice(...sentence.text) };
 }
 
-const wordsOfSource = (line) => (line.words ??= cut(line.source, byId("text").lang, "word"));
-
-// The words of the text that a word of the translation comes from, as spans of its line.
-function sourceWords(word) {
-  const line = lineOf(word);
-  const links = line.links.filter(([, , first, last]) => overlaps([first, last], wordSpan(word)));
-  return wordsOfSource(line).filter((span) => links.some(([begin, end]) => overlaps(span, [begin, end])));
+function fillShade() {
+  const nodes = state.lines.map(({ source }, index) => {
+    const words = cut(source, byId("text").lang, "word");
+    const made = element("span", "", ...wordNodes(source, [0, source.length], words));
+    made.dataset.line = index;
+    return made;
+  });
+  // Other than a box, an element has no last line that is empty: the line feed at the end is for that.
+  byId("shade").replaceChildren(...nodes.flatMap((made) => [made, "\n"]));
+  scrollShade();
 }
+
+const scrollShade = () => (byId("shade").scrollTop = byId("text").scrollTop);
+const wordsOf = (id, line) => [...byId(id).querySelectorAll(".word")].filter((word) => lineOf(word) === line);
+const textOf = (words) => words.map((word) => word.textContent).join(" ");
 
 function unlink() {
   for (const word of document.querySelectorAll(".linked, .chosen")) word.classList.remove("linked", "chosen");
-  byId("shade").replaceChildren();
   byId("link").textContent = "";
   state.at = null;
 }
 
-function shade(line, spans) {
-  const text = byId("text").value;
-  const nodes = [];
-  let at = 0;
-  for (const [begin, end] of spans.map(([first, last]) => [line.start + first, line.start + last])) {
-    nodes.push(text.slice(at, begin), element("mark", text.slice(begin, end)));
-    at = end;
-  }
-  byId("shade").replaceChildren(...nodes, text.slice(at));
-  byId("shade").scrollTop = byId("text").scrollTop;
+// The text is another one, or will be translated again.
+function forgetLinks() {
+  unlink();
+  byId("shade").replaceChildren();
 }
 
+// Mark a word of the translation and the words of the text that it comes from.
 function linkWord(word) {
   unlink();
   state.at = word;
-  const [line, spans] = [lineOf(word), sourceWords(word)];
-  word.classList.add("linked");
+  const line = lineOf(word);
+  const links = line.links.filter(([, , first, last]) => overlaps([first, last], wordSpan(word)));
+  const isSource = (own) => links.some(([begin, end]) => overlaps(wordSpan(own), [begin, end]));
+  const sources = wordsOf("shade", line).filter(isSource);
+  for (const own of [word, ...sources]) own.classList.add("linked");
   word.parentElement.classList.add("chosen");
-  shade(line, spans);
-  const sources = spans.map((span) => line.source.slice(...span)).join(" ");
-  byId("link").textContent = sources ? `${word.textContent} ← ${sources}` : "";
+  byId("link").textContent = sources.length ? `${word.textContent} ← ${textOf(sources)}` : "";
 }
 
-// The word of the text at the caret, and the words of the translation that come from it.
-function linkCaret() {
-  const at = byId("text").selectionStart;
-  const words = [...document.querySelectorAll("#answer .word")];
-  if (!words.length || byId("answer").ariaBusy === "true" || byId("alternatives").hidden === false) return;
+// Mark a word of the text and the words of the translation that come from it.
+function linkSource(word) {
   unlink();
+  const line = lineOf(word);
+  const links = line.links.filter(([begin, end]) => overlaps([begin, end], wordSpan(word)));
+  const comesFromIt = (own) => links.some(([, , first, last]) => overlaps([first, last], wordSpan(own)));
+  const linked = wordsOf("answer", line).filter(comesFromIt);
+  if (!linked.length) return;
+  for (const own of [word, ...linked]) own.classList.add("linked");
+  byId("link").textContent = `${word.textContent} → ${textOf(linked)}`;
+}
+
+const mayLinkSource = () => byId("answer").ariaBusy !== "true" && byId("alternatives").hidden !== false;
+
+function linkCaret() {
+  if (!mayLinkSource()) return;
+  unlink();
+  const at = byId("text").selectionStart;
   const line = state.lines.findLast((own) => own.start <= at);
   if (!line) return;
   const isAtCaret = ([begin, end]) => begin <= at - line.start && at - line.start <= end;
-  const span = wordsOfSource(line).find(isAtCaret);
-  const links = line.links.filter(([begin, end]) => span && overlaps([begin, end], span));
-  const comesFromIt = (word) => links.some(([, , first, last]) => overlaps([first, last], wordSpan(word)));
-  const linked = words.filter((word) => lineOf(word) === line && comesFromIt(word));
-  if (!linked.length) return;
-  for (const word of linked) word.classList.add("linked");
-  shade(line, [span]);
-  byId("link").textContent = `${line.source.slice(...span)} → ${linked.map((word) => word.textContent).join(" ")}`;
+  const word = wordsOf("shade", line).find((own) => isAtCaret(wordSpan(own)));
+  if (word) linkSource(word);
+}
+
+// The pointer is over the box, and over a word of the shade under it.
+function linkPointed(event) {
+  if (event.buttons || !mayLinkSource()) return; // Text is being selected.
+  const under = document.elementsFromPoint(event.clientX, event.clientY);
+  const word = under.find((own) => own.matches("#shade .word"));
+  if (word === state.pointed) return;
+  state.pointed = word;
+  if (word) linkSource(word);
+}
+
+function stopPointing() {
+  state.pointed = undefined;
+  if (!mayLinkSource()) return;
+  if (document.activeElement === byId("text")) linkCaret();
+  else unlink();
 }
 
 function moveBetweenWords(event) {
@@ -183,6 +209,9 @@ function startLinks() {
     showAlternatives(false);
   });
   answer.addEventListener("keydown", moveBetweenWords);
-  text.addEventListener("scroll", () => (byId("shade").scrollTop = text.scrollTop));
+  // The browser scrolls the shade when it finds in it what one looks for in the page.
+  for (const own of [text, byId("shade")]) own.addEventListener("scroll", scrollShade);
+  text.addEventListener("pointermove", linkPointed);
+  text.addEventListener("pointerleave", stopPointing);
   for (const event of ["click", "keyup"]) text.addEventListener(event, linkCaret);
 }

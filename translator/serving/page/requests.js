@@ -17,6 +17,7 @@ const state = {
   settings: {},
   lines: [], // The lines of the translation, as `readLine` returns them.
   at: null, // The word of the translation that is chosen: its element.
+  pointed: undefined, // The word of the text that the pointer was over last: its element in the shade.
   detected: "", // The language of the text, if the server was asked to find it.
 };
 
@@ -69,4 +70,9 @@ function writeIn(element, code) {
   const isRightToLeft = script ? RIGHT_TO_LEFT_SCRIPT.test(script) : RIGHT_TO_LEFT.has(language);
   element.lang = code === "auto" ? "" : code.replaceAll("_", "-");
   element.dir = code === "auto" ? "auto" : isRightToLeft ? "rtl" : "ltr";
+}
+
+// The shade of the text breaks its lines where the text does, and has its scroll bar on the same side.
+function writeTextIn(code) {
+  for (const id of ["text", "shade"]) writeIn(byId(id), code);
 }

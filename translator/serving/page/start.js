@@ -26,7 +26,7 @@ function turned() {
   const { source, target } = direction();
   const back = state.languages.find((own) => own.code === target);
   byId("swap").disabled = !back || (source === "auto" ? !canBeTranslated(back) : !back.targets.includes(source));
-  writeIn(byId("text"), source);
+  writeTextIn(source);
 }
 
 function swap() {

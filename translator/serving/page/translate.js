@@ -8,7 +8,7 @@ function showDetected(detected) {
   state.detected = detected ? detected.language : "";
   byId("detected").textContent = detected ? `Detected: ${own ? own.name : detected.language}` : "";
   byId("detected").hidden = !detected;
-  writeIn(byId("text"), state.detected || byId("source").value);
+  writeTextIn(state.detected || byId("source").value);
 }
 
 // How much of the limit the text takes; false if it is too long to be sent.
@@ -26,6 +26,7 @@ async function translate() {
   state.waiting = new AbortController();
   byId("maps").hidden = true;
   closeAlternatives();
+  forgetLinks();
   showExamples();
   writeIn(byId("answer"), byId("target").value);
   if (!fits(q)) {
@@ -59,7 +60,7 @@ function typed() {
   state.asked += 1;
   fits(byId("text").value);
   closeAlternatives();
-  unlink();
+  forgetLinks();
   for (const id of ["copy", "more", "look"]) byId(id).disabled = true;
   byId("answer").setAttribute("aria-busy", "true");
   state.timer = setTimeout(translate, PAUSE_MILLISECONDS);
