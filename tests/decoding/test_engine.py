@@ -3,12 +3,14 @@
 import math
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from translator.config import DecodingSettings
 from translator.decoding import token_batches, translate_ids
-from translator.decoding.engine import even_budget
+from translator.decoding.engine import NativeEngine, even_budget
+from translator.decoding.hypothesis import Request
 
 
 @given(lengths=st.lists(st.integers(1, 50), max_size=40), budget=st.integers(1, 120))
@@ -66,3 +68,21 @@ def test_length_limits_follow_the_settings(table_steps: Any, random_table: Any) 
     assert [len(ids) for ids in translate_ids(step_model, [[3], [3, 4, 5]], decoding)] == [3, 6]
     step_model.max_length = 4
     assert [len(ids) for ids in translate_ids(step_model, [[3], [3, 4, 5]], decoding)] == [3, 4]
+
+
+@pytest.mark.parametrize("search", [{"beam_size": 2}, {"beam_size": 1}, {"search": "sampling"}])
+def test_the_limit_of_the_settings_is_for_what_follows_a_prefix(
+    table_steps: Any, random_table: Any, search: dict[str, Any]
+) -> None:
+    step_model = table_steps(random_table(6, seed=1, end_bias=-50.0))
+    engine = NativeEngine(step_model)
+    decoding = DecodingSettings.model_validate({"max_length_factor": 1.0, "max_length_extra": 1, **search})
+    prefix = (4, 5, 4, 3, 5)
+    ((found,),) = engine.search([Request((3,), prefix)], decoding)
+    assert found.tokens[:5] == prefix and len(found.tokens) == 7
+    # The model's own limit is for all of it.
+    step_model.max_length = engine.longest_source = 6
+    ((found,),) = engine.search([Request((3,), prefix)], decoding)
+    assert found.tokens[:5] == prefix and len(found.tokens) == 6
+    step_model.max_length = engine.longest_source = 4
+    assert engine.search([Request((3,), prefix)], decoding) == [[]]

@@ -73,6 +73,11 @@ def test_a_translation_begins_as_asked_and_its_characters_are_aligned(server: An
         assert links and all(0 <= begin <= end <= len(LINE) + 2 for begin, end, _, _ in links)
         assert [link[2:] for link in links] == sorted(link[2:] for link in links)
         assert links[-1][3] <= len(text)
+    long = "Ein Hund " * 5  # Far more than twice the text.
+    status, answer = server.post("/translate", q="a", prefix=long, **PAIR)
+    assert status == 200 and answer["translatedText"].startswith(long.strip())
+    status, answer = server.post("/translate", q="a", prefix="Ein Hund " * 40, **PAIR)
+    assert status == 400 and "and the model writes at most 63; shorten it" in answer["error"]
     for wrong in ({"q": "a\nb"}, {"format": "html"}, {"protect": ["number"]}):
         status, answer = server.post("/translate", **{"q": LINE, "prefix": "Ein", **PAIR, **wrong})
         assert status == 400 and answer["error"].startswith("prefix"), wrong

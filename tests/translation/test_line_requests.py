@@ -9,12 +9,13 @@ import pytest
 from translator.config import DecodingSettings
 from translator.config.sections import TokenizerSettings
 from translator.decoding.hypothesis import Request
+from translator.errors import ConfigError
 from translator.text import Tokenizer, train_tokenizers
 from translator.translation.constrained_line import ConstrainedLine
 from translator.translation.glossary import Glossary
 from translator.translation.line_requests import LineRequests, Target
 
-PLAIN: Any = SimpleNamespace(name="plain")
+PLAIN: Any = SimpleNamespace(name="plain", longest_source=None)
 CONSTRAINED: Any = SimpleNamespace(name="constrained")
 
 
@@ -29,7 +30,9 @@ def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Tokenizer:
 
 def asked_for(tokenizer: Tokenizer, line: ConstrainedLine, texts: list[str], target: Target, **options: Any) -> Any:
     settings = DecodingSettings.model_validate(options.pop("settings", {}))
-    ask = LineRequests(tokenizer, settings, PLAIN, lambda **_: CONSTRAINED, **options)
+    longest = options.pop("longest", None)
+    engine: Any = SimpleNamespace(name="limited", longest_source=longest) if longest else PLAIN
+    ask = LineRequests(tokenizer, settings, engine, lambda **_: CONSTRAINED, **options)
     return ask(line, target, texts, [[7, 8]] * len(texts))
 
 
@@ -39,6 +42,16 @@ def test_a_plain_line_is_what_the_settings_say(tokenizer: Tokenizer) -> None:
     prefix, dog = (tuple(ids) for ids in tokenizer.encode(["a cat", "dog"]))
     assert first[:2] == (PLAIN, Request((7, 8), prefix, ("the",), (dog,)))
     assert second[:2] == (PLAIN, Request((7, 8), (), ("the",), ()))
+
+
+def test_a_prefix_that_the_model_cannot_write_is_refused(tokenizer: Tokenizer) -> None:
+    """Other than a long source, which can be split."""
+    line = ConstrainedLine("x", prefix="a cat", where="news.jsonl, line 7")
+    count = len(tokenizer.encode(["a cat"])[0])
+    asked_for(tokenizer, line, ["x"], Target(), longest=count)
+    problem = f"news.jsonl, line 7:\n  prefix: found {count} pieces, and the model writes at most {count - 1}; shorten"
+    with pytest.raises(ConfigError, match=problem):
+        asked_for(tokenizer, line, ["x"], Target(), longest=count - 1)
 
 
 def test_terms_are_asked_of_the_parts_that_hold_them(tokenizer: Tokenizer) -> None:

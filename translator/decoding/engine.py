@@ -43,7 +43,7 @@ class Engine(Protocol):
     name: str
     """`native` or `ctranslate2`, for records of how translations were made."""
     longest_source: int | None
-    """Maximum number of tokens in a source, if there is a limit."""
+    """Maximum number of tokens in a source, and in a translation, if there is a limit."""
 
     def search(
         self, requests: Sequence[Request], settings: DecodingSettings, **options: Unpack[SearchOptions]
@@ -134,7 +134,8 @@ class NativeEngine:
         self, requests: Sequence[Request], settings: DecodingSettings, with_scores: bool
     ) -> list[list[Hypothesis]]:
         sources = [request.source for request in requests]
-        bounds = [length_bounds(len(source), settings, self.step_model.max_length) for source in sources]
+        longest = self.step_model.max_length
+        bounds = [length_bounds(len(own.source), len(own.prefix), settings, longest) for own in requests]
         limits = [limit for _, limit in bounds]
         rules = [self._rules(request, least, settings) for request, (least, _) in zip(requests, bounds, strict=True)]
         penalty = LengthPenalty(settings.length_penalty, settings.length_alpha)
@@ -202,12 +203,13 @@ def even_budget(lengths: Sequence[int], budget: int, workers: int) -> int:
     return min(budget, math.ceil(total / max(1, rounds * workers)) + longest - 1) if workers > 1 else budget
 
 
-def length_bounds(size: int, settings: DecodingSettings, longest: int | None) -> tuple[int, int]:
+def length_bounds(size: int, prefix: int, settings: DecodingSettings, longest: int | None) -> tuple[int, int]:
     """Return the minimum and maximum number of tokens in a translation of `size` source tokens.
 
-    `longest` is the model's limit.
+    Both count the `prefix` tokens that it begins with, but the settings limit what comes after them: otherwise a long
+    prefix could not be continued. `longest` is the model's limit.
     """
-    limit = int(settings.max_length_factor * size) + settings.max_length_extra
+    limit = prefix + int(settings.max_length_factor * size) + settings.max_length_extra
     limit = limit if longest is None else min(limit, longest)
     minimum = int(settings.min_length_factor * size) + settings.min_length_extra
     # The maximum takes precedence, since a sentence must end somewhere.

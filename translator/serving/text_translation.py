@@ -8,7 +8,7 @@ from typing import TypeVar
 from starlette.requests import Request
 
 from translator.config.decoding_rules import PROTECTED
-from translator.errors import TranslatorError
+from translator.errors import ConfigError, TranslatorError
 from translator.serving.batcher import QueueFullError, StoppedError
 from translator.serving.detection import Detected
 from translator.serving.directions import Directions
@@ -44,6 +44,8 @@ class TextTranslation:
                     raise overloaded() from None
             except QueueFullError:
                 raise overloaded() from None
+            except ConfigError as error:
+                raise RequestError(400, "; ".join(error.problems)) from None
             except TranslatorError as error:
                 raise RequestError(400, str(error)) from None
         raise AssertionError("the loop returns or raises")

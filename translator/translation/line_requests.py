@@ -94,6 +94,10 @@ class LineRequests:
         if line.has_phrases:
             self._check(line, required, banned)
         prefix = self._encoded(settings.prefix if line.prefix is None else line.prefix, False)
+        longest = self._engine.longest_source
+        if parts and longest is not None and len(prefix) > longest:
+            problem = f"prefix: found {len(prefix):,} pieces, and the model writes at most {longest:,}; shorten it"
+            raise ConfigError([problem], line.where or None)
         phrases = tuple(self._encoded(phrase, target.is_unspaced) for phrase in required)
         terms = self._terms(line, texts)
         engine = self._engine

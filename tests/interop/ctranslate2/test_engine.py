@@ -128,7 +128,8 @@ class LibrarySearch:
 
 
 def limit_of(request: Request, decoding: DecodingSettings) -> int:
-    return min(int(decoding.max_length_factor * len(request.source)) + decoding.max_length_extra, LONGEST)
+    own = int(decoding.max_length_factor * len(request.source)) + decoding.max_length_extra
+    return min(len(request.prefix) + own, LONGEST)
 
 
 def assert_same(found: list[list[Hypothesis]], expected: list[list[Hypothesis]]) -> None:
@@ -279,9 +280,13 @@ def test_every_hypothesis_begins_with_its_prefix(make_bundle: MakeBundle, beam_s
     assert all(own.tokens[:2] == (9, 9) for row in found[:5] for own in row)
     if beam_size == 1:
         assert_same(found, native(bundle).search(requests, decoding))
-    # At the limit there is nothing but the end mark, and beyond it nothing.
+    # The limit is for what follows the prefix. At the model's own there is only the end token, and beyond it nothing.
+    bundle = make_bundle({}, -30.0)
+    engine = CTranslate2Engine.of(bundle, threads=1)
     short = DecodingSettings(beam_size=beam_size, n_best=beam_size, max_length_factor=0.0, max_length_extra=2)
-    requests = [Request((5, 6), prefix=(7, 8)), Request((5, 6), prefix=(7, 8, 9))]
+    requests = [Request((5, 6), prefix=(7, 8) * half) for half in (5, 11)]
+    assert [{len(own.tokens) for own in row} for row in engine.search(requests, short)] == [{12}, {LONGEST}]
+    requests = [Request((5, 6), prefix=(7,) * size) for size in (LONGEST, LONGEST + 1)]
     assert_same(engine.search(requests, short), native(bundle).search(requests, short))
     with pytest.raises(ConfigError, match="a prefix contains the end token"):
         engine.search([Request((5,), prefix=(EOS,))], decoding)

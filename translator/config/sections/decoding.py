@@ -24,7 +24,7 @@ class DecodingSettings(Settings):
     length_alpha: Annotated[float, Field(ge=0.0, le=5.0, allow_inf_nan=False)] = 0.6
     """Exponent of the length penalty; 0 turns it off."""
     max_length_factor: Annotated[float, Field(ge=0.0, le=100.0, allow_inf_nan=False)] = 2.0
-    """A translation has at most factor * source pieces + `max_length_extra` pieces."""
+    """A translation has at most factor * source pieces + `max_length_extra` pieces, those of a prefix not counted."""
     max_length_extra: Pieces = 10
     """See `max_length_factor`. A tight limit saves time: beam search stops when nothing within it could be better."""
     min_length_factor: Annotated[float, Field(ge=0.0, le=100.0, allow_inf_nan=False)] = 0.0

@@ -121,7 +121,7 @@ class CTranslate2Engine:
             if not request.source:
                 results[index] = [NOTHING]
                 continue
-            minimum, limit = length_bounds(len(request.source), settings, self._longest)
+            minimum, limit = length_bounds(len(request.source), len(request.prefix), settings, self._longest)
             if len(request.prefix) <= limit:
                 tasks.append(LibraryRequest(index, request, minimum, limit))
         waiting = deque(self._batches(tasks, search, batch_tokens_of(settings)))
