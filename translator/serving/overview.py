@@ -11,8 +11,8 @@ from translator.serving.documents import FORMATS
 from translator.serving.metrics import Metrics
 from translator.serving.models import Models
 from translator.serving.options import ServerOptions
+from translator.serving.parent import ask_parent_to_reload
 from translator.serving.refusals import RETRY_SECONDS, RequestError
-from translator.serving.workers import ask_parent_to_reload
 
 
 class Overview:

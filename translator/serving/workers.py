@@ -6,7 +6,6 @@ A worker that is killed in between never answers, and until the timeout no worke
 
 import contextlib
 import multiprocessing
-import os
 import signal
 import socket
 import sys
@@ -19,6 +18,7 @@ from typing import Any
 from translator.errors import TranslatorError
 from translator.runtime.console import say, warn
 from translator.serving.options import ServerOptions
+from translator.serving.parent import end_with_parent
 
 _STARTUP_FAILURE = 3
 """Exit code of a worker that has said why it cannot start."""
@@ -169,7 +169,7 @@ def _work(options: ServerOptions, listener: socket.socket, ready: Any) -> None:
     for name in ("SIGINT", "SIGHUP"):  # A terminal sends them to all processes; the parent decides.
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=end_with_parent, daemon=True).start()
     from translator.serving.app import make_app
     from translator.serving.http_server import make_server
     from translator.serving.metrics import Metrics
@@ -184,18 +184,3 @@ def _work(options: ServerOptions, listener: socket.socket, ready: Any) -> None:
     app = make_app(options, models, metrics)
     ready.send(True)
     make_server(app, options).run(sockets=[listener])
-
-
-def _end_with_parent() -> None:
-    """Without its parent nobody would end this process."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os.kill(os.getpid(), signal.SIGTERM)
-
-
-def ask_parent_to_reload() -> None:
-    """Send the parent of this worker SIGHUP."""
-    parent = multiprocessing.parent_process()
-    if parent is not None and parent.pid is not None and parent.is_alive():
-        os.kill(parent.pid, signal.SIGHUP)
