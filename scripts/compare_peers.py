@@ -10,8 +10,11 @@ the step or validation that they are in and save. Off the clock, each chooses am
 validation set alone, and translates the test set with the same beam and its own usual length penalty.
 
 With --together all train at once, which is fair where each has as many cores as --threads; otherwise in turn. "CPU
-minutes" is what each was really given. Results stay in the output directory: a call with one more contender trains
-that alone, and the table has all of them. Needs the `bench` extra.
+minutes" is what each was really given. On a machine that others use, `--clock cpu` counts these, divided by --threads:
+as many minutes as on cores of their own, however long that takes.
+
+Results stay in the output directory: a call with one more contender trains that alone, and the table has all of them.
+Needs the `bench` extra.
 """
 
 from __future__ import annotations
@@ -61,7 +64,15 @@ class Training:
             command = CONTENDERS[name].command(task, folder)
             return cls(name, subprocess.Popen(command, cwd=ROOT, env=environment(task), stdout=log, stderr=log))
 
-    def has_ended(self, budget: float) -> bool:
+    def spent(self, task: Task) -> float:
+        """Seconds since the start, on the clock of the task."""
+        if task.clock == "wall":
+            return time.monotonic() - self.began
+        # User and system time, of the process and of those that it has waited for.
+        ticks = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()[11:15]
+        return sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK") / task.threads
+
+    def has_ended(self, task: Task) -> bool:
         """Whether the process has ended; ask it to, when its time is over."""
         # Not by `poll`: only `wait4` says how much CPU time this process had.
         pid, status, usage = os.wait4(self.process.pid, os.WNOHANG)
@@ -70,7 +81,7 @@ class Training:
             self.process.returncode = os.waitstatus_to_exitcode(status)
             self.seconds, self.cpu_seconds = now - self.began, usage.ru_utime + usage.ru_stime
             return True
-        if self.asked is None and now - self.began >= budget:
+        if self.asked is None and self.spent(task) >= 60.0 * task.minutes:
             self.asked = now
             self.process.send_signal(CONTENDERS[self.name].stop)
         elif self.asked is not None and now - self.asked > PATIENCE_SECONDS:
@@ -88,13 +99,13 @@ class Training:
             )
 
 
-def train(names: Sequence[str], task: Task, budget: float) -> list[Training]:
-    """Train all at once, each for `budget` seconds."""
+def train(names: Sequence[str], task: Task) -> list[Training]:
+    """Train all at once, each for its time."""
     trainings = [Training.start(name, task) for name in names]
     running = list(trainings)
     while running:
         time.sleep(0.05)
-        running = [training for training in running if not training.has_ended(budget)]
+        running = [training for training in running if not training.has_ended(task)]
     for training in trainings:
         training.require_success(task)
     return trainings
@@ -120,11 +131,12 @@ def score(training: Training, task: Task) -> dict[str, Any]:
     }
 
 
-def conditions(task: Task, minutes: float) -> dict[str, Any]:
+def conditions(task: Task) -> dict[str, Any]:
     """What must be the same for results to share a table."""
     files = [[str(path.resolve()) for path in pair] for pair in (task.train, task.valid, task.test)]
     return {
-        "files": files, "settings": sorted(task.settings), "minutes": minutes, "threads": task.threads,
+        "files": files, "settings": sorted(task.settings), "minutes": task.minutes, "clock": task.clock,
+        "threads": task.threads,
         "beam": task.beam,
     }  # fmt: skip
 
@@ -171,9 +183,12 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         "words", nargs="*", metavar="CONTENDER|KEY=VALUE", help=f"contenders: {', '.join(CONTENDERS)} (default ours hf)"
     )
     add("--output", type=Path, required=True, help="directory of data, runs and results")
-    for name in ("train", "valid", "test"):
-        add(f"--{name}", nargs=2, type=Path, required=True, metavar=("SOURCE", "TARGET"))
-    add("--minutes", type=float, default=20.0, help="wall-clock time of each (default 20)")
+    files: dict[str, Any] = {"nargs": 2, "type": Path, "required": True, "metavar": ("SOURCE", "TARGET")}
+    add("--train", **files)
+    add("--valid", **files)
+    add("--test", **files)
+    add("--minutes", type=float, default=20.0, help="time of each (default 20)")
+    add("--clock", choices=("wall", "cpu"), default="wall", help="what counts as time (default wall)")
     add("--threads", type=int, default=2, help="CPU threads of each (default 2)")
     add("--together", action="store_true", help="train all at once instead of in turn")
     add("--beam", type=int, default=5, help="beam on the test set (default 5)")
@@ -191,11 +206,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     settings = tuple(word for word in options.words if "=" in word)
     if not any(word.startswith("preset=") for word in settings):
         settings = ("preset=tiny", *settings)
-    task = Task(*map(tuple, (options.train, options.valid, options.test)), settings, options.threads, options.beam,
-                options.output.resolve())  # fmt: skip
+    task = Task(
+        train=options.train, valid=options.valid, test=options.test, settings=settings, minutes=options.minutes,
+        clock=options.clock, threads=options.threads, beam=options.beam, output=options.output.resolve(),
+    )  # fmt: skip
     if any(not line.strip() for line in read_lines(task.test[0])):
         raise SystemExit(f"{task.test[0]} has blank lines, which not every contender can translate")
-    machine, wanted = machine_facts(options.threads, ["torch", "transformers"]), conditions(task, options.minutes)
+    machine, wanted = machine_facts(options.threads, ["torch", "transformers"]), conditions(task)
     kept = kept_results(task, wanted)
     missing = [name for name in dict.fromkeys(options.contenders) if name not in kept]
     if missing:
@@ -203,12 +220,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         run = f"run={task.output / 'run'}"  # nothing is written there
         call(task, [sys.executable, "-m", "translator", "data", "prepare", *task.words, run], task.output)
     for group in [missing] if options.together else [[name] for name in missing]:
-        for training in train(group, task, 60.0 * options.minutes):
+        for training in train(group, task):
             figures = score(training, task) | {"conditions": wanted, "trained_with": group, "machine": machine}
             text = json.dumps(figures, indent=2, ensure_ascii=False)
             (task.output / training.name / RESULT).write_text(text + "\n", encoding="utf-8")
     results = kept_results(task, wanted)
-    print(f"{options.minutes:g} minutes, {options.threads} threads each, preset and settings: {' '.join(settings)}\n")
+    words = " ".join(settings)
+    print(f"{task.minutes:g} minutes ({task.clock}), {task.threads} threads each, preset and settings: {words}\n")
     print(table(results) + "\n")
     print("\n".join(f"{name}: {value}" for name, value in machine.items()))
     if options.json:

@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -25,12 +26,15 @@ ROOT = Path(__file__).parents[1]
 class Task:
     """What is the same for all contenders."""
 
-    train: tuple[Path, Path]
-    """Source and target, as are the next two."""
-    valid: tuple[Path, Path]
-    test: tuple[Path, Path]
-    settings: tuple[str, ...]
+    train: Sequence[Path]
+    """The files of source and target, as are the next two."""
+    valid: Sequence[Path]
+    test: Sequence[Path]
+    settings: Sequence[str]
     """KEY=VALUE: the preset, and what else is not its default. Shape, batch size, learning rate and dropout for all."""
+    minutes: float
+    clock: str
+    """What counts as time: `wall`, or `cpu` for CPU time divided by the threads."""
     threads: int
     beam: int
     output: Path

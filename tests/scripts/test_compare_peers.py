@@ -1,5 +1,6 @@
 """The comparison with peers: its clock, how it keeps results, and the whole of it in toy size."""
 
+import dataclasses
 import importlib
 import json
 import random
@@ -46,7 +47,7 @@ def files(tmp_path: Path) -> dict[str, tuple[Path, Path]]:
 @pytest.fixture
 def task(script: ModuleType, files: dict[str, tuple[Path, Path]], tmp_path: Path) -> Any:
     peers = importlib.import_module("scripts.peers")
-    return peers.Task(*files.values(), ("preset=tiny", *SETTINGS), 1, 2, tmp_path / "output")
+    return peers.Task(*files.values(), ("preset=tiny", *SETTINGS), 20.0, "wall", 1, 2, tmp_path / "output")
 
 
 class Fake:
@@ -61,26 +62,28 @@ class Fake:
         return [sys.executable, "-c", self.program]
 
 
-READY = "import pathlib, signal, sys, time; signal.signal(signal.SIGTERM, lambda *_: sys.exit({code})); "
-WAITS = READY + "pathlib.Path({file!r}).touch(); time.sleep(100)"
+SAVES = "import pathlib, signal, sys; signal.signal(signal.SIGTERM, lambda *_: sys.exit(143)); "
+WORKS = SAVES + "pathlib.Path({file!r}).touch()\nwhile True: pass"
 
 
+@pytest.mark.parametrize("clock", ["wall", "cpu"])
 def test_contenders_train_until_their_time_is_over(
-    script: ModuleType, task: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    script: ModuleType, task: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock: str
 ) -> None:
     files = {name: tmp_path / name for name in ("one", "two")}
-    programs = {name: WAITS.format(code=143, file=str(file)) for name, file in files.items()}
-    monkeypatch.setattr(script, "CONTENDERS", {name: Fake(program) for name, program in programs.items()})
-    # The time is over when both are ready, however long that takes.
-    ended = script.Training.has_ended
+    monkeypatch.setattr(script, "CONTENDERS", {name: Fake(WORKS.format(file=str(files[name]))) for name in files})
+    spent, seen = script.Training.spent, []
 
-    def when_ready(self: Any, budget: float) -> bool:
-        return bool(ended(self, 0.0 if all(file.exists() for file in files.values()) else 100.0))
+    def when_ready(self: Any, task: Any) -> float:
+        seen.append(spent(self, task))
+        # However long it takes them to begin, the time is over a moment later.
+        return float(seen[-1]) if all(file.exists() for file in files.values()) else 0.0
 
-    monkeypatch.setattr(script.Training, "has_ended", when_ready)
-    trainings = script.train(["one", "two"], task, 100.0)
+    monkeypatch.setattr(script.Training, "spent", when_ready)
+    trainings = script.train(["one", "two"], dataclasses.replace(task, minutes=0.1 / 60.0, clock=clock))
     assert [training.process.returncode for training in trainings] == [143, 143]
     assert all(0.0 < training.cpu_seconds <= training.seconds for training in trainings)
+    assert max(seen) <= max(training.cpu_seconds if clock == "cpu" else training.seconds for training in trainings)
 
 
 @pytest.mark.parametrize(("code", "asked", "is_error"), [(0, None, False), (3, None, True), (3, 1.0, True)])
@@ -89,7 +92,7 @@ def test_a_training_that_fails_is_reported(
 ) -> None:
     monkeypatch.setattr(script, "CONTENDERS", {"one": Fake(f"raise SystemExit({code})")})
     training = script.Training.start("one", task)
-    while not training.has_ended(100.0):
+    while not training.has_ended(task):
         pass
     training.asked = asked
     if not is_error:
@@ -99,7 +102,7 @@ def test_a_training_that_fails_is_reported(
 
 
 def test_results_of_another_task_are_refused(script: ModuleType, task: Any) -> None:
-    wanted = script.conditions(task, 20.0)
+    wanted = script.conditions(task)
     assert script.kept_results(task, wanted) == {}
     folder = task.output / "hf"
     folder.mkdir(parents=True)
@@ -107,7 +110,7 @@ def test_results_of_another_task_are_refused(script: ModuleType, task: Any) -> N
     (folder / script.RESULT).write_text(json.dumps({"conditions": wanted, "bleu": 30.0}))
     assert script.kept_results(task, wanted)["hf"]["bleu"] == 30.0
     with pytest.raises(SystemExit, match="hf/result.json was measured under other conditions"):
-        script.kept_results(task, script.conditions(task, 10.0))
+        script.kept_results(task, script.conditions(dataclasses.replace(task, minutes=10.0)))
 
 
 @pytest.mark.slow
@@ -140,6 +143,6 @@ def test_the_whole_comparison_in_toy_size(
     run = output / "ours" / "run"
     for path in (run / "models").iterdir():
         importlib.import_module("shutil").rmtree(path)
-    task = peers.Task(*files.values(), ("preset=tiny", *SETTINGS), 1, 5, output)
+    task = peers.Task(*files.values(), ("preset=tiny", *SETTINGS), 20.0, "wall", 1, 5, output)
     again = peers.Ours().finish(task, output / "ours")
     assert again.translations == found["ours"]["translations"] and again.weights == found["ours"]["weights"]
