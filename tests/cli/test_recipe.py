@@ -1,6 +1,7 @@
 """`translator recipe`: the commands run in order, an interrupted recipe continues, and a check is green or red."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ def recipe_file(tmp_path: Path, commands: list[str], **expectation: Any) -> Path
     expected = {"test_set": "test.en", "metric": "BLEU", "signature": "sig", "scores": [30.0, 31.0], **expectation}
     values = {"about": "A test.", "run": str(tmp_path / "run"), "commands": commands, "expected": [expected]}
     path = tmp_path / "one.yaml"
-    path.write_text(yaml.safe_dump({**values, "measured": "here"}))
+    path.write_text(yaml.safe_dump({**values, "measured": "here" if expected["scores"] else "not yet measured"}))
     return path
 
 
@@ -58,6 +59,21 @@ def test_a_run_that_is_missing_is_explained(tmp_path: Path, call_program: Progra
     code, _, err = call_program("recipe", "check", recipe_file(tmp_path, ["doctor"]))
     assert code == 1
     assert "run the recipe first, or name its run with run=DIRECTORY" in err
+
+
+def test_a_recipe_that_was_not_measured_is_said_to_be_and_never_green(
+    tmp_path: Path, call_program: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = recipe_file(tmp_path, ["doctor"], scores=[], published=30.0)
+    code, out, _ = call_program("recipe", "check", path)
+    assert code == 1 and "expectation not yet measured" in out
+    monkeypatch.setattr("translator.recipes.find_recipes", lambda: {"one": path, "two": path})
+    monkeypatch.setattr("translator.recipes.recipe.FOLDER", tmp_path)
+    shutil.copy(recipe_file(tmp_path, ["doctor"]), tmp_path / "two.yaml")
+    recipe_file(tmp_path, ["doctor"], scores=[], published=30.0)
+    code, out, _ = call_program("recipe", "list")
+    assert code == 0
+    assert out.splitlines() == [f"{'one':<24} A test. (not yet measured)", f"{'two':<24} A test."]
 
 
 @pytest.mark.slow

@@ -6,7 +6,10 @@ from typing import Any
 
 import pytest
 import yaml
+from typer.main import get_command
 
+from translator.cli.app import make_app
+from translator.config import load_config, read_call_settings
 from translator.errors import ConfigError
 from translator.recipes import find_recipes, read_recipe
 from translator.recipes.recipe import find_data
@@ -19,7 +22,12 @@ VALUES: dict[str, Any] = {
     "commands": ["train a.yaml run=$RUN data.train=$CORPUS/a.{en,de} $SETTINGS", "evaluate $RUN"],
     "data": {"CORPUS": {"about": "Write it.", "files": {"a.en": hashlib.sha256(b"text\n").hexdigest()}}},
     "expected": [EXPECTED],
-    "measured": "never",
+    "measured": "here",
+}
+UNMEASURED = {
+    "expected": [{**EXPECTED, "scores": [], "published": 11.0}],
+    "data": {"CORPUS": {"about": "Write it.", "files": {"a.en": "unknown"}}},
+    "measured": "not yet measured",
 }
 
 
@@ -45,6 +53,9 @@ def test_commands_are_filled_with_words(tmp_path: Path) -> None:
         ({"expected": [{**EXPECTED, "tolerance": 0}]}, "expected.0.tolerance"),
         ({"data": {"CORPUS": {"about": "x", "files": {"a": "abc"}}}}, "data.CORPUS.files.a"),
         ({"budget": 3}, "budget"),
+        ({"measured": "not yet measured"}, "found 'not yet measured' with scores"),
+        ({**UNMEASURED, "measured": "here"}, "found 'here' without scores"),
+        ({"data": UNMEASURED["data"]}, "found a file without SHA-256 in a recipe with scores"),
     ],
 )
 def test_mistakes_are_named(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
@@ -76,11 +87,42 @@ def test_data_are_found_and_compared(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert find_data(recipe) == {"CORPUS": tmp_path}
 
 
+def test_files_of_a_recipe_that_was_not_measured_only_have_to_be_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = read_recipe(written(tmp_path, **UNMEASURED))
+    assert not recipe.is_measured and read_recipe(written(tmp_path)).is_measured
+    monkeypatch.setenv("CORPUS", str(tmp_path))
+    with pytest.raises(ConfigError, match="a.en cannot be read"):
+        find_data(recipe)
+    (tmp_path / "a.en").write_text("any\n")
+    assert find_data(recipe) == {"CORPUS": tmp_path}
+
+
+def check_command(words: list[str]) -> None:
+    """Parse a command without running it, and check its settings with their values."""
+    command: Any = get_command(make_app())
+    while hasattr(command, "commands"):
+        command, words = command.commands[words[0]], words[1:]
+    parsed = command.make_context(command.name, list(words)).params
+    read_call_settings(parsed.get("settings") or [])
+    arguments = parsed.get("arguments") or []
+    files = [word for word in arguments if Path(word).is_file()]
+    load_config(files[0] if files else None, [word for word in arguments if "=" in word])
+
+
+NEED_A_GPU = {"iwslt14-de-en", "wmt14-en-de-base", "wmt14-en-de-big"}
+
+
 @pytest.mark.parametrize("name", sorted(find_recipes(FOLDER)))
 def test_recipes_of_the_project(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(FOLDER.parents[1])
     recipe = read_recipe(name)
+    # A recipe without a measured score is one that no machine was there for.
+    assert recipe.is_measured == (name not in NEED_A_GPU)
     for command in recipe.commands:
-        words = recipe.filled(command, Path("run"), {place: Path("data") for place in recipe.data})
+        words = recipe.filled(command, Path("run"), {place: Path("data") for place in recipe.data}, ("seed=2",))
         assert all(Path(word).is_file() for word in words if word.startswith("configs/"))
-    assert any(expectation.scores for expectation in recipe.expected) or "not yet measured" in recipe.measured
+        check_command(words)
+    trainings = [command for command in recipe.commands if command.startswith("train ")]
+    assert "$SETTINGS" in trainings[0] and "run=$RUN" in trainings[0]

@@ -16,12 +16,14 @@ Words = Annotated[
 
 @app.command("list")
 def list_recipes() -> None:
-    """Print the recipes in configs/recipes."""
+    """Print the recipes in configs/recipes, and which of them were not yet measured."""
     from translator.recipes import find_recipes, read_recipe
     from translator.runtime.console import print_result
 
     for name in find_recipes():
-        print_result(f"{name:<24} {' '.join(read_recipe(name).about.split())}")
+        recipe = read_recipe(name)
+        note = "" if recipe.is_measured else " (not yet measured)"
+        print_result(f"{name:<24} {' '.join(recipe.about.split())}{note}")
 
 
 @app.command()
@@ -35,7 +37,7 @@ def show(name: Name) -> None:
     for variable, data in recipe.data.items():
         print_result(f"\n${variable}: {' '.join(data.about.split())}")
         for file, digest in data.files.items():
-            print_result(f"  {digest}  {file}")
+            print_result(f"  {digest:<64}  {file}")
     print_result("")
     for command in recipe.commands:
         print_result(f"translator {' '.join(command.split())}")

@@ -27,23 +27,26 @@ class Finding:
     @property
     def verdict(self) -> str:
         """The outcome in a few words."""
-        if self.found is None:
-            return "no such score in scores.json"
         if self.expected.mean is None:
             return "expectation not yet measured"
+        if self.found is None:
+            return "no such score in scores.json"
         return "as expected" if self.is_held else "NOT as expected"
 
 
 def check_recipe(recipe: Recipe, run: Path | None = None) -> list[Finding]:
     """Compare the newest scores in the runs of a recipe with each expectation.
 
-    A better score than expected is not as expected either: then the recipe has to be measured again. Raises
-    `EvaluationError` if a run does not exist or its `scores.json` is damaged.
+    A better score than expected is not as expected either: then the recipe has to be measured again. A recipe that was
+    not yet measured needs no run. Raises `EvaluationError` if a run does not exist or its `scores.json` is damaged.
     """
     findings = []
     for expectation in recipe.expected:
         [directory] = recipe.filled(expectation.run, run or Path(recipe.run), {})
         if not Path(directory).is_dir():
+            if not recipe.is_measured:
+                findings.append(Finding(expectation, None))
+                continue
             raise EvaluationError(
                 f"there is no run {directory}; run the recipe first, or name its run with run=DIRECTORY"
             )

@@ -19,6 +19,8 @@ from translator.config.yaml_file import read_yaml
 from translator.errors import ConfigError
 
 FOLDER = Path("configs") / "recipes"
+_NOT_YET = "not yet measured"
+_UNKNOWN = "unknown"
 _VARIABLE = re.compile(r"\$([A-Z][A-Z0-9_]*)")
 
 
@@ -31,8 +33,8 @@ class Data(_Part):
 
     about: str
     """What it is and how to get it."""
-    files: Annotated[dict[str, Annotated[str, Field(pattern="^[0-9a-f]{64}$")]], Field(min_length=1)]
-    """SHA-256 of each file, by its path in the directory."""
+    files: Annotated[dict[str, Annotated[str, Field(pattern=f"^([0-9a-f]{{64}}|{_UNKNOWN})$")]], Field(min_length=1)]
+    """SHA-256 of each file, by its path in the directory; `unknown` as long as nothing was measured with it."""
 
 
 class Expectation(_Part):
@@ -79,6 +81,23 @@ class Recipe(_Part):
     expected: Annotated[tuple[Expectation, ...], Field(min_length=1)]
     measured: str
     """When, on which machine, with which versions; minutes and memory. Or: not yet measured."""
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether there is a score of ours that a run can be held to."""
+        return any(expectation.scores for expectation in self.expected)
+
+    @model_validator(mode="after")
+    def _says_what_was_measured(self) -> "Recipe":
+        if self.is_measured == self.measured.startswith(_NOT_YET):
+            raise ValueError(
+                f"measured: found {self.measured[:60]!r} {'with' if self.is_measured else 'without'} scores; expected "
+                f"{f'`{_NOT_YET}` only without scores' if self.is_measured else f'`{_NOT_YET}` until there are scores'}"
+            )
+        files = [digest for data in self.data.values() for digest in data.files.values()]
+        if self.is_measured and _UNKNOWN in files:
+            raise ValueError("data: found a file without SHA-256 in a recipe with scores; expected that of every file")
+        return self
 
     @model_validator(mode="after")
     def _knows_its_variables(self) -> "Recipe":
@@ -146,7 +165,7 @@ def find_data(recipe: Recipe) -> dict[str, Path]:
             except OSError as error:
                 problems.append(f"{path} cannot be read ({error.strerror}). {data.about}")
                 continue
-            if found != expected:
+            if expected not in (found, _UNKNOWN):
                 problems.append(f"{path} is another file: found SHA-256 {found}, expected {expected}. {data.about}")
     if problems:
         raise ConfigError(problems)
