@@ -32,17 +32,19 @@ def test_prepare_report_and_prepare_again(text: Path, run_command: Command) -> N
     arguments = ["my.yaml", SMALL, "data.max_length=50"]
     first = run_command("data", "prepare", *arguments)
     assert (first.returncode, first.stdout) == (0, b"runs/my/prepared\n"), first.stderr.decode()
-    assert b"preset tiny: chosen for 60 training pairs" in first.stderr
+    assert b"preset tiny: suits about 536 tokens of source and target" in first.stderr
     before = {file.name: file.stat().st_mtime_ns for file in (text / "runs/my/prepared").iterdir()}
     again = run_command("data", "prepare", *arguments)
     assert (again.returncode, again.stdout) == (0, first.stdout)
-    assert again.stderr.decode().strip() == "prepared data in runs/my/prepared are up to date"
+    up_to_date, preset = again.stderr.decode().splitlines()
+    assert up_to_date == "prepared data in runs/my/prepared are up to date"
+    assert preset in first.stderr.decode() and preset.startswith("preset tiny: ")
     assert {file.name: file.stat().st_mtime_ns for file in (text / "runs/my/prepared").iterdir()} == before
     reports = [run_command("data", "report", *words) for words in (arguments, ["runs/my/prepared"])]
     assert [found.returncode for found in reports] == [0, 0]
     assert reports[0].stdout == reports[1].stdout
     assert b"training pairs: 60 read, 60 kept" in reports[0].stdout
-    assert b"preset that suits: tiny" in reports[0].stdout
+    assert b"preset that suits the text: tiny" in reports[0].stdout
 
 
 @pytest.mark.parametrize(

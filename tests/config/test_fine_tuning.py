@@ -40,7 +40,7 @@ def test_tokenizer_preset_and_shape_are_those_of_the_other_run(base: Path, suffi
     assert (config.training.learning_rate, config.data.max_length) == (1e-5, 90)
     assert config.training.max_steps == load_config(None, ["preset=tiny"]).training.max_steps
     # Neither the size of the new corpus nor a second reading changes anything.
-    assert resolve_preset(config, pairs=10_000_000) == config
+    assert resolve_preset(config, "big") == config
 
 
 def test_the_learning_rate_is_a_tenth_of_the_presets_unless_stated(base: Path) -> None:

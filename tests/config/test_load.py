@@ -108,13 +108,11 @@ def test_a_corpus_given_twice_is_its_two_sides() -> None:
 
 
 def test_a_preset_fills_in_what_is_not_stated() -> None:
-    config = resolve_preset(load_config(None, ["model.d_ff=300", "training.learning_rate=1e-3"]), pairs=20_000)
+    config = resolve_preset(load_config(None, ["model.d_ff=300", "training.learning_rate=1e-3"]), "tiny")
     assert config.preset == "tiny"
     assert (config.model.d_model, config.model.d_ff) == (128, 300)
     assert config.training.learning_rate == 1e-3
-    assert resolve_preset(Config(), pairs=200_000).preset == "small"
-    assert resolve_preset(Config(), pairs=4_000_000).preset == "base"
-    assert resolve_preset(Config(), pairs=40_000_000).preset == "big"
+    assert resolve_preset(Config(), "base").model == resolve_preset(Config(preset="base")).model
 
 
 def test_written_settings_are_read_back_unchanged(tmp_path: Path) -> None:

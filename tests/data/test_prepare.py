@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from translator.config import Config
+from translator.config import Config, auto_preset
 from translator.data import ParallelDataset, PreparedData, load_prepared, prepare
 from translator.errors import DataError, TokenizerError
 from translator.text import Tokenizer, train_tokenizers
@@ -391,15 +391,52 @@ def test_a_set_of_the_hub_is_prepared_once(
     assert "are up to date" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("count", "preset"), [(40, "tiny"), (60_000, "small")])
-def test_the_preset_is_chosen_by_the_number_of_pairs(
-    tmp_path: Path, corpus: Write, count: int, preset: str, capsys: pytest.CaptureFixture[str]
+@pytest.fixture
+def unstated(corpus: Write, pairs: MakePairs, monkeypatch: pytest.MonkeyPatch) -> Config:
+    """Settings that state no preset, for text that is too much for `tiny`."""
+    monkeypatch.setitem(auto_preset._LARGEST, "tiny", 100)
+    data = {"train": corpus("train", pairs(0, 40)), "valid": corpus("valid", pairs(90, 1))}
+    return Config.model_validate({"data": data, "tokenizer": {"vocab_size": 300}})
+
+
+@pytest.mark.parametrize(("device", "preset"), [("cuda", "small"), ("cpu", "tiny")])
+def test_the_preset_is_chosen_by_the_text_and_the_device_once(
+    tmp_path: Path, unstated: Config, device: str, preset: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    many = [(f"dog {number}", f"Hund {number}") for number in range(count)]
-    config = Config.model_validate(
-        {"data": {"train": corpus("train", many), "valid": corpus("valid", [("a", "b")])},
-         "tokenizer": {"vocab_size": 300}}
-    )  # fmt: skip
-    assert prepare(config, tmp_path / "out").config.preset == preset
-    assert f"preset {preset}: chosen for {count:,} training pairs" in capsys.readouterr().err
-    assert load_prepared(tmp_path / "out", config).config.preset == preset
+    stated = {"device": device, "threads": 1}
+    config, out = unstated.model_copy(update=stated), tmp_path / "out"
+    assert prepare(config, out).config.preset == preset
+    said = f"preset {preset}: {'suits' if preset == 'small' else 'takes'} about"
+    assert said in capsys.readouterr().err
+    for other in ("cuda", "cpu"):
+        moved = config.model_copy(update={"device": other})
+        assert load_prepared(out, moved).config.preset == preset
+        assert prepare(moved, out).config.preset == preset
+        errors = capsys.readouterr().err
+        assert "are up to date" in errors and said in errors
+
+
+def test_a_stated_preset_is_that_of_the_data(tmp_path: Path, unstated: Config) -> None:
+    stated = Config.model_validate({**unstated.model_dump(exclude_unset=True), "preset": "base"})
+    assert prepare(stated, tmp_path / "out").config.preset == "base"
+    assert load_prepared(tmp_path / "out", unstated).config.preset == "base"
+
+
+def test_data_that_name_no_preset_are_prepared_again(
+    tmp_path: Path, unstated: Config, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    prepare(unstated, out)
+    manifest = json.loads((out / "manifest.json").read_text())
+    reason = manifest.pop("preset")["reason"]
+    (out / "manifest.json").write_text(json.dumps(manifest))
+    # Whoever only looks at them gets what suits the text.
+    assert load_prepared(out, unstated).config.preset == "small"
+    capsys.readouterr()
+    prepare(unstated, out)
+    assert "does not say which preset it is for" in capsys.readouterr().err
+    assert json.loads((out / "manifest.json").read_text())["preset"]["reason"] == reason
+    manifest["preset"] = {"name": "giant", "reason": ""}
+    (out / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(DataError, match="`preset`: found 'giant', expected one of tiny, small"):
+        load_prepared(out, unstated)

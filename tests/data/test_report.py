@@ -73,7 +73,7 @@ def test_the_page_holds_the_figures(
     page = describe_report(report(prepare(settings(train=corpus("train", train)), tmp_path / "out")))
     assert "training pairs: 51 read, of which 5 held out for validation, 46 kept" in page
     assert "en to de, 340 pieces in the vocabulary" in page
-    assert "preset that suits: tiny" in page
+    assert "preset that suits the text: tiny" in page
     for name in ("train source", "train target", "valid source", "valid target", "blank source or target"):
         assert name in page
     assert "test source" not in page

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from translator.config import Config, load_config, read_run_config
+from translator.config import Config, auto_preset, load_config, read_run_config
 from translator.data import Mixture, ParallelDataset, PreparedData, describe_report, load_prepared, prepare, report
 from translator.errors import ConfigError, DataError, TokenizerError
 from translator.text import load_tokenizers, train_tokenizers
@@ -105,11 +105,15 @@ def test_the_last_pairs_of_every_corpus_are_held_out_in_proportion(
     assert alone.source.model == prepared.tokenizers.source.model
 
 
-def test_the_preset_is_chosen_by_all_pairs_together(tmp_path: Path, corpus: Write) -> None:
-    halves = [[(f"dog {number}", f"Hund {number}") for number in range(start, start + 30_000)] for start in (0, 30_000)]
+def test_the_preset_is_chosen_by_the_text_of_all_corpora_together(
+    tmp_path: Path, corpus: Write, pairs: MakePairs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    halves = [pairs(0, 30), pairs(50, 30)]
+    tokens = [sum(len(f"{source}{target}".encode()) for source, target in half) // 5 for half in halves]
+    monkeypatch.setitem(auto_preset._LARGEST, "tiny", max(tokens) + 1)
     entries = [{"path": corpus(name, half)} for name, half in zip("ab", halves, strict=True)]
     data = {"train": entries, "valid": corpus("valid", [("a", "b")])}
-    config = Config.model_validate({"data": data, "tokenizer": {"vocab_size": 300}})
+    config = Config.model_validate({"data": data, "tokenizer": {"vocab_size": 300}, "device": "cuda"})
     assert prepare(config, tmp_path / "out").config.preset == "small"
 
 

@@ -104,7 +104,7 @@ def test_the_diagnosis_knows_rocm(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_auto_precision_is_bf16_where_it_is_done_well(
     able: bool, expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_does_bf16_well", lambda device: able)
+    monkeypatch.setattr(module, "computes_bf16_well", lambda device: able)
     machine = choose_machine(device="cpu")
     assert machine.precision == expected
     with machine.autocast():

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from translator.checkpoints import RunDirectory
-from translator.config import load_config, read_run_config, run_directory
+from translator.config import auto_preset, load_config, read_run_config, run_directory
 
 Call = Callable[..., tuple[int, str, str]]
 
@@ -96,3 +96,22 @@ def test_a_run_that_was_begun_under_another_default_rule_continues_under_its_own
     assert "normalization: nfkc" in (run / "config.yaml").read_text()
     code, _, errors = call_program("train", settings_file, "training.max_steps=6", "tokenizer.normalization=nfc")
     assert code == 1 and "tokenizer.normalization" in errors
+
+
+def test_a_run_keeps_its_preset_on_another_device(
+    settings_file: Path, call_program: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = settings_file.parent / "run"
+    monkeypatch.setitem(auto_preset._LARGEST, "tiny", 100)
+    settings_file.write_text(settings_file.read_text().replace("preset: tiny\n", ""))
+    code, _, errors = call_program("train", settings_file, "training.max_steps=4")
+    assert code == 0 and "preset small: suits about" in errors, errors
+    assert read_run_config(run).preset == "small"
+    # A CPU on which `small` takes days.
+    monkeypatch.setattr(auto_preset, "_MOST_HOURS", 0.0)
+    shutil.rmtree(run / "prepared")
+    code, _, errors = call_program("train", settings_file, "training.max_steps=6")
+    assert code == 0 and "resuming after step 4" in errors, errors
+    assert read_run_config(run).preset == "small" and "preset tiny" not in errors
+    code, _, errors = call_program("train", settings_file, "training.max_steps=4", f"run={run.parent / 'new'}")
+    assert code == 0 and "preset tiny: takes about" in errors, errors

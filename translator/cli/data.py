@@ -44,7 +44,7 @@ def report(
 ) -> None:
     """Print figures about the training data.
 
-    Counts, what cleaning dropped, lengths, unknown pieces, and the preset that suits the size.
+    Counts, what cleaning dropped, lengths, unknown pieces, and the preset that suits the text.
     """
     import json
 

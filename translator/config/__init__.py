@@ -1,5 +1,6 @@
-"""The settings of a run: their types, how they are read and checked, and presets by corpus size."""
+"""The settings of a run: their types, how they are read and checked, and presets by the amount of text."""
 
+from translator.config.auto_preset import PresetChoice, choose_preset, suggest_preset
 from translator.config.corpus_spec import entries_of, named_languages
 from translator.config.fine_tuning import Start, parse_start
 from translator.config.guided_alignment import guided_head
@@ -7,7 +8,7 @@ from translator.config.heads import KINDS, Head, parse_head
 from translator.config.load import complete_config, load_config
 from translator.config.overrides import read_call_settings, replace_stated, stated_machine
 from translator.config.paths import prepared_directory, run_directory
-from translator.config.presets import PRESETS, resolve_preset, suggest_preset
+from translator.config.presets import PRESETS, resolve_preset
 from translator.config.run_config import dump_config, read_run_config, write_config
 from translator.config.schema import Config
 from translator.config.sections import (
@@ -34,9 +35,11 @@ __all__ = [
     "Duration",
     "Head",
     "ModelSettings",
+    "PresetChoice",
     "TokenizerSettings",
     "Start",
     "TrainingSettings",
+    "choose_preset",
     "complete_config",
     "dump_config",
     "entries_of",

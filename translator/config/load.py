@@ -34,7 +34,7 @@ def load_config(
     `path` may be a run directory, which means the settings in it. A run's own `config.yaml`, too, means the
     directory that it is in now: the run may have been copied or moved since its setting `run` was written.
 
-    A named preset is applied; `preset: auto` waits until the number of pairs is known (`resolve_preset`). If
+    A named preset is applied; `preset: auto` waits until the amount of text is known (`choose_preset`). If
     `start_from` is set, its run decides tokenizer, preset and model. Raises `ConfigError` with all mistakes, each with
     the name of the setting and what was expected.
     """

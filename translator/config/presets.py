@@ -1,4 +1,4 @@
-"""Defaults by the size of the corpus: four model shapes, each with its training recipe, and two shapes of students.
+"""Defaults by the amount of text: four model shapes, each with its training recipe, and two shapes of students.
 
 Shapes: tiny as published for Multi30k, small as for IWSLT14, base and big from Vaswani et al. 2017, Table 3.
 """
@@ -71,25 +71,24 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
 }
 
-_LARGEST = {"tiny": 50_000, "small": 500_000, "base": 5_000_000}
 
-
-def suggest_preset(pairs: int) -> str:
-    """Name the preset that suits a corpus of `pairs` training pairs."""
-    return next((name for name, limit in _LARGEST.items() if pairs < limit), "big")
-
-
-def resolve_preset(config: Config, pairs: int = 0) -> Config:
-    """Return `config` with the preset's values wherever the user set nothing; `auto` is decided by `pairs`.
+def resolve_preset(config: Config, chosen: str | None = None) -> Config:
+    """Return `config` with the preset's values wherever the user set nothing; `chosen` is what `auto` stands for.
 
     Raises `ConfigError` with all settings that contradict each other.
     """
-    name = suggest_preset(pairs) if config.preset == "auto" else config.preset
+    name = chosen if config.preset == "auto" else config.preset
+    assert name is not None, "a preset has to be chosen for `auto`"
+    resolved = apply_preset(config, name)
+    if problems := contradictions(resolved):
+        raise ConfigError(problems)
+    return resolved
+
+
+def apply_preset(config: Config, name: str) -> Config:
+    """Return `config` with the values of a preset wherever the user set nothing, whether they go together or not."""
     stated = config.model_dump(exclude_unset=True)
     merged: dict[str, Any] = {**stated, "preset": name}
     for section, values in PRESETS[name].items():
         merged[section] = {**values, **stated.get(section, {})}
-    resolved = Config.model_validate(merged)
-    if problems := contradictions(resolved):
-        raise ConfigError(problems)
-    return resolved
+    return Config.model_validate(merged)

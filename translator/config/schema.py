@@ -1,6 +1,7 @@
 """All settings of a run. Each section, such as `training`, has a file of its own in `sections/`, which is its manual.
 
-Defaults are stated there and in `presets.py` (which replaces some by corpus size); YAML files state only what differs.
+Defaults are stated there and in `presets.py`, which replaces some by the amount of text; YAML files state only what
+differs.
 `translator config schema` prints every setting with type, default and meaning.
 """
 
@@ -32,8 +33,9 @@ class Config(Settings):
     run: str | None = None
     """Run directory; by default `runs/` and the name of the configuration file."""
     preset: Literal["auto", "tiny", "small", "base", "big", "student", "student-tiny"] = "auto"
-    """Defaults of model, tokenizer and training by size; `auto` chooses by the number of training pairs, and never a
-    student: a model with few decoder layers, to be trained on a teacher's translations."""
+    """Defaults of model, tokenizer and training by size; `auto` chooses by the amount of training text and, on a CPU,
+    by the time that training would take. It never chooses a student: a model with few decoder layers, to be trained on
+    a teacher's translations."""
     start_from: str | None = None
     """Fine-tuning: begin with the weights of another run, `RUN` or with those that `--weights NAME` would
     select (`RUN:NAME`). Tokenizer, preset and model settings come from that run; only dropout may differ, and

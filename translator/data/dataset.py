@@ -63,6 +63,11 @@ class ParallelDataset:
         return np.concatenate([file.lengths("target") for file in self._files])
 
     @property
+    def tokens(self) -> int:
+        """Pieces of all sentences, source and target together, EOS not counted."""
+        return int(self.source_lengths.sum(dtype=np.int64) + self.target_lengths.sum(dtype=np.int64))
+
+    @property
     def has_text(self) -> bool:
         """Whether the files keep the text, for `text` and `texts`."""
         return all(file.has_text for file in self._files)

@@ -8,7 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from translator.config import DataSettings, TokenizerSettings
+from translator.config import PRESETS, DataSettings, TokenizerSettings
 from translator.data.corpora import Corpora, open_corpora
 from translator.data.filters import REASON_OF_SETTING
 from translator.errors import DataError
@@ -30,6 +30,7 @@ _SHAPE = {
     "format": int,
     "inputs": {str: {"name": str, "fingerprint": str}},
     "settings": {"data": {str: object}, "tokenizer": {str: object}},
+    "preset?": {"name": str, "reason": str},
     "languages": [(str, None)],
     "counts": {
         "pairs": int,
@@ -139,6 +140,8 @@ def read_manifest(directory: Path) -> dict[str, Any]:
         ) from None
     if odd := next((name for name in manifest["files"] if Path(name).name != name), None):
         raise DataError(f"{file} is damaged (`files`: found {odd!r}, expected names of files in it); {remedy}")
+    if "preset" in manifest and (name := manifest["preset"]["name"]) not in PRESETS:
+        raise DataError(f"{file} is damaged (`preset`: found {name!r}, expected one of {', '.join(PRESETS)}); {remedy}")
     return manifest
 
 

@@ -12,8 +12,10 @@ from translator.config import (
     entries_of,
     resolve_preset,
     run_directory,
+    suggest_preset,
 )
 from translator.data.altered import describe_altered
+from translator.data.auto_preset import preset_for, stored_choice
 from translator.data.build import DataBuilder
 from translator.data.corpora import Corpora, describe_corpora, open_corpora, target_languages
 from translator.data.dataset import ParallelDataset
@@ -111,6 +113,8 @@ def prepare(
     with locked(target.parent):
         if _is_current(path, config, inputs, begun):
             say(f"prepared data in {path} are up to date")
+            if config.preset == "auto":
+                say(str(stored_choice(read_manifest(path))))
             Parts(target).remove_waiting()
         else:
             with new_directory(target, files_of_prepared) as partial:
@@ -139,8 +143,10 @@ def load_prepared(directory: str | Path, config: Config | None = None) -> Prepar
     manifest = read_manifest(path)
     verify_files(path, manifest)
     test = path / "test.arrow"
-    settings = _resolve(config or Config(), manifest["counts"]["pairs"], manifest["languages"])
     train, tokenizers = ParallelDataset.open(train_files(path, manifest)), load_tokenizers(path)
+    choice = stored_choice(manifest)
+    preset = choice.name if choice is not None else suggest_preset(train.tokens)
+    settings = _resolve(config or Config(), preset, manifest["languages"])
     return PreparedData(
         directory=path,
         config=_with_usual_source(settings, train, tokenizers),
@@ -172,14 +178,14 @@ def _build_with(
     fingerprints = [entry["fingerprint"] for name, entry in inputs.items() if name.split()[0] == "train"]
     place = Place(directory, parts, fingerprints)
     scanned = ScannedCorpora.scan(corpora, config.data, workers, place)
-    pairs, languages = sum(scanned.read), corpora["train"][0].languages
-    resolved = _resolve(config, pairs, languages)
+    choice, languages = preset_for(config, scanned.text_bytes), corpora["train"][0].languages
+    resolved = _resolve(config, choice.name, languages)
     if check is not None:
         check(resolved)
     if given is not None:
         require_shared_ids(resolved.model, given)
     if config.preset == "auto":
-        say(f"preset {resolved.preset}: chosen for {pairs:,} training pairs")
+        say(str(choice))
     with_text = _needs_text(resolved)
     tokenizers, counts = DataBuilder(
         scanned, resolved.data, resolved.tokenizer, given, extend, place, with_text, workers
@@ -193,6 +199,7 @@ def _build_with(
     manifest = {
         "inputs": inputs,
         "settings": settings_that_matter(resolved.data, resolved.tokenizer, given is not None),
+        "preset": choice._asdict(),
         "languages": list(languages),
         "counts": counts,
         "train_text": with_text,
@@ -237,7 +244,11 @@ def _is_current(path: Path, config: Config, inputs: dict[str, Any], begun: Begun
     if has_other_inputs(manifest, inputs):
         say(f"the inputs of {path} have changed; preparing again")
         return False
-    resolved = _resolve(config, manifest["counts"]["pairs"], manifest["languages"])
+    choice = stored_choice(manifest)
+    if choice is None and config.preset == "auto":
+        say(f"{path} does not say which preset it is for, because an older version made it; preparing again")
+        return False
+    resolved = _resolve(config, choice.name if choice is not None else config.preset, manifest["languages"])
     wanted = settings_that_matter(resolved.data, resolved.tokenizer, TOKENIZER in inputs)
     if begun is not None:
         wanted["tokenizer"] = manifest["settings"]["tokenizer"]
@@ -254,9 +265,9 @@ def _is_current(path: Path, config: Config, inputs: dict[str, Any], begun: Begun
     return True
 
 
-def _resolve(config: Config, pairs: int, languages: Any) -> Config:
-    """Fill in preset and languages; with language tags every corpus has its own."""
-    resolved = resolve_preset(config, pairs)
+def _resolve(config: Config, preset: str, languages: Any) -> Config:
+    """Fill in languages and what `auto` stands for, `preset`; with language tags every corpus has its own languages."""
+    resolved = resolve_preset(config, preset)
     if resolved.data.source_language is not None or resolved.data.language_tags:
         return resolved
     named = {"source_language": languages[0], "target_language": languages[1]}

@@ -59,7 +59,7 @@ def report(prepared: PreparedData) -> dict[str, Any]:
             for name, dataset in sets.items()
             if dataset is not None
         },
-        "suggested_preset": suggest_preset(counts["pairs"]),
+        "suggested_preset": suggest_preset(prepared.train.tokens),
     }
 
 
@@ -87,7 +87,7 @@ def describe_report(figures: dict[str, Any]) -> str:
         "",
         "Lengths are in pieces, without EOS. `unknown`: pieces that replace lost text; `in bytes`:",
         "pieces that spell one byte of a character that has no piece of its own.",
-        f"preset that suits: {figures['suggested_preset']}",
+        f"preset that suits the text: {figures['suggested_preset']}",
         *describe_examples(figures["examples"]),
     ]
     return "\n".join(lines) + "\n"

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from translator.config import DataSettings
+from translator.data.auto_preset import bytes_of
 from translator.data.cleaning import REASONS, Sentences, are_blank, scan, scan_block, select
 from translator.data.corpora import Corpora, hold_out
 from translator.data.filters import REASON_OF_SETTING, Filter, Pair, text_filters
@@ -39,6 +40,8 @@ class ScannedCorpora:
     corpora: Corpora
     sentences: dict[str, list[Sentences]]
     """What was found of every corpus, by the names of `corpora`."""
+    text_bytes: int
+    """Size of both sides of all training corpora in UTF-8; 0 if they are not read for prepared data."""
     read: list[int]
     """Pairs of every training corpus that are trained on if cleaning keeps them: all but those that are held out."""
     held_out: list[int]
@@ -53,11 +56,16 @@ class ScannedCorpora:
         For prepared data, `place` keeps what is found of the training corpora. Without it, nothing is held out.
         """
 
+        text_bytes = 0
+
         def scan_one(name: str, index: int, corpus: Corpus) -> Sentences:
+            nonlocal text_bytes
             if place is None or name != "train":
-                return _scan(corpus, name, data, workers)
+                return _scan(corpus, name, data, workers)[0]
             name = numbered("train", index, len(corpora["train"])) + ".scan"
-            return _scan_or_find(corpus, data, workers, place, index, name)
+            found, size = _scan_or_find(corpus, data, workers, place, index, name)
+            text_bytes += size
+            return found
 
         sentences = {
             name: [scan_one(name, index, corpus) for index, corpus in enumerate(part)] for name, part in corpora.items()
@@ -68,7 +76,7 @@ class ScannedCorpora:
                     raise DataError(f"the {name} corpus {corpus.name} is empty; expected at least one pair")
         sizes = [len(hashes) for hashes in sentences["train"]]
         if place is None:
-            return cls(corpora, sentences, sizes, [0] * len(sizes))
+            return cls(corpora, sentences, 0, sizes, [0] * len(sizes))
         held_out = hold_out(sizes, data) if "valid" not in corpora else [0] * len(sizes)
         read = [size - count for size, count in zip(sizes, held_out, strict=True)]
         valid = sentences.get("valid") or [part[size:] for part, size in zip(sentences["train"], read, strict=True)]
@@ -78,7 +86,7 @@ class ScannedCorpora:
             else "the pairs held out for validation"
         )
         _require_valid_text(name, sum(int(are_blank(part).sum()) for part in valid), sum(map(len, valid)))
-        return cls(corpora, sentences, read, held_out)
+        return cls(corpora, sentences, text_bytes, read, held_out)
 
     def select(self, data: DataSettings) -> np.ndarray:
         """Return for each training pair whether it is kept, as `translator.data.cleaning.select` does."""
@@ -126,32 +134,41 @@ def numbered(name: str, index: int, count: int) -> str:
 
 def _scan_or_find(
     corpus: Corpus, data: DataSettings, workers: Workers, place: Place, index: int, name: str
-) -> Sentences:
+) -> tuple[Sentences, int]:
+    """Return what `_scan` does, from a file that has it already if there is one."""
     settings = {setting: getattr(data, setting) for setting in REASON_OF_SETTING}
-    key = key_of("scan", list(REASONS), place.fingerprints[index], list(corpus.languages), settings)
+    key = key_of("scan", "text_bytes", list(REASONS), place.fingerprints[index], list(corpus.languages), settings)
 
     def make(path: Path) -> Figures:
-        found = _scan(corpus, "train", data, workers)
+        found, text_bytes = _scan(corpus, "train", data, workers)
         with path.open("wb") as file:
             found.save(file)
-        return {"skipped": corpus.skipped}
+        return {"skipped": corpus.skipped, "text_bytes": text_bytes}
 
     figures = place.parts.place(key, place.directory / name, make)
     corpus.skipped.update(figures["skipped"])
     with (place.directory / name).open("rb") as file:
-        return Sentences.load(file)
+        return Sentences.load(file), int(figures["text_bytes"])
 
 
-def _scan(corpus: Corpus, name: str, data: DataSettings, workers: Workers) -> Sentences:
-    """Read a corpus to the end; only training pairs pass the filters."""
-    pairs = progress(corpus.pairs(), description=f"checking {name}", unit="pairs")
+def _scan(corpus: Corpus, name: str, data: DataSettings, workers: Workers) -> tuple[Sentences, int]:
+    """Read a corpus to the end, and return how many bytes its text has; only training pairs pass the filters."""
+    text_bytes = 0
+
+    def measured(pairs: Iterable[Pair]) -> Iterator[Pair]:
+        nonlocal text_bytes
+        for source, target in pairs:
+            text_bytes += bytes_of(source) + bytes_of(target)
+            yield source, target
+
+    pairs = progress(measured(corpus.pairs()), description=f"checking {name}", unit="pairs")
     if name != "train":
-        return Sentences.joined([scan(block) for block in blocks_of(pairs)] or [scan([])])
+        return Sentences.joined([scan(block) for block in blocks_of(pairs)] or [scan([])]), text_bytes
     scanner = BlockScanner(data, corpus.languages, ScoreFilter.of(corpus, data.min_score), corpus.alignments)
     found = Sentences.joined(list(workers.map(scanner, _blocks_with_links(corpus, pairs))) or [scan([])])
     if scanner.scores is not None:
         scanner.scores.require_scores_of(len(found))
-    return found
+    return found, text_bytes
 
 
 def _blocks_with_links(corpus: Corpus, pairs: Iterable[Pair]) -> Iterator[tuple[int, Sequence[Pair], Sequence[str]]]:

@@ -58,7 +58,7 @@ def choose_machine(device: str = "auto", precision: str = "auto", threads: int |
         )
     chosen = torch.device(device)
     if precision == "auto":
-        precision = "bf16" if _does_bf16_well(chosen) else "fp32"
+        precision = "bf16" if computes_bf16_well(chosen) else "fp32"
     if precision == "fp16" and chosen.type == "cpu":
         raise DeviceError("precision: fp16 needs a CUDA device; use bf16 or fp32 on the CPU")
     return Machine(chosen, precision)
@@ -80,7 +80,7 @@ def _say_once(message: str) -> None:
 
 def hint_about_precision(machine: Machine) -> None:
     """Say so if fp16 is used on a device that computes in bf16 just as fast and without loss scaling."""
-    if machine.precision == "fp16" and _does_bf16_well(machine.device):
+    if machine.precision == "fp16" and computes_bf16_well(machine.device):
         say(
             "precision: this device computes in bf16 as fast as in fp16, with the range of fp32; precision=bf16 "
             "skips no steps"
@@ -97,7 +97,7 @@ def has_flash_attention(device: torch.device, dtype: torch.dtype) -> bool:
     return torch.cuda.get_device_capability(device) >= (8, 0)
 
 
-def _does_bf16_well(device: torch.device) -> bool:
+def computes_bf16_well(device: torch.device) -> bool:
     """Tell whether the hardware multiplies matrices in bf16 (CPUs: with AVX-512 BF16 or AMX instructions)."""
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)

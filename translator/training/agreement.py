@@ -26,13 +26,20 @@ def foresee(config: Config, run: RunDirectory) -> Config:
     begun = _begun(run)
     if begun is None:
         return config
-    if config.preset == "auto":
-        config = resolve_preset(config.model_copy(update={"preset": begun.preset}))
     data = config.data
     if data.source_language is None and not data.language_tags:
         named = {name: getattr(begun.data, name) for name in ("source_language", "target_language")}
         config = config.model_copy(update={"data": data.model_copy(update=named)})
     return config
+
+
+def keep_preset(config: Config, run: RunDirectory) -> Config:
+    """Return the settings with the preset that was chosen when a run was begun, unless they state one.
+
+    The choice depends on the device, which may be another one when the run continues.
+    """
+    begun = _begun(run)
+    return config if begun is None or config.preset != "auto" else resolve_preset(config, begun.preset)
 
 
 def keep_normalization(config: Config, run: RunDirectory) -> Config:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import torch
 
 from translator.config import Config
+from translator.config.training_time import training_hours
 from translator.errors import DeviceError
 from translator.runtime.console import say, warn
 from translator.runtime.device_memory import available_bytes, describe_device_memory, peak_bytes
@@ -37,14 +38,19 @@ def try_largest_batch(update: Updater, batches: BatchLoader, batch_tokens: int) 
     return seconds
 
 
-def warn_of_long_training(config: Config, seconds: float) -> None:
-    """Warn, before the first step, if a training on the CPU would take more than a day at `seconds` a step."""
+def warn_of_long_training(config: Config, seconds: float, epoch_tokens: int | None = None, processes: int = 1) -> None:
+    """Warn, before the first step, if a training on the CPU would take more than a day at `seconds` a batch.
+
+    `epoch_tokens` are the target tokens of an epoch; without them nothing is said of a run that `max_epochs` ends.
+    """
     settings = config.training
-    days = seconds * settings.max_steps * settings.accumulate / 86400
-    if settings.max_epochs is None and days > 1:
+    days = training_hours(settings, seconds, epoch_tokens, processes) / 24
+    if days > 1 and (settings.max_epochs is None or epoch_tokens is not None):
+        by_steps = days == training_hours(settings, seconds) / 24
+        amount = f"{settings.max_steps:,} steps" if by_steps else f"{settings.max_epochs:,} epochs"
         smaller = "" if config.preset == "tiny" else "preset=tiny has the smallest model, or "
         warn(
-            f"a step takes about {seconds:.1f} s on this CPU, so that the {settings.max_steps:,} steps of this run "
+            f"a step takes about {seconds:.1f} s on this CPU, so that the {amount} of this run "
             f"({config.preset}) may take {days:,.0f} days: {smaller}set training.max_steps to what there is time for, "
             "or train on a GPU"
         )

@@ -33,7 +33,7 @@ from translator.data.manifest import corpora_inputs, fingerprints, has_vocabular
 from translator.errors import CheckpointError, DamagedCheckpointError, DataError, TranslatorError
 from translator.runtime.console import say
 from translator.text import TokenizerPair, load_given_tokenizers, load_tokenizers
-from translator.training.agreement import check_agreement, foresee, keep_normalization
+from translator.training.agreement import check_agreement, foresee, keep_normalization, keep_preset
 from translator.training.progress import Progress
 
 
@@ -244,7 +244,7 @@ def require_agreement(config: Config) -> Begun | None:
     begun = BegunRun.find(run)
     if begun is None or not _is_same(prepared_directory(config), prepared_directory(begun.config, run.root)):
         return None
-    check_agreement(foresee(keep_normalization(config, run), run), run)
+    check_agreement(foresee(keep_normalization(keep_preset(config, run), run), run), run)
     begun.check(config)
     return begun.as_requirement()
 

@@ -27,7 +27,14 @@ from translator.runtime.device import Machine, choose_machine, hint_about_precis
 from translator.runtime.directories import remove_partial
 from translator.runtime.host_memory import keep_freed_memory
 from translator.text import copy_tokenizers
-from translator.training.agreement import check_agreement, foresee, keep_normalization, require_free, with_batch_tokens
+from translator.training.agreement import (
+    check_agreement,
+    foresee,
+    keep_normalization,
+    keep_preset,
+    require_free,
+    with_batch_tokens,
+)
 from translator.training.batch_loader import BatchLoader
 from translator.training.batch_size import find_batch_tokens, try_largest_batch, warn_of_long_training
 from translator.training.compilation import choose_order, should_compile
@@ -60,7 +67,7 @@ def train(config: Config) -> TrainingResult:
         # All checks before any work, and whatever only the corpora can tell before anything is replaced.
         config = complete_config(config)
         run = RunDirectory(run_directory(config))
-        config = keep_normalization(config, run)
+        config = keep_normalization(keep_preset(config, run), run)
         run.refuse_links()
         run.refuse_odd_metrics()
         if world.is_main:
@@ -142,7 +149,8 @@ def _build_trainer(
             warn(misfit)
     seconds = try_largest_batch(update, batches, batch_tokens)
     if machine.device.type == "cpu":
-        warn_of_long_training(config, seconds)
+        target_tokens = int(data.train.target_lengths.sum(dtype="int64")) + len(data.train)
+        warn_of_long_training(config, seconds, target_tokens, world.size)
     if world.is_main:
         with explained_disk_errors(run):
             _write_settings(config, data.directory, run, begun)
