@@ -43,6 +43,14 @@ def test_commands_are_filled_with_words(tmp_path: Path) -> None:
     assert filled == ["train", "a.yaml", "run=runs/a b", "data.train=my data/a.{en,de}", "seed=2", "devices=2"]
 
 
+def test_settings_of_the_user_replace_those_of_trainings(tmp_path: Path) -> None:
+    commands = ["train run=$RUN training.max_steps=9 seed=1 $SETTINGS", "evaluate $RUN --set seed=1"]
+    recipe = read_recipe(written(tmp_path, commands=commands))
+    settings = ("seed=2", "training.max_steps=5")
+    filled = [recipe.filled(command, Path("r"), {}, settings) for command in commands]
+    assert filled == [["train", "run=r", "seed=2", "training.max_steps=5"], ["evaluate", "r", "--set", "seed=1"]]
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

@@ -108,13 +108,18 @@ class Recipe(_Part):
         return self
 
     def filled(self, text: str, run: Path, places: Mapping[str, Path], settings: tuple[str, ...] = ()) -> list[str]:
-        """Return the words of a command with all variables replaced; `$SETTINGS` becomes as many words as there are."""
+        """Return the words of a command with all variables replaced; `$SETTINGS` becomes as many words as there are.
+
+        Where they are, they also replace what the command states of the same settings.
+        """
         values = {"RUN": str(run), **{name: str(path) for name, path in places.items()}}
         words: list[str] = []
-        for word in shlex.split(text):
+        own = shlex.split(text)
+        replaced = {setting.partition("=")[0] for setting in settings} if "$SETTINGS" in own else set()
+        for word in own:
             if word == "$SETTINGS":
                 words += settings
-            else:
+            elif "=" not in word or word.partition("=")[0] not in replaced:
                 words.append(_VARIABLE.sub(lambda match: values[match[1]], word))
         return words
 
