@@ -34,6 +34,8 @@ from scripts.serve_clients import Counts, send_all_kinds, send_lines
 from translator import Translator
 
 _MOST_CLIENTS, _MOST_SECONDS = 256, 600
+_MOST_SECONDS_OF_REQUESTS = 7_200
+"""Until when a number of requests must have been answered: a busy machine answers 70 a second."""
 _LOOP_LINES = 200
 _REPORTS = 10
 
@@ -166,7 +168,7 @@ def watch(run: Path, bodies: Sequence[bytes], clients: int, requests: int, soak:
     """Print memory and errors while clients send a number of requests, or all kinds of them for some seconds."""
     with served(run) as (pid, port):
         counts = Counts()
-        arguments = (port, bodies, clients, float(soak or _MOST_SECONDS), requests, counts)
+        arguments = (port, bodies, clients, soak or float(_MOST_SECONDS_OF_REQUESTS), requests, counts)
         process = multiprocessing.Process(target=send_all_kinds if soak else send_lines, args=arguments)
         process.start()
         began, reported = time.perf_counter(), 0
