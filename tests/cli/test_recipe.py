@@ -76,6 +76,15 @@ def test_a_recipe_that_was_not_measured_is_said_to_be_and_never_green(
     assert out.splitlines() == [f"{'one':<24} A test. (not yet measured)", f"{'two':<24} A test."]
 
 
+def test_where_there_are_no_recipes_the_list_says_so(
+    tmp_path: Path, call_program: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, out, err = call_program("recipe", "list")
+    assert code == 1 and not out
+    assert f"no recipes in configs/recipes of {tmp_path}; the folder comes with the repository" in " ".join(err.split())
+
+
 @pytest.mark.slow
 def test_the_first_command_that_fails_ends_the_recipe(tmp_path: Path, call_program: Program) -> None:
     path = recipe_file(tmp_path, ["config show run=$RUN $SETTINGS", "translate nowhere", "config schema"])

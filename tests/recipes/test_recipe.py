@@ -10,7 +10,7 @@ from typer.main import get_command
 
 from translator.cli.app import make_app
 from translator.config import load_config, read_call_settings
-from translator.errors import ConfigError
+from translator.errors import ConfigError, DataError
 from translator.recipes import find_recipes, read_recipe
 from translator.recipes.recipe import find_data
 
@@ -73,7 +73,7 @@ def test_mistakes_are_named(tmp_path: Path, changes: dict[str, Any], message: st
 
 def test_an_unknown_name_lists_those_there_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(FOLDER.parents[1])
-    with pytest.raises(ConfigError, match=r"no recipe configs/recipes/nonsense.yaml.*sample-en-de"):
+    with pytest.raises(DataError, match=r"no recipe configs/recipes/nonsense.yaml.*sample-en-de"):
         read_recipe("nonsense")
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ConfigError, match="comes with the repository"):

@@ -17,10 +17,14 @@ Words = Annotated[
 @app.command("list")
 def list_recipes() -> None:
     """Print the recipes in configs/recipes, and which of them were not yet measured."""
-    from translator.recipes import find_recipes, read_recipe
+    from translator.errors import DataError
+    from translator.recipes import FOLDER, find_recipes, read_recipe
     from translator.runtime.console import print_result
 
-    for name in find_recipes():
+    names = find_recipes()
+    if not names:
+        raise DataError(f"there are no recipes in {FOLDER} of {Path.cwd()}; the folder comes with the repository")
+    for name in names:
         recipe = read_recipe(name)
         note = "" if recipe.is_measured else " (not yet measured)"
         print_result(f"{name:<24} {' '.join(recipe.about.split())}{note}")

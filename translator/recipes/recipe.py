@@ -16,7 +16,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from translator.config.yaml_file import read_yaml
-from translator.errors import ConfigError
+from translator.errors import ConfigError, DataError
 
 FOLDER = Path("configs") / "recipes"
 _NOT_YET = "not yet measured"
@@ -132,12 +132,12 @@ def find_recipes(folder: Path = FOLDER) -> dict[str, Path]:
 def read_recipe(name: str) -> Recipe:
     """Read a recipe by its name in `configs/recipes/`, or by the path of its file.
 
-    Raises `ConfigError` if there is none, or with everything that is wrong in it.
+    Raises `DataError` if there is none, and `ConfigError` with everything that is wrong in it.
     """
     path = Path(name) if name.endswith((".yaml", ".yml")) else FOLDER / f"{name}.yaml"
     if not path.is_file():
         known = ", ".join(find_recipes()) or f"none: the folder {FOLDER} comes with the repository"
-        raise ConfigError([f"there is no recipe {path}; expected a path, or a name in {FOLDER} ({known})"])
+        raise DataError(f"there is no recipe {path}; expected a path, or a name in {FOLDER} ({known})")
     problems: list[str] = []
     values = read_yaml(path, problems)
     if problems:
