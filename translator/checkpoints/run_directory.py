@@ -11,6 +11,7 @@ RUN/tensorboard/                  the same for TensorBoard, if asked for
 RUN/plot.png                      a picture of them (`translator plot`)
 RUN/scores.json                   every evaluation, with signatures
 RUN/alignment.json                the head of the cross-attention that alignments come from
+RUN/shortlist.txt                 the target pieces of each source piece (`translator shortlist`)
 RUN/exports/                      the model for other engines, made when first asked for
 
 A checkpoint or model called `damaged-...` was found damaged and set aside (`recovery.py`); nothing counts or deletes
@@ -42,6 +43,7 @@ class RunDirectory:
         self.metrics = self.root / "metrics.jsonl"
         self.tensorboard = self.root / "tensorboard"
         self.plot = self.root / "plot.png"
+        self.shortlist = self.root / "shortlist.txt"
         self.checkpoints = self.root / "checkpoints"
         self.models = self.root / "models"
         self.exports = self.root / "exports"
@@ -54,7 +56,7 @@ class RunDirectory:
 
     def own_paths(self) -> list[Path]:
         """All files and directories that a run consists of, whether they exist or not: no output may replace them."""
-        names = ("scores.json", "alignment.json", *sorted(TOKENIZER_NAMES))
+        names = ("scores.json", "alignment.json", self.shortlist.name, *sorted(TOKENIZER_NAMES))
         return [self.config, *self.folders(), *(self.root / name for name in names)]
 
     def refuse_links(self) -> None:

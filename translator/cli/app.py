@@ -47,6 +47,7 @@ def make_app() -> typer.Typer:
         recipe,
         score,
         serve,
+        shortlist,
         synthesize,
         tokenizer,
         train,
@@ -74,6 +75,7 @@ def make_app() -> typer.Typer:
     app.command()(prune.prune)
     app.command()(plot.plot)
     app.command()(average.average)
+    app.command()(shortlist.shortlist)
     app.command()(export.export)
     app.command("import")(import_.import_model)
     app.command()(doctor.doctor)

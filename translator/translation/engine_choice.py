@@ -38,9 +38,9 @@ class EngineChoice:
         if wanted == CTRANSLATE2 and len(bundles) > 1:
             raise ConfigError(["with: the ctranslate2 engine takes one run; use the native engine for an ensemble"])
         self._bundles, self.wanted = tuple(bundles), wanted
-        self._engines: dict[tuple[str, str], Engine] = {}
-        self._failures: dict[str, str] = {}
-        """Why CTranslate2 could not load this model, for each `quantize` that was tried."""
+        self._engines: dict[tuple[str, str, bool], Engine] = {}
+        self._failures: dict[tuple[str, bool], str] = {}
+        """Why CTranslate2 could not load this model, for each `quantize` and `shortlist` that was tried."""
         self._said: set[str] = set()
         self._lock = threading.Lock()
 
@@ -62,7 +62,7 @@ class EngineChoice:
         """
         with self._lock:
             if self.wanted == CTRANSLATE2:
-                return self._ctranslate2(settings.quantize)
+                return self._ctranslate2(settings)
             if self.wanted == NATIVE:
                 return self._native(settings, "the native engine was asked for")
             if self._bundles[0].machine.device.type != "cpu":
@@ -70,10 +70,10 @@ class EngineChoice:
             reasons = self._reasons(settings)
             if not reasons:
                 try:
-                    return self._ctranslate2(settings.quantize)
+                    return self._ctranslate2(settings)
                 except (CheckpointError, DeviceError, TokenizerError) as error:
                     # Not tried again: writing or loading a large model takes seconds.
-                    reasons = [self._failures.setdefault(settings.quantize, str(error))]
+                    reasons = [self._failures.setdefault((settings.quantize, settings.shortlist), str(error))]
             reason = "; ".join(reasons)
             engine = self._native(settings, f"CTranslate2 cannot be used: {reason}")
             if reason not in self._said:
@@ -90,20 +90,23 @@ class EngineChoice:
             reasons.append(f"it has no {cell} decoder")
         if (precision := self._bundles[0].machine.precision) != "fp32":
             reasons.append(f"precision={precision}: on the CPU it computes in fp32 or int8")
-        if settings.quantize in self._failures:
-            reasons.append(self._failures[settings.quantize])
+        if (failure := self._failures.get((settings.quantize, settings.shortlist))) is not None:
+            reasons.append(failure)
         try:
             require_ctranslate2()
         except ConfigError:
             reasons.append("the package ctranslate2 cannot be imported")
         return reasons
 
-    def _ctranslate2(self, quantize: str) -> Engine:
-        if (CTRANSLATE2, quantize) not in self._engines:
+    def _ctranslate2(self, settings: DecodingSettings) -> Engine:
+        key = CTRANSLATE2, settings.quantize, settings.shortlist
+        if key not in self._engines:
             from translator.interop.ctranslate2.engine import CTranslate2Engine
 
-            self._engines[CTRANSLATE2, quantize] = CTranslate2Engine.of(self._bundles[0], quantize=quantize)
-        return self._engines[CTRANSLATE2, quantize]
+            self._engines[key] = CTranslate2Engine.of(
+                self._bundles[0], quantize=settings.quantize, shortlist=settings.shortlist
+            )
+        return self._engines[key]
 
     def _native(self, settings: DecodingSettings, reason: str) -> Engine:
         if settings.quantize != "none":
@@ -113,11 +116,16 @@ class EngineChoice:
                     "set it to none"
                 ]
             )
-        if (NATIVE, "none") not in self._engines:
+        if settings.shortlist:
+            raise ConfigError(
+                [f"decoding.shortlist: shortlists are for CTranslate2 on the CPU, but {reason}; set it to false"]
+            )
+        key = NATIVE, "none", False
+        if key not in self._engines:
             on_cpu = self._bundles[0].machine.device.type == "cpu"
             if on_cpu:
                 keep_freed_memory()
-            self._engines[NATIVE, "none"] = NativeEngine(
+            self._engines[key] = NativeEngine(
                 join_step_models(self._bundles),
                 _token_bytes(self._bundles[0].tokenizers.target),
                 workers=torch.get_num_threads() if on_cpu else SEARCHES_ON_A_DEVICE,
@@ -125,7 +133,7 @@ class EngineChoice:
                     [bundle.model for bundle in self._bundles], self._bundles[0].machine
                 ),
             )
-        return self._engines[NATIVE, "none"]
+        return self._engines[key]
 
 
 def _token_bytes(tokenizer: Tokenizer) -> TokenBytes:

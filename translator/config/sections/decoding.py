@@ -78,6 +78,9 @@ class DecodingSettings(Settings):
     quantize: Literal["none", "int8"] = "none"
     """Weights of the matrix products in 8 bits, by CTranslate2: faster on the CPU, and translations may differ in a few
     words."""
+    shortlist: bool = False
+    """Whether only the target pieces compete that `translator shortlist` found for the source pieces of a batch, by
+    CTranslate2: faster on the CPU, and a few translations differ."""
     batch_tokens: CountOrAuto = "auto"
     """Source tokens of a batch, times the beam, that are decoded together; `auto` is 8,192, and on CUDA up to 81,920 as
     far as a quarter of the device's memory allows."""

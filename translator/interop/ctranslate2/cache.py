@@ -12,7 +12,7 @@ import torch
 from translator.checkpoints import Bundle, RunDirectory, model_tensors
 from translator.errors import CheckpointError, OutputError
 from translator.interop.checksums import CHECKSUMS, is_whole, listed_files
-from translator.interop.ctranslate2.export import export_ctranslate2, write_model
+from translator.interop.ctranslate2.export import SHORTLIST, export_ctranslate2, write_model
 from translator.interop.ctranslate2.library import require_ctranslate2
 from translator.runtime.console import say, warn
 from translator.runtime.directories import foreign_names, refuse_links, remove_directory, remove_partial, set_aside
@@ -20,20 +20,22 @@ from translator.runtime.files import locked
 from translator.text.tokenizer import TOKENIZER_NAMES
 
 _VOCABULARIES = {f"{side}_vocabulary.json" for side in ("source", "target", "shared")}
-_NAMES = {CHECKSUMS, "model.bin", "config.json", *_VOCABULARIES, *TOKENIZER_NAMES}
+_NAMES = {CHECKSUMS, "model.bin", "config.json", SHORTLIST, *_VOCABULARIES, *TOKENIZER_NAMES}
 _LAYOUT = 2
 """To be raised when the same weights are written in another way, so that kept exports are written again."""
 
 
-def cached_ctranslate2(bundle: Bundle) -> Path:
+def cached_ctranslate2(bundle: Bundle, shortlist: Path | None = None) -> Path:
     """Return the CTranslate2 model directory of a loaded run: RUN/exports/ctranslate2-WEIGHTS-KEY.
 
-    The key is a digest of everything that goes into the export, weights included. If it does not exist, it is written
-    (by one process, if several ask at the same time) and replaces earlier exports of the same name. If the run
-    directory cannot be written, the export is in a temporary directory until this process ends, and stderr says so.
+    With the file of a `shortlist`, it is RUN/exports/ctranslate2-WEIGHTS+shortlist-KEY. The key is a digest of all that
+    goes into the export, weights included. If it does not exist, it is written (by one process, if several ask at
+    the same time) and replaces earlier exports of the same name. If the run directory cannot be written, the export is
+    in a temporary directory until this process ends, and stderr says so.
     """
     exports = RunDirectory(bundle.directory).exports
-    path = exports / f"ctranslate2-{bundle.weights}-{_key(bundle)}"
+    name = bundle.weights if shortlist is None else f"{bundle.weights}+shortlist"
+    path = exports / f"ctranslate2-{name}-{_key(bundle, shortlist)}"
     if is_whole(path):
         return path
     try:
@@ -46,16 +48,16 @@ def cached_ctranslate2(bundle: Bundle) -> Path:
                 remove_partial(exports)
                 if path.is_dir() and foreign_names(path, _files_of_export):
                     set_aside(path)
-                write_model(bundle, path, _files_of_export)
+                write_model(bundle, path, _files_of_export, shortlist=shortlist)
                 _remove_others(path)
         return path
     except (OSError, OutputError) as error:
         reason = (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
         say(f"{exports} cannot be written ({reason}), so the model for CTranslate2 is not kept there")
-        return _temporary_export(bundle, path.name)
+        return _temporary_export(bundle, path.name, shortlist)
 
 
-def _temporary_export(bundle: Bundle, name: str) -> Path:
+def _temporary_export(bundle: Bundle, name: str, shortlist: Path | None) -> Path:
     """Export into a directory that is removed when this process ends; raise `CheckpointError` if that fails too."""
     try:
         directory = Path(tempfile.mkdtemp(prefix="translator-"))
@@ -65,7 +67,7 @@ def _temporary_export(bundle: Bundle, name: str) -> Path:
             "directory that can be written"
         ) from None
     atexit.register(shutil.rmtree, directory, ignore_errors=True)
-    return export_ctranslate2(bundle, directory / name)
+    return export_ctranslate2(bundle, directory / name, shortlist=shortlist)
 
 
 def _remove_others(path: Path) -> None:
@@ -76,13 +78,15 @@ def _remove_others(path: Path) -> None:
             remove_directory(other)
 
 
-def _key(bundle: Bundle) -> str:
+def _key(bundle: Bundle, shortlist: Path | None) -> str:
     library = require_ctranslate2()
     digest = hashlib.sha256(f"{_LAYOUT} {library.__version__} {bundle.config.model.model_dump_json()}".encode())
     for tokenizer in (bundle.tokenizers.source, bundle.tokenizers.target):
         digest.update(tokenizer.digest.encode())
     for weight in model_tensors(bundle.model).values():
         digest.update(weight.cpu().contiguous().view(torch.uint8).numpy().tobytes())
+    if shortlist is not None:
+        digest.update(shortlist.read_bytes())
     return digest.hexdigest()[:16]
 
 

@@ -5,7 +5,8 @@ It differs from the native engine in this:
 * its beam search stops when it has found as many hypotheses as the beam is wide, and can miss a better one;
 * it has no GNMT length penalty: this module asks for all hypotheses of the beam and ranks them;
 * a translation ends right after a prefix only if that is the most probable continuation;
-* with int8, the activations are rounded as well as the weights.
+* with int8, the activations are rounded as well as the weights;
+* with a shortlist, only the target pieces compete that it has for the source pieces of the batch.
 
 What a translation may contain, how long it may be and how it is scored is the same. docs/decoding.md tells users.
 """
@@ -28,6 +29,7 @@ from translator.errors import DeviceError
 from translator.interop.ctranslate2.cache import cached_ctranslate2
 from translator.interop.ctranslate2.library import require_ctranslate2
 from translator.interop.ctranslate2.request import LibraryHypothesis, LibraryRequest, LibrarySearch, cut, refuse_foreign
+from translator.interop.ctranslate2.shortlist import shortlist_of
 from translator.runtime.console import say
 from translator.runtime.device import Machine
 
@@ -52,11 +54,12 @@ class CTranslate2Engine:
         longest: int,
         workers: int = 1,
         batch_tokens: int | None = None,
+        shortlist: bool = False,
     ) -> None:
         """`translator` is the library's; it adds the end-of-sentence token of the source itself.
 
         `longest` is the most pieces of either side, and `batch_tokens` the most source tokens of a batch, times the
-        beam, however many the settings allow.
+        beam, however many the settings allow. With `shortlist`, the model has one, and searches use it.
         """
         self.longest_source: int | None = longest
         self._translator = translator
@@ -64,18 +67,22 @@ class CTranslate2Engine:
         self._ids = {piece: index for index, piece in enumerate(target_pieces)}
         self._eos_id, self._end = eos_id, target_pieces[eos_id]
         self._longest, self._workers, self._batch_tokens = longest, workers, batch_tokens or sys.maxsize
+        self._shortlist = shortlist
 
     @classmethod
-    def of(cls, bundle: Bundle, *, threads: int | None = None, quantize: str = "none") -> "CTranslate2Engine":
+    def of(
+        cls, bundle: Bundle, *, threads: int | None = None, quantize: str = "none", shortlist: bool = False
+    ) -> "CTranslate2Engine":
         """Load the model of a run onto its device; export it first if that has not been done.
 
-        `threads` is the number of CPU threads, by default as many as PyTorch uses. `quantize` is `none` or `int8`.
-        Raises `ConfigError` if the library is not installed and `DeviceError` if it cannot use the device.
+        `threads` is the number of CPU threads, by default as many as PyTorch uses. `quantize` is `none` or `int8`;
+        `shortlist` uses that of the run. Raises `ConfigError` if the library is not installed or the run has no
+        shortlist, and `DeviceError` if the library cannot use the device.
         """
         library = require_ctranslate2()
         device = bundle.machine.device
         workers = (threads or torch.get_num_threads()) if device.type == "cpu" else 1
-        path = cached_ctranslate2(bundle)
+        path = cached_ctranslate2(bundle, shortlist_of(bundle) if shortlist else None)
         try:
             translator = library.Translator(
                 str(path),
@@ -100,6 +107,7 @@ class CTranslate2Engine:
             longest=bundle.config.model.max_positions - 1,
             workers=workers,
             batch_tokens=_BATCH_TOKENS if device.type == "cpu" else None,
+            shortlist=shortlist,
         )
 
     def search(
@@ -181,6 +189,7 @@ class CTranslate2Engine:
             return_scores=with_scores or search.beam_size > 1,
             # Lengths count it, as ours do, and a hypothesis without it was cut at the limit.
             return_end_token=True,
+            use_vmap=self._shortlist,
         )
         return answers
 
@@ -229,7 +238,7 @@ class CTranslate2Engine:
                 own = [cut(hypothesis, task.limit) for hypothesis in own]
             found.append([hypothesis for hypothesis in own if hypothesis.was_chosen])
         penalty = LengthPenalty(settings.length_penalty, settings.length_alpha)
-        totals = iter(self._totals(complete, found, search, settings))
+        totals = iter(self._totals(complete, found, search, settings, exact=with_scores))
         for task, own in zip(complete, found, strict=True):
             ranked = []
             for hypothesis in own:
@@ -247,13 +256,18 @@ class CTranslate2Engine:
         found: Sequence[Sequence[LibraryHypothesis]],
         search: LibrarySearch,
         settings: DecodingSettings,
+        exact: bool,
     ) -> list[float]:
-        """Return the log-probability of every hypothesis of every sentence, end-of-sentence token included."""
+        """Return the log-probability of every hypothesis of every sentence, end-of-sentence token included.
+
+        Unless they must be `exact`, those under a shortlist are relative to its pieces, which suffices to rank them.
+        """
         totals, unknown = [], []
         for task, own in zip(tasks, found, strict=True):
             # The library's score lacks the pieces of a prefix and the end of what was cut, and under a rule that
-            # forbids pieces it is relative to those that are left.
+            # forbids pieces, or with a shortlist, it is relative to those that are left.
             is_theirs = not (task.minimum or task.request.prefix or settings.block_ngrams)
+            is_theirs = is_theirs and not (self._shortlist and exact)
             for hypothesis in own:
                 if is_theirs and hypothesis.ended:
                     totals.append(hypothesis.score * hypothesis.length**search.exponent)

@@ -8,7 +8,7 @@ from translator.interop.card import Score, describe_run, describe_scores, langua
 from translator.text.tokenizer import tokenizer_files
 
 
-def usage(bundle: Bundle, quantization: str, scores: Sequence[Score] = ()) -> str:
+def usage(bundle: Bundle, quantization: str, scores: Sequence[Score] = (), with_shortlist: bool = False) -> str:
     """Return the text: an example that runs in the directory, what the model is, and its scores."""
     source, targets = languages_of(bundle)
     decoding = bundle.config.decoding
@@ -21,7 +21,8 @@ def usage(bundle: Bundle, quantization: str, scores: Sequence[Score] = ()) -> st
     lines = [
         f"# CTranslate2 model {source or 'source'}-{'+'.join(targets) or 'target'}",
         "",
-        f"Exported by the program translator: `translator export RUN --to ctranslate2 --quantize {quantization}`.",
+        f"Exported by the program translator: `translator export RUN --to ctranslate2 --quantize {quantization}"
+        f"{' --shortlist' if with_shortlist else ''}`.",
         "",
         "```python",
         "import ctranslate2, sentencepiece",
@@ -32,7 +33,7 @@ def usage(bundle: Bundle, quantization: str, scores: Sequence[Score] = ()) -> st
         'pieces = source.encode(["A line of text."], out_type=str)',
         *([f'pieces = [["{symbols[0]}", *line] for line in pieces]'] if symbols else []),
         f"answers = translator.translate_batch(pieces, beam_size={decoding.beam_size}, length_penalty="
-        f"{penalty.exponent:g}, max_decoding_length={min(256, longest)})",
+        f"{penalty.exponent:g}, max_decoding_length={min(256, longest)}{', use_vmap=True' if with_shortlist else ''})",
         "print(target.decode([answer.hypotheses[0] for answer in answers]))",
         "```",
         "",
