@@ -1,4 +1,4 @@
-"""What `translator train` and a plain loop around Hugging Face's MarianMTModel reach in the same wall-clock time.
+"""What `translator train` reaches in the same wall-clock time as a loop around MarianMTModel, or as JoeyNMT.
 
     python scripts/compare_peers.py ours hf --output DIR --train train.en train.de --valid val.en val.de \\
         --test test.en test.de --minutes 20 --threads 1 --together [--json FILE] [KEY=VALUE ...]
@@ -14,7 +14,7 @@ minutes" is what each was really given. On a machine that others use, `--clock c
 as many minutes as on cores of their own, however long that takes.
 
 Results stay in the output directory: a call with one more contender trains that alone, and the table has all of them.
-Needs the `bench` extra.
+Needs the `bench` extra; for `joeynmt` see peer_joeynmt.py.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import argparse
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -34,9 +35,15 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from scripts.machine import machine_facts
-from scripts.peers import CONTENDERS, ROOT, Task, call, environment, read_lines
+from scripts.peer_joeynmt import JoeyNMT
+from scripts.peers import ROOT, VARIANT_NAMES, Contender, Marian, Ours, Task, call, environment, read_lines
 from translator.evaluation import evaluate_hypotheses
 
+CONTENDERS: dict[str, Contender] = {
+    "ours": Ours(),
+    **{name: Marian(title) for name, title in VARIANT_NAMES.items()},
+    "joeynmt": JoeyNMT(),
+}
 RESULT = "result.json"
 PATIENCE_SECONDS = 300.0
 """How long a contender may take to stop when it is asked to: it may be in the middle of a validation."""
@@ -55,13 +62,9 @@ class Training:
     cpu_seconds: float = 0.0
 
     @classmethod
-    def start(cls, name: str, task: Task) -> Training:
-        """Start a contender in an empty folder."""
-        folder = task.output / name
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        with (folder / "log.txt").open("w", encoding="utf-8") as log:
-            command = CONTENDERS[name].command(task, folder)
+    def start(cls, name: str, task: Task, command: list[str]) -> Training:
+        """Start a contender with its command."""
+        with (task.output / name / "log.txt").open("a", encoding="utf-8") as log:
             return cls(name, subprocess.Popen(command, cwd=ROOT, env=environment(task), stdout=log, stderr=log))
 
     def spent(self, task: Task) -> float:
@@ -101,7 +104,13 @@ class Training:
 
 def train(names: Sequence[str], task: Task) -> list[Training]:
     """Train all at once, each for its time."""
-    trainings = [Training.start(name, task) for name in names]
+    commands = {}
+    for name in names:
+        folder = task.output / name
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        commands[name] = CONTENDERS[name].command(task, folder)
+    trainings = [Training.start(name, task, command) for name, command in commands.items()]
     running = list(trainings)
     while running:
         time.sleep(0.05)
@@ -203,6 +212,8 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Train whoever has no result yet, and print the table."""
     options = parse(arguments)
+    # A shell lets what it runs in the background ignore it, and that is inherited; some contenders wait for it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     settings = tuple(word for word in options.words if "=" in word)
     if not any(word.startswith("preset=") for word in settings):
         settings = ("preset=tiny", *settings)

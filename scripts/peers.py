@@ -20,6 +20,11 @@ from translator.checkpoints import RunDirectory, read_checkpoint
 from translator.config import Config, complete_config, load_config
 
 ROOT = Path(__file__).parents[1]
+# Without those that have our allocator settings and our products.
+VARIANT_NAMES = dict(
+    zip(("hf", "hf-best", "hf-bf16"), (title for title, own in VARIANTS.items() if not own.our_settings), strict=True)
+)
+"""Names on the command line, with those in `VARIANTS`."""
 
 
 @dataclass(frozen=True)
@@ -174,10 +179,3 @@ def environment(task: Task) -> dict[str, Any]:
 def read_lines(path: Path) -> list[str]:
     """Read a text file; only a line feed ends a line."""
     return path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
-
-
-# Without those that have our allocator settings and our products.
-_VARIANTS = dict(
-    zip(("hf", "hf-best", "hf-bf16"), (title for title, own in VARIANTS.items() if not own.our_settings), strict=True)
-)
-CONTENDERS: dict[str, Contender] = {"ours": Ours(), **{name: Marian(title) for name, title in _VARIANTS.items()}}

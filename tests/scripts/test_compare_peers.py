@@ -3,13 +3,15 @@
 import dataclasses
 import importlib
 import json
+import os
 import random
 import signal
 import sys
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).parents[2]
@@ -91,7 +93,8 @@ def test_a_training_that_fails_is_reported(
     script: ModuleType, task: Any, monkeypatch: pytest.MonkeyPatch, code: int, asked: float | None, is_error: bool
 ) -> None:
     monkeypatch.setattr(script, "CONTENDERS", {"one": Fake(f"raise SystemExit({code})")})
-    training = script.Training.start("one", task)
+    (task.output / "one").mkdir(parents=True)
+    training = script.Training.start("one", task, script.CONTENDERS["one"].command(task, task.output / "one"))
     while not training.has_ended(task):
         pass
     training.asked = asked
@@ -146,3 +149,35 @@ def test_the_whole_comparison_in_toy_size(
     task = peers.Task(*files.values(), ("preset=tiny", *SETTINGS), 20.0, "wall", 1, 5, output)
     again = peers.Ours().finish(task, output / "ours")
     assert again.translations == found["ours"]["translations"] and again.weights == found["ours"]["weights"]
+
+
+def test_joeynmt_has_the_recipe_of_the_task(task: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    joeynmt = importlib.import_module("scripts.peer_joeynmt")
+    settings = joeynmt.joeynmt_settings(task.config(), task, task.output / "joeynmt", every=7)
+    training = settings["training"]
+    assert (training["learning_rate"], training["learning_rate_warmup"], training["updates"]) == (0.01, 4, 10)
+    assert (training["batch_size"], training["label_smoothing"], training["validation_freq"]) == (200, 0.1, 7)
+    for side in ("encoder", "decoder"):
+        stack = settings["model"][side]
+        assert (stack["num_layers"], stack["num_heads"], stack["hidden_size"], stack["ff_size"]) == (1, 2, 16, 32)
+        assert (stack["dropout"], stack["layer_norm"], stack["activation"]) == (0.3, "post", "relu")
+    assert [settings["data"][side]["lang"] for side in ("src", "trg")] == ["en", "de"]
+    # 3 sentences of at most 9 pieces and an end reach 25; so do 4 of 7.
+    lengths = SimpleNamespace(source_lengths=np.array([9] * 30), target_lengths=np.array([2] * 30))
+    assert joeynmt.steps_of_an_epoch(lengths, 25) == 10
+    lengths = SimpleNamespace(source_lengths=np.array([2] * 30), target_lengths=np.array([6] * 30))
+    assert joeynmt.steps_of_an_epoch(lengths, 25) == 7
+    monkeypatch.delenv("JOEYNMT_PYTHON", raising=False)
+    with pytest.raises(SystemExit, match="joeynmt needs JOEYNMT_PYTHON"):
+        joeynmt.python()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif("JOEYNMT_PYTHON" not in os.environ, reason="needs JoeyNMT; see scripts/peer_joeynmt.py")
+def test_joeynmt_in_toy_size(script: ModuleType, files: dict[str, tuple[Path, Path]], tmp_path: Path) -> None:
+    corpora = [word for name, pair in files.items() for word in (f"--{name}", *map(str, pair))]
+    options = [*corpora, "--output", str(tmp_path / "output"), "--minutes", "5", "--threads", "1"]
+    script.main(["joeynmt", *options, *SETTINGS])
+    found = json.loads((tmp_path / "output" / "joeynmt" / script.RESULT).read_text())
+    assert found["steps"] == 10 and found["target_tokens"] > 500 and found["validations"] >= 1
+    assert len(found["translations"]) == 10 and found["weights"].startswith("step ")
