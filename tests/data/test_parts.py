@@ -12,8 +12,11 @@ from typing import Any
 import pytest
 
 from translator.config import Config, write_config
-from translator.data import PreparedData, build, prepare, scanned
+from translator.data import PreparedData, prepare, scanned
+from translator.data.encoding import Encoding
 from translator.data.parts import Parts, key_of
+from translator.data.scanned import Scanning
+from translator.errors import DataError
 from translator.text import Corpus
 
 Pairs = list[tuple[str, str]]
@@ -34,18 +37,20 @@ def model(tmp_path: Path, corpus: Write, settings: Settings, pairs: MakePairs) -
 def read(monkeypatch: pytest.MonkeyPatch) -> Read:
     """The corpora that are scanned and encoded, in order."""
     found: Read = []
-    scan, blocks = scanned._scan, build._coded_blocks
 
-    def watched_scan(corpus: Corpus, name: str, *rest: Any) -> Any:
-        found.append(("scan", Path(corpus.files[0]).stem))
-        return scan(corpus, name, *rest)
+    def watch(owner: Any, name: str, kind: str) -> None:
+        original = getattr(owner, name)
 
-    def watched_blocks(corpus: Corpus, *rest: Any) -> Any:
-        found.append(("encode", Path(corpus.files[0]).stem))
-        return blocks(corpus, *rest)
+        def watched(*arguments: Any) -> Any:
+            (corpus,) = (argument for argument in arguments if isinstance(argument, Corpus))
+            found.append((kind, Path(corpus.files[0]).stem))
+            return original(*arguments)
 
-    monkeypatch.setattr(scanned, "_scan", watched_scan)
-    monkeypatch.setattr(build, "_coded_blocks", watched_blocks)
+        monkeypatch.setattr(owner, name, watched)
+
+    watch(Scanning, "blocks", "scan")
+    watch(scanned, "_scan_references", "scan")
+    watch(Encoding, "blocks", "encode")
     return found
 
 
@@ -123,20 +128,21 @@ def test_a_killed_preparation_continues_with_the_next_corpus(
         "from pathlib import Path\n"
         "from translator.config import load_config\n"
         "from translator.data import parts, prepare\n"
-        "place, left = parts.Parts.place, [int(sys.argv[1])]\n"
-        "def placed(*arguments):\n"
+        "make, left = parts.Parts.make, [int(sys.argv[1])]\n"
+        "def made(*arguments):\n"
         "    if not left[0]:\n"
         "        os.kill(os.getpid(), signal.SIGKILL)\n"
         "    left[0] -= 1\n"
-        "    return place(*arguments)\n"
-        "parts.Parts.place = placed\n"
+        "    make(*arguments)\n"
+        "parts.Parts.make = made\n"
         f"prepare(load_config(Path({str(tmp_path / 'config.yaml')!r}), []), {str(tmp_path / 'out')!r})\n"
     )
-    for finished in (2, 5):
+    # Each corpus is scanned, and the three results become parts; then it is encoded, and so on. The first process makes
+    # two of them, and the second the rest of the first six and two others.
+    for finished in (2, 6):
         done = subprocess.run([sys.executable, "-c", script, str(finished)], capture_output=True, timeout=60)
         assert done.returncode == -signal.SIGKILL, done.stderr.decode()
         assert not (tmp_path / "out").exists()
-        assert len(list((tmp_path / ".out.parts").glob("*.json"))) == finished
     prepare(config, tmp_path / "out")
     assert read == [("scan", "valid"), ("encode", "three")]
     assert content(prepare(config, tmp_path / "new").directory) == content(tmp_path / "out")
@@ -144,30 +150,36 @@ def test_a_killed_preparation_continues_with_the_next_corpus(
 
 
 def test_parts_that_wait_are_trusted_only_if_they_are_whole(tmp_path: Path) -> None:
-    made = []
-
-    def make(path: Path) -> dict[str, Any]:
-        made.append(path.name)
+    def write(path: Path) -> dict[str, Any]:
         path.write_bytes(b"12345")
         return {"pairs": 5}
 
     key = key_of("test", 1)
     parts = Parts(tmp_path / "out")
-    assert parts.place(key, tmp_path / "a", make) == {"pairs": 5}
+    assert parts.find(key) is None
+    parts.make(key, write)
+    assert parts.place(key, tmp_path / "a") == {"pairs": 5} == Parts(tmp_path / "out").place(key, tmp_path / "b")
     assert parts.placed == {"a": {"key": key, "figures": {"pairs": 5}}}
-    assert parts.place(key, tmp_path / "b", make) == {"pairs": 5} and len(made) == 1
-    assert os.stat(tmp_path / "b").st_nlink == 3
     waiting = tmp_path / ".out.parts"
+    assert os.stat(tmp_path / "b").st_nlink == 3
+    assert json.loads((waiting / f"{key}.json").read_text())["bytes"] == 5
     for number, damage in enumerate((b"1234", b"12346", None)):
-        (tmp_path / "out").with_name("a").unlink(missing_ok=True)
         if damage is None:
             (waiting / f"{key}.json").write_text("{")
         else:
             (waiting / key).unlink()
             (waiting / key).write_bytes(damage)
-        Parts(tmp_path / "out").place(key, tmp_path / f"c{number}", make)
-        assert (tmp_path / f"c{number}").read_bytes() == b"12345" and len(made) == number + 2
-    assert json.loads((waiting / f"{key}.json").read_text())["bytes"] == 5
+        other = Parts(tmp_path / "out")
+        assert other.find(key) is None
+        with pytest.raises(DataError, match="all of them must see the same directory"):
+            other.place(key, tmp_path / f"c{number}")
+        other.make(key, write)
+        other.place(key, tmp_path / f"c{number}")
+        assert (tmp_path / f"c{number}").read_bytes() == b"12345"
+    parts.note(key, {"spans": 3})
+    assert (Parts(tmp_path / "out").noted(key), parts.noted("other")) == ({"spans": 3}, None)
+    parts.remove(key)
+    assert parts.find(key) is None and Parts(tmp_path / "out").find(key) is None
     parts.remove_waiting()
     assert not waiting.exists() and (tmp_path / "b").read_bytes() == b"12345"
     assert key != key_of("test", "1") != key_of("test1")

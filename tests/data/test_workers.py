@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from translator.config import Config
-from translator.data import prepare
+from translator.data import prepare, workers
 from translator.data.workers import Workers, blocks_of
 from translator.errors import DataError
 
@@ -46,6 +46,12 @@ def test_results_come_in_order_whoever_makes_them(count: int) -> None:
         found = pool.map(Job("double"), range(10**9))
         assert [next(found) for _ in range(30)] == [2 * item for item in range(30)]
         assert len(pool._workers) == (0 if count == 1 else count)
+
+
+def test_processes_of_one_machine_share_its_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "cores", lambda: 12)
+    assert [Workers(sharing=sharing).count for sharing in (1, 2, 5, 20)] == [8, 6, 2, 1]
+    assert Workers(3, sharing=4).count == 3
 
 
 def test_a_small_corpus_starts_no_process() -> None:
@@ -84,7 +90,7 @@ def test_processes_end_with_the_one_that_started_them() -> None:
 def test_the_same_bytes_with_any_number_of_workers(
     tmp_path: Path, corpus: Write, settings: Settings, pairs: MakePairs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in ("scanned", "build"):
+    for module in ("scanned", "encoding"):
         monkeypatch.setattr(sys.modules[f"translator.data.{module}"], "blocks_of", lambda items: blocks_of(items, 16))
     bad = [("", "leer"), ("Tom", "tom"), ("dog " * 40, "Hund"), ("KÃ¶ln", "Köln"), *pairs(3, 20)]
     train = corpus("train", [*pairs(0, 90), *bad, *pairs(100, 50)])

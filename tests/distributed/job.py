@@ -38,6 +38,7 @@ def talk(world: World, directory: Path) -> None:
     found = {
         "was there": world.main_first(work),
         "again": world.main_first(lambda: world.rank),
+        "from main": world.from_main(lambda: {"rank": world.rank}),
         "sum": world.sum([world.rank, 2**-30, 2**40 + world.rank]),
         "gathered": world.gather({"rank": world.rank}),
         "divided": [world.divide(range(count), square) for count in (0, 1, 7)],

@@ -77,7 +77,7 @@ def test_a_process_alone_talks_to_itself(monkeypatch: pytest.MonkeyPatch) -> Non
         assert world.sum([3, 0.5]) == [3.0, 0.5]
         assert world.gather("x") == ["x"]
         assert world.divide("abc", lambda items: [item.upper() for item in items]) == ["A", "B", "C"]
-        assert world.main_first(lambda: 5) == 5
+        assert world.main_first(lambda: 5) == 5 == world.from_main(lambda: 5)
         world.barrier()
     # Errors are the caller's business.
     with pytest.raises(ValueError, match="reason"), join_world():
@@ -92,6 +92,7 @@ def test_processes_talk_until_one_fails(start_ranks: Start, tmp_path: Path) -> N
         assert json.loads((tmp_path / f"talk-{rank}.json").read_text()) == {
             "was there": rank > 0,
             "again": rank,
+            "from main": {"rank": 0},
             "sum": [3.0, 3 * 2**-30, 3 * 2**40 + 3],
             "gathered": [{"rank": 0}, {"rank": 1}, {"rank": 2}],
             "divided": [[[item * item, item % 3] for item in range(count)] for count in (0, 1, 7)],
@@ -131,6 +132,18 @@ def test_a_killed_process_ends_the_others(launcher: Callable[[str], subprocess.P
     assert (process.returncode, output) == (1, "")
     assert "the process of rank 1 was ended by SIGKILL" in errors and errors.count("\n") == 1
     assert not any(is_alive(pid) for pid in pids)
+
+
+@pytest.mark.skipif(not Path("/proc/self/ns/pid").exists(), reason="which processes are alive is read from /proc")
+def test_without_our_launcher_another_process_says_that_one_was_killed(start_ranks: Start, tmp_path: Path) -> None:
+    processes = start_ranks(3, SCRIPT, tmp_path, "wait")
+    os.kill(pids_in(tmp_path, 3)[2], signal.SIGKILL)
+    errors = "".join(process.communicate(timeout=60)[1] for process in processes)
+    assert [process.returncode for process in processes] == [1, 1, -signal.SIGKILL]
+    assert errors == (
+        "error: the process of rank 2 was killed, perhaps for lack of memory; the same command continues from what was "
+        "saved\n"
+    )
 
 
 def test_a_signal_lets_all_processes_save(launcher: Callable[[str], subprocess.Popen[str]], tmp_path: Path) -> None:

@@ -137,3 +137,46 @@ def test_two_hosts_write_one_synthetic_corpus(
     assert len(parts) == 6
     for part in parts:
         assert (tmp_path / "both" / part).read_bytes() == (tmp_path / "alone" / part).read_bytes()
+
+
+def test_two_hosts_prepare_the_data_of_one(
+    tmp_path: Path, start: Callable[..., list["subprocess.Popen[str]"]], call_program: Callable[..., object]
+) -> None:
+    entries = []
+    for number in range(4):
+        entries.append(f"{{path: '{tmp_path}/{number}.{{en,de}}'}}")
+        for language, noun in (("en", "dog"), ("de", "Hund")):
+            text = "".join(f"{number} {noun} {line}\n" for line in range(100 + number))
+            (tmp_path / f"{number}.{language}").write_text(text)
+    words = ("data", "prepare", f"data.train=[{', '.join(entries)}]", "tokenizer.vocab_size=320", "data.workers=1")
+    assert call_program(*words, f"data.prepared={tmp_path / 'alone'}")[0] == 0  # type: ignore[index]
+    errors = finish(start(*words, f"data.prepared={tmp_path / 'both'}"))
+    assert "training pairs: 406 read" in errors[0] and "training pairs" not in errors[1]
+    alone, both = ({file.name: file.read_bytes() for file in (tmp_path / name).iterdir()} for name in ("alone", "both"))
+    assert len(alone) == 11 and alone == both
+
+
+def test_two_hosts_translate_the_lines_of_one_which_finishes_if_the_other_dies(
+    tiny_run: Path,
+    tmp_path: Path,
+    start: Callable[..., list["subprocess.Popen[str]"]],
+    call_program: Callable[..., object],
+) -> None:
+    text = tmp_path / "mono.en"
+    text.write_text("".join(f"the dog sleeps in house {number}.\n" for number in range(3000)))
+    words = ("translate", tiny_run, text, "--engine", "native", "--set", "threads=1")
+    expected, output = tmp_path / "alone.de", tmp_path / "both.de"
+    assert call_program(*words, "--output", expected)[0] == 0  # type: ignore[index]
+    first, second = start(*words, "--output", output)
+    deadline = time.monotonic() + 120
+    while not any(file.stat().st_size for file in tmp_path.glob(".both.de.*.unfinished")):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    second.kill()
+    _, errors = first.communicate(timeout=120)
+    assert first.returncode != 0
+    assert "error: rank 0: another process of the job no longer answers" in errors, errors
+    assert not output.exists()
+    errors = "".join(finish(start(*words, "--output", output)))
+    assert "resuming" in errors
+    assert output.read_bytes() == expected.read_bytes()

@@ -16,19 +16,23 @@ def prepare(
 ) -> None:
     """Check, clean and encode the corpora.
 
-    `train` does this first. Prints the directory of the result.
+    `train` does this first. Several machines share the work under torchrun. Prints the directory of the result.
     """
     from translator.config import load_config, prepared_directory
+    from translator.distributed.world import join_world
 
     path, overrides = split_arguments(arguments)
-    config = load_config(path, overrides)
+    with join_world() as world:
+        config = load_config(path, overrides)
 
-    from translator.data import prepare as prepare_data
-    from translator.runtime.console import print_result
-    from translator.training.continuation import require_agreement
+        from translator.data import prepare as prepare_data
+        from translator.runtime.console import print_result
+        from translator.training.continuation import require_agreement
 
-    begun = require_agreement(config)
-    print_result(prepare_data(config, prepared_directory(config), begun=begun).directory)
+        begun = require_agreement(config)
+        directory = prepare_data(config, prepared_directory(config), begun=begun, world=world).directory
+        if world.is_main:
+            print_result(directory)
 
 
 @app.command()

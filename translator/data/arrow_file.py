@@ -1,6 +1,6 @@
 """One uncompressed Arrow file of prepared pairs: written in record batches, memory-mapped, and never copied."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -116,6 +116,13 @@ class DatasetWriter:
     def __exit__(self, *exception: object) -> None:
         self._writer.close()
         self._file.close()
+
+
+def batches_of(path: Path) -> Iterator[pa.RecordBatch]:
+    """Yield the record batches of a file that `DatasetWriter` wrote."""
+    with pa.memory_map(str(path)) as mapped, pa.ipc.open_file(mapped) as file:
+        for index in range(file.num_record_batches):
+            yield file.get_batch(index)
 
 
 def record_batch(

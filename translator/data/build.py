@@ -9,18 +9,17 @@ from typing import Any
 import numpy as np
 
 from translator.config import DataSettings, TokenizerSettings
-from translator.data.altered import AlteredLines
 from translator.data.arrow_file import DatasetWriter
 from translator.data.cleaning import KEPT, REASONS
 from translator.data.corpora import target_languages
-from translator.data.dropped import Dropped, skipped_of
-from translator.data.encoding import BlockEncoder, CodedBlock, encode_pairs
+from translator.data.dropped import skipped_of
+from translator.data.encoding import BlockEncoder, Counts, Encoding, encode_pairs
 from translator.data.filters import chosen_reasons
-from translator.data.parts import Figures, key_of
+from translator.data.parts import key_of
 from translator.data.scanned import Place, ScannedCorpora, numbered
-from translator.data.workers import Workers, blocks_of
+from translator.data.workers import blocks_of
 from translator.errors import DataError
-from translator.runtime.console import progress, say
+from translator.runtime.console import say
 from translator.text import Corpus, TokenizerPair, extend_tokenizers, save_tokenizers, train_tokenizers, with_tag
 
 
@@ -29,13 +28,13 @@ class DataBuilder:
 
     def __init__(
         self, scanned: ScannedCorpora, data: DataSettings, tokenizer: TokenizerSettings, given: TokenizerPair | None,
-        extend: bool, place: Place, with_text: bool, workers: Workers,
+        extend: bool, place: Place, with_text: bool,
     ) -> None:  # fmt: skip
         """`given` tokenizers are used instead of training some, as they are or with new pieces (`extend`); `with_text`
         keeps the text of training pairs."""
         self.scanned, self.corpora = scanned, scanned.corpora
         self.data, self.tokenizer, self.given, self.extend = data, tokenizer, given, extend
-        self.place, self.with_text, self.workers = place, with_text, workers
+        self.place, self.with_text = place, with_text
 
     def build(self) -> tuple[TokenizerPair, dict[str, Any]]:
         """Write the tokenizers and the Arrow files; return the tokenizers and the counts of pairs."""
@@ -74,57 +73,41 @@ class DataBuilder:
 
     def _write_train(self, tokenizers: TokenizerPair, codes: np.ndarray) -> dict[str, Any]:
         """Encode the pairs that are left, drop those of impossible length, and return the counts."""
-        dropped = Dropped(chosen_reasons(self.data))
-        altered = {"source": AlteredLines(), "target": AlteredLines()}
         parts = np.split(codes, np.cumsum(self.scanned.read)[:-1])
+        works = [self._encoding(tokenizers, index, part) for index, part in enumerate(parts)]
+        self.place.shared.make(works)
+        counts = Counts(chosen_reasons(self.data))
         entries = []
-        for index, (corpus, part) in enumerate(zip(self.corpora["train"], parts, strict=True)):
-            figures = self._write_corpus(tokenizers, index, part)
-            dropped.merge(Dropped.of(figures["dropped"], figures["examples"]))
-            for side, lines in figures["altered"].items():
-                altered[side].add(AlteredLines(**lines))
+        for work, corpus in zip(works, self.corpora["train"], strict=True):
+            name = numbered("train", work.index, len(works)) + ".arrow"
+            figures = self.place.shared.parts.place(work.key, self.place.directory / name)
+            counts.add_figures(figures)
             names = {"name": corpus.name, "languages": list(corpus.languages)}
-            entries.append({**names, "pairs": len(part), "train": figures["pairs"]})
-        _require_pairs(entries, dropped.counts())
+            entries.append({**names, "pairs": work.pairs, "train": figures["pairs"]})
+        _require_pairs(entries, counts.dropped.counts())
+        found = counts.as_figures()
         return {
             "train": sum(entry["train"] for entry in entries),
             "corpora": entries,
-            "dropped": dropped.counts(),
+            "dropped": found["dropped"],
             "skipped": skipped_of(self.corpora["train"]),
-            "examples": dropped.examples(),
-            "altered": {side: lines.as_count() for side, lines in altered.items()},
+            "examples": found["examples"],
+            "altered": found["altered"],
         }
 
-    def _write_corpus(self, tokenizers: TokenizerPair, index: int, codes: np.ndarray) -> Figures:
-        """Encode one training corpus, unless it has been encoded before; return its counts."""
+    def _encoding(self, tokenizers: TokenizerPair, index: int, codes: np.ndarray) -> Encoding:
+        """Return the work of encoding one training corpus."""
         corpus, data = self.corpora["train"][index], self.data
         tag = self._tag(tokenizers, corpus)
-        encoder = BlockEncoder(self.place.directory, data, corpus.name, tag, self.with_text, corpus.alignments)
-
-        def make(path: Path) -> Figures:
-            dropped = Dropped(chosen_reasons(data))
-            altered = {"source": AlteredLines(), "target": AlteredLines()}
-            with DatasetWriter(path, self.with_text, with_links=corpus.alignments is not None) as writer:
-                for block in self.workers.map(encoder, _coded_blocks(corpus, codes)):
-                    if len(block.batch):
-                        writer.write_batch(block.batch)
-                    dropped.merge(block.dropped)
-                    for side, lines in block.altered.items():
-                        altered[side].add(lines)
-            return {
-                "pairs": writer.pairs,
-                "dropped": dropped.counts(),
-                "examples": dropped.examples(),
-                "altered": {side: lines.as_count() for side, lines in altered.items()},
-            }
-
         key = key_of(
             "train", list(REASONS), self.place.fingerprints[index], sha256(codes.tobytes()).hexdigest(),
             [tokenizers.source.digest, tokenizers.target.digest], data.max_length, data.max_length_ratio, tag,
             self.with_text,
         )  # fmt: skip
-        name = numbered("train", index, len(self.corpora["train"])) + ".arrow"
-        return self.place.parts.place(key, self.place.directory / name, make)
+        file = self.place.shared.parts.scratch(f"{key}.codes.npy")
+        np.save(file, codes)
+        encoder = BlockEncoder(self.place.directory, data, corpus.name, tag, self.with_text, corpus.alignments)
+        return Encoding(index, key, encoder, file, len(codes))
 
     def _write_references(self, name: str, tokenizers: TokenizerPair) -> int:
         """Write valid or test, every pair with its text; without a valid corpus, it is what train holds out."""
@@ -151,14 +134,3 @@ def _require_pairs(entries: list[dict[str, Any]], dropped: dict[str, int]) -> No
         f"no training pair is left of {emptied['pairs']:,} in {emptied['name']}{together}({listed}); check the corpus "
         "and the settings data.max_length, max_length_ratio, drop_duplicates, drop_leaks and those of filters"
     )
-
-
-def _coded_blocks(corpus: Corpus, codes: np.ndarray) -> Iterator[CodedBlock]:
-    """Yield the pairs of a corpus in blocks, with their codes; pairs after the last code are held out."""
-    pairs = progress(islice(corpus.pairs(), len(codes)), description="encoding train", total=len(codes), unit="pairs")
-    lines = corpus.alignments.lines() if corpus.alignments is not None else None
-    start = 0
-    for block in blocks_of(pairs):
-        alignments = list(islice(lines, len(block))) if lines is not None else None
-        yield CodedBlock(start, block, codes[start : start + len(block)], alignments)
-        start += len(block)

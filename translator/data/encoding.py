@@ -1,8 +1,9 @@
-"""Encoding a block of training pairs: text to piece ids, and which pairs are left out for their lengths."""
+"""Encoding training pairs block by block: text to piece ids, and which pairs are left out for their lengths."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,12 +12,16 @@ import pyarrow as pa
 
 from translator.config import DataSettings
 from translator.data.altered import AlteredLines
-from translator.data.arrow_file import record_batch
+from translator.data.arrow_file import DatasetWriter, batches_of, record_batch
 from translator.data.cleaning import KEPT, fits, reason_of
 from translator.data.dropped import Dropped
 from translator.data.filters import Pair, chosen_reasons
+from translator.data.parts import Figures
 from translator.data.piece_links import link_pieces, piece_words
-from translator.text import AlignmentFile, TokenizerPair, load_tokenizers, with_tag
+from translator.data.shared_work import spans_of
+from translator.data.workers import blocks_of
+from translator.runtime.console import progress
+from translator.text import AlignmentFile, Corpus, TokenizerPair, load_tokenizers, with_tag
 
 
 class CodedBlock(NamedTuple):
@@ -109,6 +114,91 @@ class BlockEncoder:
             # A language tag goes before the pieces of the source.
             found.append(link_pieces(links, *words, first=int(self.tag is not None)))
         return found
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """The `CorpusWork` of encoding a training corpus."""
+
+    index: int
+    key: str
+    encoder: BlockEncoder
+    codes: Path
+    """File of an array of the codes of `CodedBlock`, uint8 [pairs]; pairs after the last code are held out."""
+    pairs: int
+    """Number of codes."""
+
+    @property
+    def spans(self) -> int:
+        """See `CorpusWork`."""
+        return spans_of(self.pairs)
+
+    def job(self, corpus: Corpus) -> BlockEncoder:
+        """See `CorpusWork`."""
+        return self.encoder
+
+    def blocks(self, corpus: Corpus) -> Iterator[CodedBlock]:
+        """See `CorpusWork`."""
+        codes = np.load(self.codes, mmap_mode="r")
+        read = islice(corpus.pairs(), self.pairs)
+        pairs = progress(read, description="encoding train", total=self.pairs, unit="pairs")
+        lines = corpus.alignments.lines() if corpus.alignments is not None else None
+        start = 0
+        for block in blocks_of(pairs):
+            alignments = list(islice(lines, len(block))) if lines is not None else None
+            yield CodedBlock(start, block, np.array(codes[start : start + len(block)]), alignments)
+            start += len(block)
+
+    def write(self, results: Iterable[EncodedBlock], path: Path) -> Figures:
+        """See `CorpusWork`."""
+        counts = Counts(chosen_reasons(self.encoder.data))
+        with self._writer(path) as writer:
+            for block in results:
+                if len(block.batch):
+                    writer.write_batch(block.batch)
+                counts.add(block.dropped, block.altered)
+        return {"pairs": writer.pairs, **counts.as_figures()}
+
+    def join(self, corpus: Corpus, spans: Sequence[tuple[Path, Figures]], path: Path) -> Figures:
+        """See `CorpusWork`."""
+        counts = Counts(chosen_reasons(self.encoder.data))
+        with self._writer(path) as writer:
+            for file, figures in spans:
+                for batch in batches_of(file):
+                    writer.write_batch(batch)
+                counts.add_figures(figures)
+        return {"pairs": writer.pairs, **counts.as_figures()}
+
+    def _writer(self, path: Path) -> DatasetWriter:
+        return DatasetWriter(path, self.encoder.with_text, with_links=self.encoder.alignments is not None)
+
+
+class Counts:
+    """What became of the pairs of consecutive blocks, spans or corpora, besides those that are kept."""
+
+    def __init__(self, reasons: Collection[str]) -> None:
+        """`reasons` are those for which the settings drop pairs."""
+        self.dropped = Dropped(reasons)
+        self.altered = {"source": AlteredLines(), "target": AlteredLines()}
+
+    def add(self, dropped: Dropped, altered: dict[str, AlteredLines]) -> None:
+        """Add what became of later pairs."""
+        self.dropped.merge(dropped)
+        for side, lines in altered.items():
+            self.altered[side].add(lines)
+
+    def add_figures(self, figures: Figures) -> None:
+        """Add what `as_figures` returned for later pairs."""
+        altered = {side: AlteredLines(**lines) for side, lines in figures["altered"].items()}
+        self.add(Dropped.of(figures["dropped"], figures["examples"]), altered)
+
+    def as_figures(self) -> Figures:
+        """Return all as values for JSON."""
+        return {
+            "dropped": self.dropped.counts(),
+            "examples": self.dropped.examples(),
+            "altered": {side: lines.as_count() for side, lines in self.altered.items()},
+        }
 
 
 def encode_pairs(tokenizers: TokenizerPair, pairs: Sequence[Pair]) -> tuple[list[list[int]], list[list[int]]]:

@@ -40,8 +40,10 @@ from translator.data.manifest import (
 from translator.data.mixture import Mixture
 from translator.data.parts import Parts
 from translator.data.scanned import Place, ScannedCorpora
+from translator.data.shared_work import SharedWork, dismiss
 from translator.data.usual_source import usual_source
 from translator.data.workers import Workers
+from translator.distributed import World
 from translator.errors import DataError, TokenizerError
 from translator.runtime.console import say
 from translator.runtime.directories import new_directory
@@ -83,6 +85,7 @@ def prepare(
     directory: str | Path,
     check: Callable[[Config], object] | None = None,
     begun: Begun | None = None,
+    world: World | None = None,
 ) -> PreparedData:
     """Prepare the corpora of `config.data` in `directory`, unless that has been done already.
 
@@ -90,15 +93,40 @@ def prepare(
     The directory appears complete or not at all; what another preparation left there is replaced, anything else is
     refused (`DataError`, `OutputError`). `check` is called with the completed settings before that is done, and may
     raise. Data for a run that has `begun` get its vocabulary, and are refused if the training pairs would be others.
-    Host memory does not grow with the text, except for 17 bytes a pair.
+    All processes of a `world` share the scanning and encoding, and must see the same directory; the files do not
+    depend on how many they are. Host memory does not grow with the text, except for 17 bytes a pair.
     """
-    path = Path(directory)
+    path, world = Path(directory), world or World()
     config = complete_config(config)
-    _refuse_run(config, path)
     # A link that the user named is followed; one in a run may be somebody else's.
     target = path.resolve() if path.is_symlink() and config.data.prepared is not None else path
-    _refuse_foreign_directory(target)
-    corpora = open_corpora(config.data)
+    if world.is_main:
+        _refuse_run(config, path)
+        _refuse_foreign_directory(target)
+    # The main process opens them first, because a corpus from the network is fetched when it is opened.
+    corpora = world.main_first(lambda: open_corpora(config.data))
+    with Workers(config.data.workers, world.local_size) as workers:
+        if world.is_main:
+            _prepare(config, path, target, corpora, check, begun, workers, world)
+            dismiss(world)
+        else:
+            SharedWork(world, corpora["train"], Parts(target), workers).help()
+    prepared = load_prepared(path, config)
+    for line in describe_altered(prepared.manifest["counts"]):
+        say(line)
+    if begun is not None:
+        _require_same_pairs(prepared.train_digest(), begun)
+    if prepared.mixture is not None:
+        for line in describe_corpora(prepared.manifest["counts"], prepared.mixture.counts):
+            say(line)
+    return prepared
+
+
+def _prepare(
+    config: Config, path: Path, target: Path, corpora: Corpora, check: Callable[[Config], object] | None,
+    begun: Begun | None, workers: Workers, world: World,
+) -> None:  # fmt: skip
+    """Do what `prepare` describes, on the main process; `target` is `path`, or what it leads to."""
     given, given_name = given_tokenizers(config.start_from, config.tokenizer.model, begun)
     # What has begun has its new pieces already.
     extend = config.tokenizer.extend > 0 and begun is None
@@ -116,25 +144,16 @@ def prepare(
             if config.preset == "auto":
                 say(str(stored_choice(read_manifest(path))))
             Parts(target).remove_waiting()
-        else:
-            with new_directory(target, files_of_prepared) as partial:
-                parts = Parts(target)
-                digest = _build(config, corpora, given, extend, inputs, partial, parts, check)
-                if begun is not None and begun.train_digest not in (None, digest):
-                    # What is refused leaves nothing in the run.
-                    parts.remove_waiting()
-                    _require_same_pairs(digest, begun)
-            parts.remove_waiting()
-            say(f"prepared data written to {path}")
-    prepared = load_prepared(path, config)
-    for line in describe_altered(prepared.manifest["counts"]):
-        say(line)
-    if begun is not None:
-        _require_same_pairs(prepared.train_digest(), begun)
-    if prepared.mixture is not None:
-        for line in describe_corpora(prepared.manifest["counts"], prepared.mixture.counts):
-            say(line)
-    return prepared
+            return
+        with new_directory(target, files_of_prepared) as partial:
+            shared = SharedWork(world, corpora["train"], Parts(target), workers)
+            digest = _build(config, corpora, given, extend, inputs, partial, shared, workers, check)
+            if begun is not None and begun.train_digest not in (None, digest):
+                # What is refused leaves nothing in the run.
+                shared.parts.remove_waiting()
+                _require_same_pairs(digest, begun)
+        shared.parts.remove_waiting()
+        say(f"prepared data written to {path}")
 
 
 def load_prepared(directory: str | Path, config: Config | None = None) -> PreparedData:
@@ -161,22 +180,14 @@ def load_prepared(directory: str | Path, config: Config | None = None) -> Prepar
 
 def _build(
     config: Config, corpora: Corpora, given: TokenizerPair | None, extend: bool, inputs: dict[str, Any],
-    directory: Path, parts: Parts, check: Callable[[Config], object] | None,
+    directory: Path, shared: SharedWork, workers: Workers, check: Callable[[Config], object] | None,
 ) -> str:  # fmt: skip
-    """Build the data from `parts` and what they lack, and write the manifest last; return the digest of the pairs.
+    """Make the parts that are missing, put the data together, and write the manifest last; return the pairs' digest.
 
     `given` tokenizers are used as they are, or extended.
     """
-    with Workers(config.data.workers) as workers:
-        return _build_with(workers, config, corpora, given, extend, inputs, directory, parts, check)
-
-
-def _build_with(
-    workers: Workers, config: Config, corpora: Corpora, given: TokenizerPair | None, extend: bool,
-    inputs: dict[str, Any], directory: Path, parts: Parts, check: Callable[[Config], object] | None,
-) -> str:  # fmt: skip
     fingerprints = [entry["fingerprint"] for name, entry in inputs.items() if name.split()[0] == "train"]
-    place = Place(directory, parts, fingerprints)
+    place = Place(directory, shared, fingerprints)
     scanned = ScannedCorpora.scan(corpora, config.data, workers, place)
     choice, languages = preset_for(config, scanned.text_bytes), corpora["train"][0].languages
     resolved = _resolve(config, choice.name, languages)
@@ -188,7 +199,7 @@ def _build_with(
         say(str(choice))
     with_text = _needs_text(resolved)
     tokenizers, counts = DataBuilder(
-        scanned, resolved.data, resolved.tokenizer, given, extend, place, with_text, workers
+        scanned, resolved.data, resolved.tokenizer, given, extend, place, with_text
     ).build()  # fmt: skip
     files = describe_files(directory)
     digest = ParallelDataset.open(train_files(directory, {"files": files})).digest()
@@ -206,7 +217,7 @@ def _build_with(
         "train_pairs": digest,
         "vocab_size": list(tokenizers.sizes),
         "files": files,
-        "parts": parts.placed,
+        "parts": shared.parts.placed,
         "libraries": library_versions(),
     }
     write_manifest(directory, manifest)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -15,7 +15,8 @@ from translator.data.cleaning import REASONS, Sentences, are_blank, scan, scan_b
 from translator.data.corpora import Corpora, hold_out
 from translator.data.filters import REASON_OF_SETTING, Filter, Pair, text_filters
 from translator.data.filters.scores import ScoreFilter
-from translator.data.parts import Figures, Parts, key_of
+from translator.data.parts import Figures, key_of
+from translator.data.shared_work import SharedWork
 from translator.data.workers import Workers, blocks_of
 from translator.errors import DataError
 from translator.runtime.console import progress, warn
@@ -25,10 +26,10 @@ from translator.text.corpus import Languages
 
 @dataclass(frozen=True)
 class Place:
-    """Where prepared data are made: a directory, and the parts that may be there already."""
+    """Where prepared data are made: a directory, and who makes the parts that are not there already."""
 
     directory: Path
-    parts: Parts
+    shared: SharedWork
     fingerprints: list[str]
     """Those of the training corpora."""
 
@@ -56,20 +57,14 @@ class ScannedCorpora:
         For prepared data, `place` keeps what is found of the training corpora. Without it, nothing is held out.
         """
 
-        text_bytes = 0
-
-        def scan_one(name: str, index: int, corpus: Corpus) -> Sentences:
-            nonlocal text_bytes
-            if place is None or name != "train":
-                return _scan(corpus, name, data, workers)[0]
-            name = numbered("train", index, len(corpora["train"])) + ".scan"
-            found, size = _scan_or_find(corpus, data, workers, place, index, name)
-            text_bytes += size
-            return found
-
-        sentences = {
-            name: [scan_one(name, index, corpus) for index, corpus in enumerate(part)] for name, part in corpora.items()
-        }
+        sentences, text_bytes = {}, 0
+        for name, part in corpora.items():
+            if name != "train":
+                sentences[name] = [_scan_references(corpus, name) for corpus in part]
+            elif place is None:
+                sentences[name] = [_scan(corpus, data, workers) for corpus in part]
+            else:
+                sentences[name], text_bytes = _scan_or_find(part, data, place)
         for name, part in corpora.items():
             for corpus, hashes in zip(part, sentences[name], strict=True):
                 if not len(hashes):
@@ -102,6 +97,14 @@ class ScannedCorpora:
         return select(Sentences.joined(train), references, data.drop_duplicates, data.drop_leaks, targets)
 
 
+class ScannedBlock(NamedTuple):
+    """What was found of consecutive pairs."""
+
+    sentences: Sentences
+    text_bytes: int
+    """Size of both sides in UTF-8."""
+
+
 @dataclass(frozen=True)
 class BlockScanner:
     """Scans blocks of one training corpus. It can be sent to other processes, which make the filters themselves."""
@@ -118,13 +121,65 @@ class BlockScanner:
     def __reduce__(self) -> Any:
         return BlockScanner, (self.data, self.languages, self.scores, self.alignments)
 
-    def __call__(self, block: tuple[int, Sequence[Pair], Sequence[str]]) -> Sentences:
+    def __call__(self, block: tuple[int, Sequence[Pair], Sequence[str]]) -> ScannedBlock:
         """Scan consecutive pairs, given with the index of the first, and with their word links if there are some."""
         start, pairs, links = block
         if self.alignments is not None:
             for index, (pair, line) in enumerate(zip(pairs, links, strict=False), start=start):
                 self.alignments.parse(line, index, pair)
-        return scan_block(pairs, start, self._filters, self.data.drop_near_duplicates)
+        found = scan_block(pairs, start, self._filters, self.data.drop_near_duplicates)
+        return ScannedBlock(found, sum(bytes_of(source) + bytes_of(target) for source, target in pairs))
+
+
+@dataclass(frozen=True)
+class Scanning:
+    """The `CorpusWork` of reading a training corpus for the first time."""
+
+    index: int
+    key: str
+    data: DataSettings
+    spans: None = None
+
+    def job(self, corpus: Corpus) -> BlockScanner:
+        """See `CorpusWork`."""
+        scores = ScoreFilter.of(corpus, self.data.min_score)
+        return BlockScanner(self.data, corpus.languages, scores, corpus.alignments)
+
+    def blocks(self, corpus: Corpus) -> Iterator[tuple[int, Sequence[Pair], Sequence[str]]]:
+        """See `CorpusWork`; every block comes with the index of its first pair, and with its word links.
+
+        Raises `DataError` if there are more or fewer lines of links than pairs.
+        """
+        pairs = progress(corpus.pairs(), description="checking train", unit="pairs")
+        lines = corpus.alignments.lines() if corpus.alignments is not None else iter(())
+        read = links_read = 0
+        for block in blocks_of(pairs):
+            links = list(islice(lines, len(block)))
+            yield read, block, links
+            read, links_read = read + len(block), links_read + len(links)
+        if corpus.alignments is not None:
+            corpus.alignments.require_lines(links_read + sum(1 for _ in lines), read)
+
+    def write(self, results: Iterable[ScannedBlock], path: Path) -> Figures:
+        """See `CorpusWork`."""
+        found, sizes = zip(*results, strict=True)
+        with path.open("wb") as file:
+            Sentences.joined(found).save(file)
+        return {"text_bytes": sum(sizes)}
+
+    def join(self, corpus: Corpus, spans: Sequence[tuple[Path, Figures]], path: Path) -> Figures:
+        """See `CorpusWork`; raise `DataError` as `complete` does."""
+        found = self.complete(corpus, [_load(span) for span, _ in spans])
+        with path.open("wb") as file:
+            found.save(file)
+        return {"skipped": corpus.skipped, "text_bytes": sum(figures["text_bytes"] for _, figures in spans)}
+
+    def complete(self, corpus: Corpus, found: list[Sentences]) -> Sentences:
+        """Join what was found of all pairs; raise `DataError` if there are more or fewer scores than pairs."""
+        joined = Sentences.joined(found or [scan([])])
+        if (scores := ScoreFilter.of(corpus, self.data.min_score)) is not None:
+            scores.require_scores_of(len(joined))
+        return joined
 
 
 def numbered(name: str, index: int, count: int) -> str:
@@ -132,55 +187,40 @@ def numbered(name: str, index: int, count: int) -> str:
     return name if count == 1 else f"{name}-{index + 1}"
 
 
-def _scan_or_find(
-    corpus: Corpus, data: DataSettings, workers: Workers, place: Place, index: int, name: str
-) -> tuple[Sentences, int]:
-    """Return what `_scan` does, from a file that has it already if there is one."""
+def _scan_or_find(corpora: Sequence[Corpus], data: DataSettings, place: Place) -> tuple[list[Sentences], int]:
+    """Return what is found of every training corpus, and the bytes of all text; read only what no part tells."""
     settings = {setting: getattr(data, setting) for setting in REASON_OF_SETTING}
-    key = key_of("scan", "text_bytes", list(REASONS), place.fingerprints[index], list(corpus.languages), settings)
-
-    def make(path: Path) -> Figures:
-        found, text_bytes = _scan(corpus, "train", data, workers)
-        with path.open("wb") as file:
-            found.save(file)
-        return {"skipped": corpus.skipped, "text_bytes": text_bytes}
-
-    figures = place.parts.place(key, place.directory / name, make)
-    corpus.skipped.update(figures["skipped"])
-    with (place.directory / name).open("rb") as file:
-        return Sentences.load(file), int(figures["text_bytes"])
-
-
-def _scan(corpus: Corpus, name: str, data: DataSettings, workers: Workers) -> tuple[Sentences, int]:
-    """Read a corpus to the end, and return how many bytes its text has; only training pairs pass the filters."""
-    text_bytes = 0
-
-    def measured(pairs: Iterable[Pair]) -> Iterator[Pair]:
-        nonlocal text_bytes
-        for source, target in pairs:
-            text_bytes += bytes_of(source) + bytes_of(target)
-            yield source, target
-
-    pairs = progress(measured(corpus.pairs()), description=f"checking {name}", unit="pairs")
-    if name != "train":
-        return Sentences.joined([scan(block) for block in blocks_of(pairs)] or [scan([])]), text_bytes
-    scanner = BlockScanner(data, corpus.languages, ScoreFilter.of(corpus, data.min_score), corpus.alignments)
-    found = Sentences.joined(list(workers.map(scanner, _blocks_with_links(corpus, pairs))) or [scan([])])
-    if scanner.scores is not None:
-        scanner.scores.require_scores_of(len(found))
+    works = []
+    for index, (corpus, fingerprint) in enumerate(zip(corpora, place.fingerprints, strict=True)):
+        key = key_of("scan", "text_bytes", list(REASONS), fingerprint, list(corpus.languages), settings)
+        works.append(Scanning(index, key, data))
+    place.shared.make(works)
+    found, text_bytes = [], 0
+    for work, corpus in zip(works, corpora, strict=True):
+        path = place.directory / (numbered("train", work.index, len(corpora)) + ".scan")
+        figures = place.shared.parts.place(work.key, path)
+        corpus.skipped.update(figures["skipped"])
+        text_bytes += figures["text_bytes"]
+        found.append(_load(path))
     return found, text_bytes
 
 
-def _blocks_with_links(corpus: Corpus, pairs: Iterable[Pair]) -> Iterator[tuple[int, Sequence[Pair], Sequence[str]]]:
-    """Yield blocks of pairs, the index of the first, and their word links; raise `DataError` if a line is missing."""
-    lines = corpus.alignments.lines() if corpus.alignments is not None else iter(())
-    read = links_read = 0
-    for block in blocks_of(pairs):
-        links = list(islice(lines, len(block)))
-        yield read, block, links
-        read, links_read = read + len(block), links_read + len(links)
-    if corpus.alignments is not None:
-        corpus.alignments.require_lines(links_read + sum(1 for _ in lines), read)
+def _scan(corpus: Corpus, data: DataSettings, workers: Workers) -> Sentences:
+    """Read a training corpus to the end."""
+    work = Scanning(0, "", data)
+    blocks = workers.map(work.job(corpus), work.blocks(corpus))
+    return work.complete(corpus, [block.sentences for block in blocks])
+
+
+def _scan_references(corpus: Corpus, name: str) -> Sentences:
+    """Read a corpus for validation or testing to the end; its pairs pass no filter."""
+    pairs = progress(corpus.pairs(), description=f"checking {name}", unit="pairs")
+    return Sentences.joined([scan(block) for block in blocks_of(pairs)] or [scan([])])
+
+
+def _load(path: Path) -> Sentences:
+    with path.open("rb") as file:
+        return Sentences.load(file)
 
 
 def _require_valid_text(name: str, blank: int, pairs: int) -> None:

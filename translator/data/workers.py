@@ -33,9 +33,12 @@ _Result = TypeVar("_Result")
 class Workers:
     """Does jobs with `count` processes, which are started when a corpus is large enough; a context manager."""
 
-    def __init__(self, count: int | None = None) -> None:
-        """`count` is by default one for each core that this process may use; 1 works without other processes."""
-        self.count = count or min(cores(), _MOST)
+    def __init__(self, count: int | None = None, sharing: int = 1) -> None:
+        """`count` is by default one for each core that this process may use; 1 works without other processes.
+
+        `sharing` is how many processes of this machine have such workers and share the cores.
+        """
+        self.count = count or max(1, min(cores() // sharing, _MOST))
         self._free: queue.SimpleQueue[_Worker] = queue.SimpleQueue()
         self._workers: list[_Worker] = []
         self._threads: ThreadPoolExecutor | None = None
@@ -46,7 +49,10 @@ class Workers:
         The job, the items and the results must be picklable, and the results not depend on the process.
         """
         stream = iter(items)
-        yield from map(job, stream if self.count == 1 else islice(stream, _ALONE))
+        if self.count == 1:
+            yield from map(job, stream)
+        elif not self._workers:
+            yield from map(job, islice(stream, _ALONE))
         pending: deque[Future[_Result]] = deque()
         for item in stream:
             pending.append(self._started().submit(self._work, job, item))

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import torch.distributed as dist
 
+from translator.distributed.launch import has_launcher
 from translator.runtime.printable import printable
 
 _POLL_SECONDS = 0.5
@@ -84,9 +85,15 @@ class Watch:
             try:
                 if not self.store.check([_FAILED]):
                     dead = [peer for peer, pid in self._neighbours.items() if not _is_alive(pid)]
-                    if all(self.store.check([f"{_LEFT}/{peer}"]) for peer in dead):
+                    lost = [peer for peer in dead if not self.store.check([f"{_LEFT}/{peer}"])]
+                    if not lost:
                         continue
-                    # Whoever started that process reports how it died (torchrun, a scheduler, the launcher).
+                    # One that fails says so before it ends, and nobody else speaks then; this one was killed.
+                    if not self.store.check([_FAILED]) and not has_launcher() and self.claim():
+                        _print(
+                            f"error: the process of rank {lost[0]} was killed, perhaps for lack of memory; the same "
+                            "command continues from what was saved"
+                        )
                     self.announce()
                 if self.rank == 0:
                     # The store may be in this process, and the others must still learn of the failure.
@@ -94,12 +101,15 @@ class Watch:
             except RuntimeError as error:
                 if self._stopped.is_set():
                     return
-                lost = f"error: rank {self.rank} lost the process that holds the job together: {error}"
-                with contextlib.suppress(OSError, ValueError):
-                    print(printable(lost), file=sys.stderr)
+                _print(f"error: rank {self.rank} lost the process that holds the job together: {error}")
             with contextlib.suppress(OSError, ValueError):
                 sys.stderr.flush()
             os._exit(1)
+
+
+def _print(message: str) -> None:
+    with contextlib.suppress(OSError, ValueError):
+        print(printable(message), file=sys.stderr)
 
 
 def _is_alive(pid: int) -> bool:

@@ -18,11 +18,18 @@ PROGRAM = str(Path(__file__).resolve().parents[1] / "__main__.py")
 
 # After SIGTERM the processes finish a step and save. Torchrun would kill them after half a minute.
 _SAVING_SECONDS = 3600
+_NAME = "translator-"
+"""How the names of the jobs that `launch` starts begin."""
 
 
 def is_worker() -> bool:
     """Whether torchrun, or something that sets the same variables, started this process."""
     return all(name in os.environ for name in ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"))
+
+
+def has_launcher() -> bool:
+    """Whether `launch` started this process, and will report how it ended."""
+    return os.environ.get("TORCHELASTIC_RUN_ID", "").startswith(_NAME)
 
 
 def launch(processes: int, device: str, command: Sequence[str]) -> int:
@@ -51,7 +58,7 @@ def launch(processes: int, device: str, command: Sequence[str]) -> int:
     os.environ.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", str(_SAVING_SECONDS))
     # The processes report their own errors, once; torchrun's long account of the same adds nothing.
     logging.disable(logging.CRITICAL)
-    with tempfile.TemporaryDirectory(prefix="translator-") as scratch:
+    with tempfile.TemporaryDirectory(prefix=_NAME) as scratch:
         config = LaunchConfig(
             min_nodes=1, max_nodes=1, nproc_per_node=processes, max_restarts=0,
             rdzv_backend="c10d", rdzv_endpoint="localhost:0", run_id=os.path.basename(scratch),
@@ -68,7 +75,7 @@ def launch(processes: int, device: str, command: Sequence[str]) -> int:
             name = signal.Signals(-failure.exitcode).name
             print(
                 f"error: the process of rank {rank} was ended by {name}, perhaps for lack of memory; the same command "
-                "continues from the last checkpoint",
+                "continues from what was saved",
                 file=sys.stderr,
             )
             return 1

@@ -7,6 +7,7 @@ import contextlib
 import datetime
 import itertools
 import os
+import pickle
 import sys
 import time
 import traceback
@@ -39,13 +40,17 @@ _LOST_PEER = ("gloo", "nccl", "connection closed", "connection reset", "broken p
 class World:
     """The processes that train together, seen from one of them; `World()` is a single process."""
 
-    def __init__(self, rank: int = 0, local_rank: int = 0, size: int = 1, watch: Watch | None = None) -> None:
+    def __init__(
+        self, rank: int = 0, local_rank: int = 0, size: int = 1, watch: Watch | None = None, local_size: int = 1
+    ) -> None:
         self.rank = rank
         """Index of this process in the job."""
         self.local_rank = local_rank
         """Index of this process on its machine."""
         self.size = size
         """Processes of the job."""
+        self.local_size = local_size
+        """Processes of the job on this machine."""
         self._watch = watch
         self._turns = itertools.count()
 
@@ -105,12 +110,32 @@ class World:
             return work()
         key = f"main_first/{next(self._turns)}"
         if not self.is_main:
-            while not self._watch.store.check([key]):
-                time.sleep(_POLL_SECONDS)
+            self._wait_for(key)
             return work()
         result = work()
         self._watch.store.set(key, "done")
         return result
+
+    def from_main(self, work: Callable[[], Result]) -> Result:
+        """Do `work` on the main process alone while the others wait, for hours if need be; all return what it returned.
+
+        The result must be picklable and small. All processes must call it.
+        """
+        if self._watch is None:
+            return work()
+        key = f"from_main/{next(self._turns)}"
+        if not self.is_main:
+            self._wait_for(key)
+            found: Result = pickle.loads(self._watch.store.get(key))
+            return found
+        result = work()
+        self._watch.store.set(key, pickle.dumps(result))
+        return result
+
+    def _wait_for(self, key: str) -> None:
+        """Wait until the main process has set a key of the store, whose own waiting would end after its timeout."""
+        while self._watch is not None and not self._watch.store.check([key]):
+            time.sleep(_POLL_SECONDS)
 
     def barrier(self) -> None:
         """Wait until every process has reached this point."""
@@ -176,7 +201,10 @@ def _join(rank: int) -> tuple[World, Watch]:
     dist.all_gather_object(identities, process_identity())
     watch = Watch(own, rank, {peer: identity for peer, identity in enumerate(identities) if peer != rank})
     watch.start()
-    return World(rank, int(os.environ.get("LOCAL_RANK", rank)), size, watch), watch
+    local_rank, local_size = (
+        int(os.environ.get(name, other)) for name, other in (("LOCAL_RANK", rank), ("LOCAL_WORLD_SIZE", size))
+    )
+    return World(rank, local_rank, size, watch, local_size), watch
 
 
 def _connect(host: bool) -> dist.TCPStore:

@@ -90,7 +90,7 @@ def train(config: Config) -> TrainingResult:
         with explained_disk_errors(run):
             check = functools.partial(_check, run)
             required = begun.as_requirement() if begun is not None else None
-            data = world.main_first(lambda: prepare(config, prepared_directory(config), check, required))
+            data = prepare(config, prepared_directory(config), check, required, world)
             config = choose_order(check_agreement(data.config, run), machine)
             if world.is_main:
                 _reserve(run, held)

@@ -1,0 +1,98 @@
+"""Data prepared by several processes of a job: the bytes of one, each with a share, and continued after a kill."""
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from translator.config import Config, write_config
+
+SCRIPT = Path(__file__).with_name("ranks.py")
+NEVER = -1
+Pairs = list[tuple[str, str]]
+MakePairs = Callable[[int, int], Pairs]
+Write = Callable[[str, Pairs], str]
+Settings = Callable[..., Config]
+Start = Callable[..., list[subprocess.Popen[str]]]
+
+
+@pytest.fixture
+def settings_file(tmp_path: Path, corpus: Write, settings: Settings, pairs: MakePairs) -> Path:
+    """A corpus of 100 pairs, which is seven spans of two blocks of eight, and two small ones."""
+    bad = [("", "leer"), ("Tom", "tom"), ("dog " * 40, "Hund"), ("KÃ¶ln", "Köln"), *pairs(3, 6)]
+    train = {"one": [*pairs(0, 60), *bad, *pairs(100, 30)], "two": pairs(200, 5), "three": [*pairs(300, 20), *bad]}
+    entries = [{"path": corpus(name, text)} for name, text in train.items()]
+    # The first corpus is also the last.
+    entries.append(entries[0])
+    config = settings(
+        {"training": {"subword_sampling": 0.1}}, train=entries, valid=corpus("valid", pairs(400, 3)), workers=1,
+        drop_identical=True, drop_duplicates=False,
+    )  # fmt: skip
+    write_config(config, tmp_path / "config.yaml")
+    return tmp_path / "config.yaml"
+
+
+def content(directory: Path) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in directory.iterdir()}
+
+
+def end(processes: list[subprocess.Popen[str]]) -> tuple[list[int], list[str], list[str]]:
+    """Wait for the processes of a job; return their exit codes, and what each wrote to stdout and stderr."""
+    outputs, errors = zip(*(process.communicate(timeout=240) for process in processes), strict=True)
+    return [process.returncode for process in processes], list(outputs), list(errors)
+
+
+def made_by(directory: Path, rank: int) -> list[str]:
+    file = directory / f"made-{rank}"
+    return file.read_text().split() if file.exists() else []
+
+
+def test_the_same_bytes_with_any_number_of_processes(
+    tmp_path: Path, settings_file: Path, start_ranks: Start
+) -> None:
+    found, tables = [], []
+    for size in (1, 2, 3):
+        directory = tmp_path / str(size)
+        directory.mkdir()
+        words = ("data", "prepare", settings_file, f"data.prepared={directory / 'prepared'}")
+        codes, outputs, errors = end(start_ranks(size, SCRIPT, directory, NEVER, *words))
+        assert codes == [0] * size, errors
+        # One process reports for all, and once.
+        assert outputs == [f"{directory / 'prepared'}\n", *[""] * (size - 1)]
+        assert errors[1:] == [""] * (size - 1)
+        assert errors[0].count("training pairs: 235 read, ") == 1
+        tables.append([line for line in errors[0].splitlines() if " % " in line])
+        found.append(content(directory / "prepared"))
+        made = [made_by(directory, rank) for rank in range(size)]
+        # Seven, one and two spans of each kind; the main process also joins those of three corpora, twice.
+        assert sum(map(len, made)) == 2 * (7 + 1 + 2) + 6
+        assert len(set().union(*made)) == sum(map(len, made))
+        assert min(map(len, made)) >= 2 * (10 // size - 1)
+    assert tables[0] and tables == [tables[0]] * 3
+    assert {"train-1.arrow", "train-4.scan", "valid.arrow", "manifest.json"} <= set(found[0])
+    assert found[0] == found[1] == found[2]
+
+
+@pytest.mark.parametrize("parts", [2, 7])
+def test_a_killed_process_ends_the_job_which_continues(
+    tmp_path: Path, settings_file: Path, start_ranks: Start, parts: int
+) -> None:
+    words = ("data", "prepare", settings_file)
+    expected, killed = tmp_path / "expected", tmp_path / "killed"
+    killed.mkdir()
+    assert end(start_ranks(1, SCRIPT, tmp_path, NEVER, *words, f"data.prepared={expected}"))[0] == [0]
+    words = (*words, f"data.prepared={killed / 'prepared'}")
+    codes, outputs, errors = end(start_ranks(2, SCRIPT, killed, parts, *words))
+    assert codes == [1, -9] and outputs == ["", ""]
+    assert errors[0].count("error: ") == 1
+    assert "error: the process of rank 1 was killed, perhaps for lack of memory; the same command con" in errors[0]
+    assert not (killed / "prepared").exists()
+    assert len(made_by(killed, 1)) == parts
+    # By another number of processes, and what was finished is not made again.
+    codes, _, errors = end(start_ranks(3, SCRIPT, killed, NEVER, *words))
+    assert codes == [0, 0, 0], errors
+    made = [key for rank in (0, 1, 2) for key in made_by(killed, rank)]
+    assert len(set(made)) == len(made) > 20
+    assert content(killed / "prepared") == content(expected)
+    assert not list(killed.glob(".*"))
