@@ -18,6 +18,7 @@ sentences (five pieces on average), without text and preparation, and opens them
 """
 
 import argparse
+import contextlib
 import json
 import os
 import resource
@@ -94,7 +95,8 @@ def measure_large(options: argparse.Namespace) -> None:
     prepared = run_step(options, "prepare", settings)
     print(
         f"{pairs:,} pairs: prepared in {prepared['seconds'] / 60:,.1f} minutes ({prepared['cpu'] / 60:,.1f} of CPU, "
-        f"{pairs / max(prepared['seconds'], 1e-9):,.0f} pairs/s), {prepared['memory'] / 1e6:,.0f} MB",
+        f"{pairs / max(prepared['seconds'], 1e-9):,.0f} pairs/s), at most {prepared['all_memory'] / 1e6:,.0f} MB of host "
+        f"memory in all processes together; {size_of(options.directory) / 1e9:,.1f} GB on the disk with the text",
         flush=True,
     )
     measure_first_batch(options, settings)
@@ -131,9 +133,11 @@ def run_step(options: argparse.Namespace, step: str, settings: list[str]) -> dic
 
 def measured(work: Callable[[], int]) -> dict[str, Any]:
     """Do the work, which returns its number of pairs; return seconds, CPU seconds and memory."""
+    watch = MemoryWatch()
     usage = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     begin = time.perf_counter()
-    pairs = work()
+    with watch:
+        pairs = work()
     seconds = time.perf_counter() - begin
     later = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     own, others = (
@@ -142,7 +146,59 @@ def measured(work: Callable[[], int]) -> dict[str, Any]:
     )
     # Linux counts in KiB, macOS in bytes.
     memory = max(each.ru_maxrss for each in later) * (1 if sys.platform == "darwin" else 1024)
-    return {"pairs": pairs, "seconds": seconds, "cpu": own + others, "own": own, "memory": memory}
+    return {
+        "pairs": pairs, "seconds": seconds, "cpu": own + others, "own": own, "memory": memory,
+        "own_memory": watch.own, "all_memory": watch.all,
+    }  # fmt: skip
+
+
+class MemoryWatch:
+    """Finds the most host memory that this process, and it with all its children, hold during a block; on Linux only.
+
+    Only what is not mapped from files counts, since the system can drop the rest at any time.
+    """
+
+    def __init__(self) -> None:
+        self.own = self.all = 0
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self) -> "MemoryWatch":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._done.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while sys.platform == "linux" and not self._done.wait(0.05):
+            own = _memory_of(os.getpid())
+            self.own, self.all = max(self.own, own), max(self.all, own + sum(map(_memory_of, _children())))
+
+
+def _memory_of(process: int) -> int:
+    """Return the bytes of host memory of a process that are not mapped from files; 0 if it has ended."""
+    try:
+        lines = Path(f"/proc/{process}/status").read_text().splitlines()
+    except OSError:
+        return 0
+    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("RssAnon:"))
+
+
+def _children() -> list[int]:
+    """Return the ids of the processes that this one has started; they start no others."""
+    found: list[int] = []
+    for file in Path("/proc/self/task").glob("*/children"):
+        with contextlib.suppress(OSError):
+            found += map(int, file.read_text().split())
+    return found
+
+
+def size_of(directory: Path) -> int:
+    """Return the bytes of all files in a directory, those with two names once."""
+    found = [file.stat() for file in directory.rglob("*") if file.is_file()]
+    return sum({each.st_ino: each.st_size for each in found}.values())
 
 
 def step_prepare(options: argparse.Namespace) -> dict[str, Any]:
@@ -221,24 +277,7 @@ def step_first_batch(options: argparse.Namespace) -> dict[str, Any]:
         loader.load(next(loader.after(Position())))
         return len(data.train)
 
-    most, done = [0], threading.Event()
-
-    def watch() -> None:
-        while not done.wait(0.05):
-            most[0] = max(most[0], _own_memory())
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    found = measured(work)
-    done.set()
-    watcher.join()
-    return found | {"own_memory": most[0]}
-
-
-def _own_memory() -> int:
-    """Return the bytes of host memory of this process that are not mapped from files."""
-    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
-    return int(status["RssAnon"].split()[0]) * 1024
+    return measured(work)
 
 
 STEPS = {"prepare": step_prepare, "loop": step_loop, "map": step_map, "first_batch": step_first_batch}
