@@ -256,3 +256,15 @@ def test_processes_of_a_job_share_the_lines_and_one_reports(
     assert [entry["sentences"] for entry in entries] == [3, 3, 3, 3]
     texts = [(run / entry["hypotheses"]).read_text() for entry in entries]
     assert len(set(texts)) == 1 and texts[0].strip()
+
+
+def test_given_translations_are_scored_by_one_process_of_a_job(
+    files: tuple[Path, Path], call_program: Program, start_ranks: Callable[..., list[subprocess.Popen[str]]]
+) -> None:
+    command = ["evaluate", "--hypothesis", files[1], "--reference", files[1]]
+    code, expected, _ = call_program(*command)
+    assert code == 0 and expected
+    processes = start_ranks(2, "-m", "translator", *command)
+    outputs = [process.communicate(timeout=120) for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], outputs
+    assert [output for output, _ in outputs] == [expected, ""] and outputs[1][1] == ""

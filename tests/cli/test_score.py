@@ -4,6 +4,7 @@ import gzip
 import json
 import math
 import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -200,3 +201,25 @@ def test_mistakes_are_explained(
     found, output, errors = call_program("score", *[places.get(word, word) for word in arguments])
     assert (found, output) == (code, "")
     assert message in errors
+
+
+def test_processes_of_a_job_share_the_pairs_and_one_reports(
+    tiny_run: Path,
+    tmp_path: Path,
+    call_program: Program,
+    files: list[object],
+    start_ranks: Callable[..., list[subprocess.Popen[str]]],
+) -> None:
+    # More than a window, in batches of which each process gets some.
+    for name, lines in (("source", SOURCES), ("target", TARGETS)):
+        (tmp_path / f"{name}.long").write_bytes("\n".join(lines[:6] * 200).encode() + b"\n")
+    command = ["score", tiny_run, "--source", tmp_path / "source.long", "--target", tmp_path / "target.long"]
+    command += ["--format", "jsonl", *CPU, "--set", "threads=1", "--set", "batch_tokens=256"]
+    code, expected, errors = call_program(*command)
+    assert code == 0 and expected.count("\n") == 1200, errors
+    processes = start_ranks(3, "-m", "translator", *command)
+    outputs = [process.communicate(timeout=120) for process in processes]
+    assert [process.returncode for process in processes] == [0, 0, 0], outputs
+    assert [output for output, _ in outputs] == [expected, "", ""]
+    assert [text.count("1,200 pairs (200 without a score)") for _, text in outputs] == [1, 0, 0]
+    assert [text for _, text in outputs[1:]] == ["", ""]

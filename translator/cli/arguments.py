@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, BinaryIO
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 
 import typer
 
 if TYPE_CHECKING:
-    from translator.config import Config
+    from translator.config import Config, DecodingSettings
+    from translator.translation import Translator
 
 SettingsWords = Annotated[
     list[str] | None,
@@ -120,3 +121,19 @@ def read_call(run: Path, words: Sequence[str] | None) -> "Config":
     call = read_call_settings(words or [])
     replace_stated(read_run_config(run).decoding, call)
     return call
+
+
+def load_translator(
+    run: Path, call: "Config", together_with: Sequence[Path] | None = None,
+    engine: EngineChoice = EngineChoice.auto, weights: str | None = None, **machine: Any,
+) -> "tuple[Translator, DecodingSettings]":  # fmt: skip
+    """Load a run, or an ensemble, as the options say; return it with its decoding settings for this `call`.
+
+    `machine` is where to compute unless the call says so (`device`, `threads`).
+    """
+    from translator.config import replace_stated, stated_machine
+    from translator.translation import Translator
+
+    where = {**machine, **stated_machine(call)}
+    translator = Translator.load(run, together_with=together_with or [], engine=engine.value, weights=weights, **where)
+    return translator, replace_stated(translator.settings, call)

@@ -19,16 +19,15 @@ def prepare(
     `train` does this first. Several machines share the work under torchrun. Prints the directory of the result.
     """
     from translator.config import load_config, prepared_directory
+    from translator.data import prepare as prepare_data
     from translator.distributed.world import join_world
+    from translator.runtime.console import print_result
+    from translator.training.continuation import require_agreement
 
     path, overrides = split_arguments(arguments)
+    # `devices` are not started here: each process has workers for all its cores, so one on each machine is enough.
     with join_world() as world:
         config = load_config(path, overrides)
-
-        from translator.data import prepare as prepare_data
-        from translator.runtime.console import print_result
-        from translator.training.continuation import require_agreement
-
         begun = require_agreement(config)
         directory = prepare_data(config, prepared_directory(config), begun=begun, world=world).directory
         if world.is_main:

@@ -1,12 +1,12 @@
 """`translator distill`: a student that learns from its teachers' translations."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from translator.cli.arguments import CallSettings, EngineChoice, EngineName, read_call
+from translator.cli.arguments import CallSettings, EngineChoice, EngineName, load_translator, read_call
+from translator.cli.processes import shared_by_processes
 from translator.cli.synthesize import KeepBest, NBest, Nearest, Sample, ScoreWith, ShardLines, words_of_options
 
 
@@ -39,32 +39,22 @@ def distill(
     otherwise; those of the translation are given with --set. The same command continues where it was interrupted.
     Prints the run directory of the student.
     """
-    from translator.distributed.launch import PROGRAM, is_worker, launch
+    from translator.checkpoints import load_bundle
+    from translator.config import stated_machine
     from translator.runtime.console import print_result
-    from translator.synthesis import student_config
+    from translator.synthesis import Wanted, distill, student_config
 
     teachers = [Path(word) for word in arguments if "=" not in word]
     if not teachers:
         raise typer.BadParameter("name at least one TEACHER, a run directory")
-    call = read_call(teachers[0], words_of_options(teachers[0], n_best, sample, nearest, settings or []))
-    student = student_config(teachers[0], run, [word for word in arguments if "=" in word])
-    if student.devices > 1 and not is_worker():
-        raise typer.Exit(launch(student.devices, student.device, [PROGRAM, *sys.argv[1:]]))
-
-    from translator.checkpoints import load_bundle
-    from translator.config import replace_stated, stated_machine
-    from translator.distributed.world import join_world
-    from translator.synthesis import Wanted, distill
-    from translator.translation import Translator
-
-    with join_world() as world:
-        world.take_device(student.device)
-        machine = {"device": student.device, "threads": student.threads, **stated_machine(call)}
-        translator = Translator.load(teachers[0], together_with=teachers[1:], engine=engine.value, **machine)
-        scorer = load_bundle(score_with, **machine) if score_with is not None else None
+    overrides = [word for word in arguments if "=" in word]
+    with shared_by_processes(lambda: student_config(teachers[0], run, overrides)) as (student, world):
+        call = read_call(teachers[0], words_of_options(teachers[0], n_best, sample, nearest, settings or []))
+        machine = {"device": student.device, "threads": student.threads}
+        translator, decoding = load_translator(teachers[0], call, teachers[1:], engine, **machine)
+        scorer = load_bundle(score_with, **{**machine, **stated_machine(call)}) if score_with is not None else None
         result = distill(
-            translator, student, output or run.with_name(f"{run.name}.synthetic"),
-            replace_stated(translator.settings, call),
+            translator, student, output or run.with_name(f"{run.name}.synthetic"), decoding,
             Wanted(nearest=nearest, keep_best=keep_best, shard_lines=shard_lines), scorer=scorer, world=world,
         )  # fmt: skip
         if world.is_main:

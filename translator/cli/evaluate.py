@@ -1,6 +1,5 @@
 """`translator evaluate`: BLEU, chrF2, chrF2++ and TER with their signatures, of a run or of any file."""
 
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,8 +14,10 @@ from translator.cli.arguments import (
     To,
     TogetherWith,
     Weights,
+    load_translator,
     read_call,
 )
+from translator.cli.processes import shared_by_processes
 
 if TYPE_CHECKING:
     from translator.config import Config
@@ -77,7 +78,7 @@ def evaluate(
 ) -> None:
     """Translate test sets, or take given translations, and print BLEU, chrF2, chrF2++ and TER with their signatures."""
     from translator.config import read_run_config
-    from translator.distributed.launch import PROGRAM, is_worker, launch
+    from translator.distributed.world import join_world
 
     options = {"tokenize": tokenize, "lowercase": lowercase}
     if hypothesis:
@@ -86,24 +87,23 @@ def evaluate(
                 "--hypothesis is scored without a run; expected --hypothesis FILE, --reference FILE and perhaps "
                 "--source FILE, and no RUN, --test-set, --with, --set or --weights"
             )
-        _print(_score_files(hypothesis, reference or [], source or [], to, options), output_format, {})
+        scored = _score_files(hypothesis, reference or [], source or [], to, options)
+        with join_world() as world:
+            if world.is_main:
+                _print(scored, output_format, {})
         return
     if run is None:
         raise typer.BadParameter("expected RUN, or --hypothesis FILE and --reference FILE")
-    call, data = read_call(run, settings), read_run_config(run).data
     if bool(source and reference) == bool(test_set) or bool(source) != bool(reference):
         raise typer.BadParameter("expected --source FILE and --reference FILE, or --test-set NAME")
+    groups = _share_out(reference or [], len(source), "--source") if source else []
+    data = read_run_config(run).data
     if test_set and language_pair is None and data.language_tags:
         raise typer.BadParameter(f"{run} has several language pairs; name one with --language-pair")
-    if call.devices > 1 and not is_worker():
-        raise typer.Exit(launch(call.devices, call.device, [PROGRAM, *sys.argv[1:]]))
-
-    from translator.distributed.world import join_world
-
     pair = language_pair or f"{data.source_language}-{data.target_language}"
-    tested = _open_test_sets(source or [], reference or [], test_set or [], pair)
-    model = {"together_with": together_with or [], "engine": engine.value, "weights": weights}
-    with join_world() as world:
+    with shared_by_processes(lambda: read_call(run, settings)) as (call, world):
+        tested = _open_test_sets(source or [], groups, test_set or [], pair) if world.is_main else []
+        model = (together_with, engine, weights)
         entries = _translate_and_score(run, tested, call, model, {**options, "to": to}, world)
         if world.is_main:
             _print(entries, output_format, {"run": str(run), "weights": weights or "final"})
@@ -123,13 +123,12 @@ def _share_out(references: Sequence[Path], count: int, option: str) -> list[Sequ
 
 
 def _open_test_sets(
-    sources: Sequence[Path], references: Sequence[Path], names: Sequence[str], pair: str
+    sources: Sequence[Path], groups: Sequence[Sequence[Path]], names: Sequence[str], pair: str
 ) -> "list[TestSet]":
     from translator.evaluation import named_test_set, open_test_set
 
     if names:
         return [named_test_set(name, pair) for name in names]
-    groups = _share_out(references, len(sources), "--source")
     return [open_test_set(source, group) for source, group in zip(sources, groups, strict=True)]
 
 
@@ -141,38 +140,39 @@ def _score_files(
     hypotheses: Sequence[Path], references: Sequence[Path], sources: Sequence[Path], language: str | None,
     options: dict[str, Any],
 ) -> Iterator[Entry]:  # fmt: skip
-    from translator.evaluation import evaluate_hypotheses, open_translations
-
+    """Check how many files there are at once, and read and score them as they are asked for."""
     groups = _share_out(references, len(hypotheses), "--hypothesis")
     if sources and len(sources) != len(hypotheses):
         raise typer.BadParameter(
             f"found {len(hypotheses)} --hypothesis and {len(sources)} --source; expected one source for each, or none"
         )
     known: Sequence[Path | None] = sources or [None] * len(hypotheses)
-    texts = [open_translations(*files) for files in zip(hypotheses, groups, known, strict=True)]
-    for text in texts:
-        evaluation = evaluate_hypotheses(text.hypotheses, text.references, text.sources, language=language, **options)
-        yield text.name, evaluation, {}
+
+    def entries() -> Iterator[Entry]:
+        from translator.evaluation import evaluate_hypotheses, open_translations
+
+        texts = [open_translations(*files) for files in zip(hypotheses, groups, known, strict=True)]
+        for text in texts:
+            scored = evaluate_hypotheses(text.hypotheses, text.references, text.sources, language=language, **options)
+            yield text.name, scored, {}
+
+    return entries()
 
 
 def _translate_and_score(
-    run: Path, tested: "Sequence[TestSet]", call: "Config", model: dict[str, Any], options: dict[str, Any],
-    world: "World",
+    run: Path, tested: "Sequence[TestSet]", call: "Config",
+    model: tuple[list[Path] | None, EngineChoice, str | None], options: dict[str, Any], world: "World",
 ) -> Iterator[Entry]:  # fmt: skip
     from translator.checkpoints import RunDirectory
-    from translator.config import replace_stated, stated_machine
     from translator.decoding.distributed import SharedEngine
     from translator.evaluation import NotKeptError, read_scores, record_evaluation
     from translator.evaluation import evaluate as evaluate_translator
     from translator.runtime.console import progress, say, warn
-    from translator.translation import Translator
 
     # What could not be kept is said before the work.
     RunDirectory(run).refuse_links()
     read_scores(run)
-    world.take_device(call.device)
-    translator = Translator.load(run, **model, **stated_machine(call))
-    settings = replace_stated(translator.settings, call)
+    translator, settings = load_translator(run, call, *model)
     shared = SharedEngine(world, translator.engine_for(settings)) if world.size > 1 else None
     if shared is not None and not world.is_main:
         shared.serve()

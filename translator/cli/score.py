@@ -1,11 +1,13 @@
 """`translator score`: the log-probabilities that a model gives to existing translations."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from translator.cli.arguments import CallSettings, Form, Run, To, TogetherWith, Weights, open_inputs, read_call
+from translator.cli.processes import shared_by_processes
 
 
 def score(
@@ -37,22 +39,24 @@ def score(
 
     if str(source) == str(target) == "-":
         raise typer.BadParameter("only one of --source and --target can be stdin")
-    call = read_call(run, settings)
-    (source_name, source_stream), (target_name, target_stream) = open_inputs([source, target])
-    bundles = [load_bundle(run, weights=weights, **stated_machine(call))]
-    bundles += [load_bundle(other, **stated_machine(call)) for other in together_with or []]
-    decoding = replace_stated(bundles[0].config.decoding, call)
-    lines = decode_lines(source_stream, source_name), decode_lines(target_stream, target_name)
-    pairs = pair_lines(*lines, (source_name, target_name))
-    totals, output = Totals(), ResultStream()
-    with progress(description="scoring", unit="lines") as bar:
+    with shared_by_processes(lambda: read_call(run, settings)) as (call, world):
+        pairs: Iterator[tuple[str, str]] = iter(())
+        if world.is_main:
+            inputs = open_inputs([source, target])
+            names = inputs[0][0], inputs[1][0]
+            pairs = pair_lines(*(decode_lines(stream, name) for name, stream in inputs), names)
+        bundles = [load_bundle(run, weights=weights, **stated_machine(call))]
+        bundles += [load_bundle(other, **stated_machine(call)) for other in together_with or []]
+        decoding = replace_stated(bundles[0].config.decoding, call)
+        totals, output = Totals(), ResultStream()
+        with progress(description="scoring", unit="lines") as bar:
 
-        def on_progress(lines: int) -> None:
-            output.flush()
-            bar.update(lines)
+            def on_progress(lines: int) -> None:
+                output.flush()
+                bar.update(lines)
 
-        for line in score_lines(bundles, pairs, decoding, to=to, on_progress=on_progress):
-            output.write(format_line(line, form).encode("utf-8") + b"\n")
-            totals.add(line)
-    output.flush()
-    say(str(totals))
+            for line in score_lines(bundles, pairs, decoding, to=to, on_progress=on_progress, world=world):
+                output.write(format_line(line, form).encode("utf-8") + b"\n")
+                totals.add(line)
+        output.flush()
+        say(str(totals))

@@ -1,12 +1,22 @@
 """`translator synthesize`: translations of much text, as a corpus to train on."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from translator.cli.arguments import CallSettings, EngineChoice, EngineName, Run, To, TogetherWith, Weights, read_call
+from translator.cli.arguments import (
+    CallSettings,
+    EngineChoice,
+    EngineName,
+    Run,
+    To,
+    TogetherWith,
+    Weights,
+    load_translator,
+    read_call,
+)
+from translator.cli.processes import shared_by_processes
 
 NBest = Annotated[int | None, typer.Option("--n-best", min=1, metavar="N", help="Translations of each line.")]
 Sample = Annotated[bool, typer.Option("--sample", help="Draw random translations, not the most probable.")]
@@ -65,28 +75,16 @@ def synthesize(
     The corpus is a directory of shards: any number of processes and machines may work on it, and the same command
     continues it. Prints the directory.
     """
-    from translator.distributed.launch import PROGRAM, is_worker, launch
-    from translator.runtime.console import print_result
-
-    call = read_call(run, words_of_options(run, n_best, sample, nearest, settings or []))
-    if call.devices > 1 and not is_worker():
-        raise typer.Exit(launch(call.devices, call.device, [PROGRAM, *sys.argv[1:]]))
-
     from translator.checkpoints import load_bundle
-    from translator.config import replace_stated, stated_machine
-    from translator.distributed.world import join_world
+    from translator.config import stated_machine
+    from translator.runtime.console import print_result
     from translator.synthesis import Wanted, lines_of, synthesize
-    from translator.translation import Translator
 
-    with join_world() as world:
-        world.take_device(call.device)
-        machine = stated_machine(call)
-        translator = Translator.load(
-            run, together_with=together_with or [], engine=engine.value, weights=weights, **machine
-        )
-        replaced = replace_stated(translator.settings, call)
+    words = words_of_options(run, n_best, sample, nearest, settings or [])
+    with shared_by_processes(lambda: read_call(run, words)) as (call, world):
+        translator, replaced = load_translator(run, call, together_with, engine, weights)
         lines = lines_of(inputs, translator.bundle.config.data, to, refuse=replaced.invalid_utf8 == "refuse")
-        scorer = load_bundle(score_with, **machine) if score_with is not None else None
+        scorer = load_bundle(score_with, **stated_machine(call)) if score_with is not None else None
         wanted = Wanted(to, back, tag, nearest, keep_best, shard_lines)
         synthesize(translator, lines, output, replaced, wanted, scorer=scorer, world=world)
         if world.is_main:

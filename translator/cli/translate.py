@@ -1,8 +1,7 @@
 """`translator translate`: lines in, as many translated lines out."""
 
-import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -18,9 +17,14 @@ from translator.cli.arguments import (
     TogetherWith,
     Weights,
     check_results,
+    load_translator,
     open_inputs,
     read_call,
 )
+from translator.cli.processes import shared_by_processes
+
+if TYPE_CHECKING:
+    from translator.config import Config
 
 
 def translate(
@@ -75,29 +79,20 @@ def translate(
     weights: Weights = None,
 ) -> None:
     """Translate lines from files or stdin: as many out as in, in order."""
-    from translator.config import replace_stated, stated_machine
-    from translator.distributed.launch import PROGRAM, is_worker, launch
-    from translator.translation import Glossary, Translator, translate_inputs
+    from translator.translation import Glossary, translate_inputs
 
-    call = read_call(run, settings)
-    if output is not None:
-        runs = [run, *(together_with or [])]
-        check_results(
-            output, runs=runs, files=[*(files or [Path("-")]), *([glossary] if glossary else [])], makes_parents=False
-        )
-    terms = Glossary.read(glossary) if glossary is not None else None
-    if call.devices > 1 and not is_worker():
-        raise typer.Exit(launch(call.devices, call.device, [PROGRAM, *sys.argv[1:]]))
+    def read() -> "Config":
+        call = read_call(run, settings)
+        if output is not None:
+            runs = [run, *(together_with or [])]
+            read_files = [*(files or [Path("-")]), *([glossary] if glossary else [])]
+            check_results(output, runs=runs, files=read_files, makes_parents=False)
+        return call
 
-    from translator.distributed.world import join_world
-
-    with join_world() as world:
+    with shared_by_processes(read) as (call, world):
+        terms = Glossary.read(glossary) if glossary is not None else None
         inputs = open_inputs(files) if world.is_main else []
-        world.take_device(call.device)
-        translator = Translator.load(
-            run, together_with=together_with or [], engine=engine.value, weights=weights, **stated_machine(call)
-        )
-        replaced = replace_stated(translator.settings, call)
+        translator, replaced = load_translator(run, call, together_with, engine, weights)
         if document:
             replaced = replaced.model_copy(update={"long_lines": "split", "split_above": 0})
         translate_inputs(

@@ -1,4 +1,4 @@
-"""Several processes that translate together: one reads and writes, all of them search, and the order is kept."""
+"""Several processes that translate or score together: one reads and writes, all compute, and the order is kept."""
 
 import threading
 from collections.abc import Sequence
@@ -7,7 +7,11 @@ from typing import Unpack
 from translator.config import DecodingSettings
 from translator.decoding.engine import Engine, SearchOptions
 from translator.decoding.hypothesis import Hypothesis, Request
+from translator.decoding.scoring import ScoredTarget, score_pairs
 from translator.distributed.world import World
+from translator.inference.steps import TransformerStepModel
+
+Sentences = Sequence[Sequence[int]]
 
 
 class SharedEngine:
@@ -62,3 +66,33 @@ class SharedEngine:
         for index, hypotheses in zip(order, found, strict=True):
             results[index] = hypotheses
         return results
+
+
+class SharedScorer:
+    """`score_pairs` of the main process, which divides the batches of every call among the processes of a job.
+
+    The other processes call `serve`, which returns when the main process calls `close`.
+    """
+
+    def __init__(self, world: World, models: Sequence[TransformerStepModel], batch_tokens: int, window: int) -> None:
+        self.world, self.models, self.window = world, models, window
+        self._batch_tokens = batch_tokens
+
+    def score(self, sources: Sentences, targets: Sentences) -> list[ScoredTarget | None]:
+        """See `score_pairs`."""
+        self.world.gather((sources, targets))
+        return self._score(sources, targets)
+
+    def serve(self) -> None:
+        """Score what the main process asks for until it calls `close`."""
+        while (task := self.world.gather(None)[0]) is not None:
+            self._score(*task)
+
+    def close(self) -> None:
+        """Let `serve` return in the other processes."""
+        self.world.gather(None)
+
+    def _score(self, sources: Sentences, targets: Sentences) -> list[ScoredTarget | None]:
+        return score_pairs(
+            self.models, sources, targets, batch_tokens=self._batch_tokens, window=self.window, world=self.world
+        )

@@ -7,7 +7,7 @@ Shapes: T target tokens, end tokens included; C tokens of a chunk, V vocabulary,
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -16,6 +16,7 @@ from torch import Tensor
 from translator.attention.layout import Packed, pack
 from translator.decoding.engine import token_batches
 from translator.decoding.logits import logsumexp
+from translator.distributed.world import World
 from translator.inference.steps import TransformerStepModel
 from translator.runtime.halving import Halving
 
@@ -44,13 +45,16 @@ def score_pairs(
     targets: Sequence[Sequence[int]],
     *,
     batch_tokens: int = 4096,
+    window: int | None = None,
+    world: World | None = None,
 ) -> list[ScoredTarget | None]:
     """Score every target, in order, under one model, or under the mean of the probabilities of several.
 
     Sources and targets are token ids without special tokens; a source begins with its language tag if the models have
     tags. The result is None if a side is longer than a model's `max_length`, or if a target has no source. If both
     sides are empty, the log-probability is 0, as in the searches. A batch holds about `batch_tokens` tokens, counted on
-    the longer side of each pair.
+    the longer side of each pair, of `window` consecutive pairs, by default all. The processes of a `world`, all with
+    the same arguments, share the batches, which do not depend on how many they are; each gets all results.
     """
     results: list[ScoredTarget | None] = [None] * len(sources)
     longest = longest_side(models)
@@ -66,12 +70,27 @@ def score_pairs(
     def work(batch: list[int]) -> list[ScoredTarget]:
         return _score_batch(models, [sources[index] for index in batch], [targets[index] for index in batch])
 
-    for indices in token_batches(lengths, batch_tokens):
-        batch = [usable[index] for index in indices]
-        scored = halving(work, batch, [lengths[index] for index in indices])
-        for index, result in zip(batch, scored, strict=True):
-            results[index] = result
+    batches = []
+    for start, end in _windows(usable, window or len(sources) or 1):
+        for indices in token_batches(lengths[start:end], batch_tokens):
+            batches.append([start + index for index in indices])
+
+    def work_on(share: Sequence[list[int]]) -> list[list[ScoredTarget]]:
+        return [halving(work, [usable[row] for row in batch], [lengths[row] for row in batch]) for batch in share]
+
+    for batch, scored in zip(batches, (world or World()).divide(batches, work_on), strict=True):
+        for row, result in zip(batch, scored, strict=True):
+            results[usable[row]] = result
     return results
+
+
+def _windows(usable: Sequence[int], window: int) -> Iterator[tuple[int, int]]:
+    """Yield where the pairs of each window begin and end among those that can be scored."""
+    start = 0
+    for _, group in itertools.groupby(usable, lambda index: index // window):
+        end = start + sum(1 for _ in group)
+        yield start, end
+        start = end
 
 
 def longest_side(models: Sequence[TransformerStepModel]) -> float:

@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from translator.checkpoints import Bundle
 from translator.config import DecodingSettings
 from translator.decoding.batch_tokens import batch_tokens_of
+from translator.decoding.distributed import SharedScorer
 from translator.decoding.ensemble import check_ensemble
 from translator.decoding.hypothesis import LengthPenalty
-from translator.decoding.scoring import ScoredTarget, longest_side, perplexity, score_pairs
+from translator.decoding.scoring import ScoredTarget, longest_side, perplexity
+from translator.distributed.world import World
 from translator.errors import DataError
 from translator.inference.steps import TransformerStepModel
 from translator.runtime.console import warn
@@ -42,38 +44,45 @@ def score_lines(
     to: str | None = None,
     window: int = WINDOW,
     on_progress: Callable[[int], None] | None = None,
+    world: World | None = None,
 ) -> Iterator[ScoredLine]:
     """Score lines (source, target), in order, under one run or an ensemble; `window` of them are read at a time.
 
     A blank target is the empty sentence, for which only the end-of-sentence token counts. What cannot be scored (a line
     that is too long, a target without a source) has no score; a warning at the end names the lines. `settings` gives
     the length penalty and the batch size. `to` is the target language, for runs with language tags. `on_progress` is
-    called with the number of lines of each window after they were yielded. Raises `ConfigError` at once if the runs do
-    not go together or `to` is wrong.
+    called with the number of lines of each window after they were yielded. All processes of a `world` must iterate over
+    what this returns: the main one reads `pairs` and gets the lines, a window for each process at a time; the others
+    get none and share the work. The scores do not depend on how many they are. Raises `ConfigError` at once if the runs
+    do not go together or `to` is wrong.
     """
     check_ensemble(bundles)
     first = bundles[0]
     tag = choose_tag(first.tokenizers.source, first.config.data.language_tags, to, str(first.directory))
     models = [TransformerStepModel.of(bundle) for bundle in bundles]
-    return _score_windows(first, models, iter(pairs), settings, tag, window, on_progress)
+    scorer = SharedScorer(world or World(), models, batch_tokens_of(settings), window)
+    return _score_windows(first, scorer, iter(pairs), settings, tag, on_progress)
 
 
 def _score_windows(
     bundle: Bundle,
-    models: Sequence[TransformerStepModel],
+    scorer: SharedScorer,
     pairs: Iterator[tuple[str, str]],
     settings: DecodingSettings,
     tag: int | None,
-    window: int,
     on_progress: Callable[[int], None] | None,
 ) -> Iterator[ScoredLine]:
+    if not scorer.world.is_main:
+        scorer.serve()
+        return
+    models = scorer.models
     tokenizers, penalty = bundle.tokenizers, LengthPenalty(settings.length_penalty, settings.length_alpha)
     unscored: dict[str, list[int]] = {}
     number = 0
-    while block := list(itertools.islice(pairs, window)):
+    while block := list(itertools.islice(pairs, scorer.window * scorer.world.size)):
         sources = tokenizers.source.encode([content_of(source) for source, _ in block])
         targets = tokenizers.target.encode([content_of(target) for _, target in block])
-        scored = score_pairs(models, with_tag(sources, tag), targets, batch_tokens=batch_tokens_of(settings))
+        scored = scorer.score(with_tag(sources, tag), targets)
         for source, target, result in zip(sources, targets, scored, strict=True):
             number += 1
             if result is None or not math.isfinite(result.log_probability):
@@ -85,6 +94,7 @@ def _score_windows(
             yield ScoredLine(tuple(pieces), result, score)
         if on_progress is not None:
             on_progress(len(block))
+    scorer.close()
     for reason, numbers in unscored.items():
         warn(f"{describe_lines(numbers)} {reason}; the score is null")
 
