@@ -95,8 +95,8 @@ def measure_large(options: argparse.Namespace) -> None:
     prepared = run_step(options, "prepare", settings)
     print(
         f"{pairs:,} pairs: prepared in {prepared['seconds'] / 60:,.1f} minutes ({prepared['cpu'] / 60:,.1f} of CPU, "
-        f"{pairs / max(prepared['seconds'], 1e-9):,.0f} pairs/s), at most {prepared['all_memory'] / 1e6:,.0f} MB of host "
-        f"memory in all processes together; {size_of(options.directory) / 1e9:,.1f} GB on the disk with the text",
+        f"{pairs / max(prepared['seconds'], 1e-9):,.0f} pairs/s), at most {prepared['all_memory'] / 1e6:,.0f} MB of "
+        f"host memory in all processes together; {size_of(options.directory) / 1e9:,.1f} GB on the disk with the text",
         flush=True,
     )
     measure_first_batch(options, settings)

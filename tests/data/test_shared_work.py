@@ -48,9 +48,7 @@ def made_by(directory: Path, rank: int) -> list[str]:
     return file.read_text().split() if file.exists() else []
 
 
-def test_the_same_bytes_with_any_number_of_processes(
-    tmp_path: Path, settings_file: Path, start_ranks: Start
-) -> None:
+def test_the_same_bytes_with_any_number_of_processes(tmp_path: Path, settings_file: Path, start_ranks: Start) -> None:
     found, tables = [], []
     for size in (1, 2, 3):
         directory = tmp_path / str(size)

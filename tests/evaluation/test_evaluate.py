@@ -28,7 +28,7 @@ def test_impossible_evaluations_are_refused_before_any_work(tiny_run: Path) -> N
         raise AssertionError("translated first")
 
     for references, tokenize, message in [
-        (["one"], "13a", "there are 3 sentences to score but the reference has 1 lines"),
+        (["one"], "13a", "there are 3 sentences to score but the reference has 1 line;"),
         (SOURCES, "14a", "no BLEU tokenizer '14a'"),
     ]:
         with pytest.raises(EvaluationError, match=message):

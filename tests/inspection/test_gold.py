@@ -97,7 +97,7 @@ def test_other_words_than_white_space_makes_are_left_out(
 @pytest.mark.parametrize(
     ("text", "error"),
     [
-        ("0-0\n", "has 1 lines, expected 2"),
+        ("0-0\n", "has 1 line, expected 2"),
         ("0-0\n0:0\n", "line 2: found '0:0'"),
         ("0-2\n\n", "line 1: found the link 0-2, expected words from 0 to 1 of the source and 1 of the target"),
         ("2-0\n\n", "line 1: found the link 2-0"),

@@ -173,7 +173,7 @@ def test_another_request_and_foreign_files_are_refused(translator: Translator, t
     with pytest.raises(DataError, match="beam_size: 2, and now 1"):
         synthesize(translator, text, directory, greedy)
     (tmp_path / "mono.en").write_text("another text\n")
-    with pytest.raises(DataError, match=r"1 shards that were made otherwise \(other lines\)"):
+    with pytest.raises(DataError, match=r"1 shard that was made otherwise \(other lines\)"):
         synthesize(translator, text, directory, translator.settings)
     assert content(directory) == before
     (tmp_path / "foreign").mkdir()

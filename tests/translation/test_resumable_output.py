@@ -99,7 +99,7 @@ def test_other_settings_are_refused_and_named(tmp_path: Path) -> None:
     with pytest.raises(Interrupted):
         write(path, ["a", "b"], stop=1)
     kept = text_of(path).read_bytes(), note_of(path).read_text()
-    with pytest.raises(DataError, match=r"1 lines that were translated otherwise \(beam_size 5 and now 4\); repeat"):
+    with pytest.raises(DataError, match=r"1 line that was translated otherwise \(beam_size 5 and now 4\); repeat"):
         write(path, ["a", "b"], beam_size=4)
     assert (text_of(path).read_bytes(), note_of(path).read_text()) == kept
 
@@ -109,7 +109,7 @@ def test_another_input_is_refused(tmp_path: Path, lines: list[str]) -> None:
     path = tmp_path / "out"
     with pytest.raises(Interrupted):
         write(path, ["a", "b"], stop=1)
-    with pytest.raises(DataError, match="the first 1 lines of the input are not those that .*unfinished was made"):
+    with pytest.raises(DataError, match="the first 1 line of the input is not those that .*unfinished was made"):
         write(path, lines)
     assert json.loads(note_of(path).read_text())["lines"] == 1
 

@@ -8,6 +8,7 @@ import typer
 
 from translator.cli.arguments import CallSettings, TextOrJson, To, check_results, read_call
 from translator.cli.evaluate import Lowercase, Tokenize
+from translator.runtime.counted import counted
 
 if TYPE_CHECKING:
     from translator.evaluation import System
@@ -115,7 +116,7 @@ def _translate_or_read(
     for name, text in texts.items():
         if len(text) != lines:
             raise EvaluationError(
-                f"{name} has {len(text):,} lines but the reference has {lines:,}; expected the same number"
+                f"{name} has {counted(len(text), 'line')} but the reference has {lines:,}; expected the same number"
             )
     calls = {system: read_call(system, settings) for system in systems if system.is_dir()}
     for system, call in calls.items():

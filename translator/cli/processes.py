@@ -1,4 +1,4 @@
-"""Commands that several processes share: started here if `devices` says so, or by torchrun, also on several machines."""
+"""Commands that several processes share: started here for `devices`, or by torchrun, which also joins machines."""
 
 import contextlib
 import sys

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from translator.cli.arguments import CallSettings, Run, To, Weights, check_results
+from translator.runtime.counted import counted
 
 
 def prune(
@@ -77,13 +78,16 @@ def prune(
         chosen = choice.heads
     config = prune_run(run, chosen, output, weights)
     after = load_bundle(output, **machine)
-    say(f"removed {len(chosen)} head{'' if len(chosen) == 1 else 's'}: {', '.join(map(str, chosen)) or 'none'}")
+    say(f"removed {counted(len(chosen), 'head')}: {', '.join(map(str, chosen)) or 'none'}")
     say(f"left: {describe_counts(config.model)}")
     say(f"parameters: {count_parameters(bundle.model):,} before, {count_parameters(after.model):,} after")
     if pairs:
         from translator.inspection.importance import loss_of
 
         losses = loss_of(bundle, pairs), loss_of(after, pairs)
-        say(f"loss on {len(pairs):,} pairs, nats per target token: {losses[0]:.4f} before, {losses[1]:.4f} after")
+        say(
+            f"loss on {counted(len(pairs), 'pair')}, nats per target token: {losses[0]:.4f} before, {losses[1]:.4f} "
+            "after"
+        )
     say(f"to train it further: translator train {output}/config.yaml training.max_steps=...")
     print_result(output)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from translator.runtime.counted import counted
 from translator.text import Tokenizer
 from translator.text.normalization import as_seen
 
@@ -55,7 +56,7 @@ def describe_altered(counts: dict[str, Any]) -> list[str]:
         (text, found), *_ = altered["examples"]
         consequence = ", which the model can therefore not write" if side == "target" else ""
         lines.append(
-            f"the tokenizer alters {altered['lines']:,} of {counts['train']:,} lines of the {side} (tokenizer."
+            f"the tokenizer alters {altered['lines']:,} of {counted(counts['train'], 'line')} of the {side} (tokenizer."
             f"normalization){consequence}, such as {text!r} to {found!r}; `translator data report` has more"
         )
     return lines

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from hashlib import sha256
 from itertools import compress, islice
-from pathlib import Path
 from typing import Any
 
 import numpy as np

@@ -10,6 +10,7 @@ from translator.config.corpus_spec import is_list_of_entries
 from translator.data.mixture import apportion
 from translator.errors import DataError
 from translator.runtime.console import say
+from translator.runtime.counted import counted
 from translator.text import AlignmentFile, Corpus, hash_file, open_corpus, read_lines
 from translator.text.corpus import KNOWN_COLUMNS, Languages
 from translator.text.formats.table import TableLayout, read_column
@@ -118,7 +119,8 @@ def hold_out(sizes: list[int], data: DataSettings) -> list[int]:
     total = sum(sizes)
     if total < 2:
         raise DataError(
-            f"the train corpus has {total} pair and there is no valid corpus; expected at least two pairs or data.valid"
+            f"the train corpus has {counted(total, 'pair')} and there is no valid corpus; expected at least two pairs "
+            "or data.valid"
         )
     wanted = max(1, min(data.held_out, total // 10))
     counts = [min(part, size - 1) for part, size in zip(apportion(wanted, sizes), sizes, strict=True)]
@@ -129,7 +131,7 @@ def hold_out(sizes: list[int], data: DataSettings) -> list[int]:
         which = f"the last {held} of {of} training pairs"
     else:
         which = f"the last pairs of every training corpus, {held} of {of} in all,"
-    say(f"no data.valid is set: {which} are held out for validation")
+    say(f"no data.valid is set: {which} {'is' if len(sizes) == sum(counts) == 1 else 'are'} held out for validation")
     return counts
 
 
@@ -139,7 +141,7 @@ def describe_corpora(prepared_counts: dict[str, Any], draws: list[int]) -> list[
     for entry, count in zip(prepared_counts["corpora"], draws, strict=True):
         source, target = (language or "?" for language in entry["languages"])
         lines.append(
-            f"{entry['name']} ({source} to {target}): {entry['train']:,} of {entry['pairs']:,} pairs kept; an epoch "
-            f"takes {count:,} ({100 * count / sum(draws):.1f} % of it, {count / entry['train']:.2f} passes)"
+            f"{entry['name']} ({source} to {target}): {entry['train']:,} of {counted(entry['pairs'], 'pair')} kept; "
+            f"an epoch takes {count:,} ({100 * count / sum(draws):.1f} % of it, {count / entry['train']:.2f} passes)"
         )
     return lines

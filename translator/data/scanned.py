@@ -20,6 +20,7 @@ from translator.data.shared_work import SharedWork
 from translator.data.workers import Workers, blocks_of
 from translator.errors import DataError
 from translator.runtime.console import progress, warn
+from translator.runtime.counted import counted
 from translator.text import AlignmentFile, Corpus
 from translator.text.corpus import Languages
 
@@ -227,8 +228,10 @@ def _require_valid_text(name: str, blank: int, pairs: int) -> None:
     """Raise `DataError` if no validation pair can be scored; warn if some cannot."""
     if blank == pairs:
         raise DataError(
-            f"{name}: all of {pairs:,} pairs have a blank source or target, so nothing can be validated; set "
-            "data.valid to pairs with text on both sides"
+            f"{name}: all of {counted(pairs, 'pair has', 'pairs have')} a blank source or target, so nothing can be "
+            "validated; set data.valid to pairs with text on both sides"
         )
     if blank:
-        warn(f"{name}: {blank:,} of {pairs:,} pairs have a blank source or target")
+        warn(
+            f"{name}: {blank:,} of {counted(pairs, 'pair')} {'has' if blank == 1 else 'have'} a blank source or target"
+        )

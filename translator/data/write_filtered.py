@@ -19,6 +19,7 @@ from translator.data.scanned import ScannedCorpora
 from translator.data.workers import Workers
 from translator.errors import DataError
 from translator.runtime.console import progress, say
+from translator.runtime.counted import counted
 from translator.runtime.directories import new_directory
 from translator.text import Corpus
 
@@ -40,7 +41,9 @@ def write_filtered(data: DataSettings, output: Path, with_dropped: bool = False)
             scanned = ScannedCorpora.scan(corpora, data, workers)
         codes = scanned.select(data)
         if not (kept := int((codes == KEPT).sum())):
-            raise DataError(f"none of {len(codes):,} training pairs is left, so nothing is written to {output}")
+            raise DataError(
+                f"none of {counted(len(codes), 'training pair')} is left, so nothing is written to {output}"
+            )
         dropped = Dropped(chosen_reasons(data))
         bounds = np.cumsum(scanned.read)[:-1]
         with _log(directory / _DROPPED if with_dropped else None) as log:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from translator.errors import DeviceError
+from translator.runtime.counted import counted
 
 PROGRAM = str(Path(__file__).resolve().parents[1] / "__main__.py")
 """The program of this package, as a file for `launch`."""
@@ -48,8 +49,8 @@ def launch(processes: int, device: str, command: Sequence[str]) -> int:
     found = torch.cuda.device_count()
     if (device == "cuda" or (device == "auto" and torch.cuda.is_available())) and processes > found:
         raise DeviceError(
-            f"devices: {processes} were asked for, but PyTorch sees {found} CUDA devices here; lower devices or set "
-            "device=cpu"
+            f"devices: {processes} were asked for, but PyTorch sees {counted(found, 'CUDA device')} here; lower "
+            "devices or set device=cpu"
         )
     # Unless the user has decided otherwise, the processes share the cores; each would take all of them.
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, _cores() // processes)))

@@ -23,6 +23,7 @@ from translator.distributed.failure_watch import Watch, process_identity
 from translator.distributed.launch import is_worker
 from translator.errors import DeviceError
 from translator.runtime.console import silence
+from translator.runtime.counted import counted
 from translator.runtime.failures import describe_error
 from translator.runtime.printable import printable
 
@@ -69,8 +70,8 @@ class World:
         count = torch.cuda.device_count()
         if self.local_rank >= count:
             raise DeviceError(
-                f"process {self.local_rank + 1} of this machine finds only {count} CUDA devices; start at most "
-                f"{count} processes (devices={count}) or set device=cpu"
+                f"process {self.local_rank + 1} of this machine finds only {counted(count, 'CUDA device')}; start at "
+                f"most {counted(count, 'process', 'processes')} (devices={count}) or set device=cpu"
             )
         torch.cuda.set_device(self.local_rank)
         return torch.device("cuda", self.local_rank)

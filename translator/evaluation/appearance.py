@@ -3,6 +3,8 @@
 import re
 from collections.abc import Iterable, Sequence
 
+from translator.runtime.counted import counted
+
 _SPACED = re.compile(r"\w [,.](?=\s|$)")
 _BLANK = "whatever is translated there counts as wrong, so that scores will be too low; remove these lines"
 _ATTACHED = re.compile(r"\w[,.](?=\s|$)")
@@ -41,16 +43,18 @@ def blank_references(references: Sequence[Sequence[str]], sources: Sequence[str]
     text = [line for line in range(len(references[0])) if sources is None or sources[line].strip()]
     counts = [sum(not stream[line].strip() for line in text) for stream in references]
     if len(references) == 1:
-        return [f"the reference is blank in {counts[0]:,} of {len(text):,} lines: {_BLANK}"] if counts[0] else []
+        blank = f"the reference is blank in {counts[0]:,} of {counted(len(text), 'line')}: {_BLANK}"
+        return [blank] if counts[0] else []
     found = [
-        f"reference {number} is blank in {count:,} of {len(text):,} lines, which are taken as missing references"
+        f"reference {number} is blank in {count:,} of {counted(len(text), 'line')}, which are taken as missing "
+        "references"
         for number, count in enumerate(counts, start=1)
         if count
     ]
     alone = sum(not any(stream[line].strip() for stream in references) for line in text)
-    return found + (
-        [f"{alone:,} of {len(text):,} lines have no reference that is not blank: {_BLANK}"] if alone else []
-    )
+    if alone:
+        found.append(f"no reference that is not blank for {alone:,} of {counted(len(text), 'line')}: {_BLANK}")
+    return found
 
 
 def looks_tokenised(lines: Iterable[str]) -> bool:
@@ -102,13 +106,13 @@ def faults(sources: Sequence[str] | None, references: Sequence[str], hypotheses:
         found["overlong"] = (
             f"{_share(overlong)} of the translations are more than three times as long as their reference"
         )
-    different = f"{len({source for source, _, _ in lines}):,} different sources" if sources else f"{len(lines):,} lines"
+    sizes = len({source for source, _, _ in lines}), len(lines)
+    different = counted(sizes[0], "different source") if sources else counted(sizes[1], "line")
     answers = {hypothesis for _, hypothesis in given}
     expected = len({reference for reference, _ in given})
     if "empty" not in found and expected >= _FEWEST and len(answers) <= expected // 5:
         found["alike"] = (
-            f"{different} have only {len(answers):,} different "
-            f"translation{'s' if len(answers) > 1 else ''} (the references: {expected:,})"
+            f"{different} have only {counted(len(answers), 'different translation')} (the references: {expected:,})"
         )
     return found
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from translator.errors import EvaluationError
 from translator.evaluation.bleu_tokenizer import make_bleu
+from translator.runtime.counted import counted
 
 METRICS = ("bleu", "chrf", "chrf++", "ter")
 
@@ -78,8 +79,8 @@ def check_counts(count: int, references: Sequence[str] | Sequence[Sequence[str]]
         if len(stream) != count:
             which = "the reference" if len(streams) == 1 else f"reference {number}"
             raise EvaluationError(
-                f"there are {count:,} sentences to score but {which} has {len(stream):,} lines; "
-                "expected one line for each"
+                f"there {'is' if count == 1 else 'are'} {counted(count, 'sentence')} to score but {which} has "
+                f"{counted(len(stream), 'line')}; expected one line for each"
             )
     if not count:
         raise EvaluationError("there is nothing to score: expected at least one sentence and its reference")

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from translator.errors import EvaluationError
+from translator.runtime.counted import counted
 from translator.text import hash_file, read_lines
 from translator.text.line_shift import describe_shift
 
@@ -83,8 +84,8 @@ def _read(name: str, source: Path, references: Sequence[Path]) -> TestSet:
     for reference, stream in zip(references, streams, strict=True):
         if len(stream) != len(sources):
             raise EvaluationError(
-                f"{source} has {len(sources):,} lines but {reference} has {len(stream):,}; expected the same number"
-                f"{describe_shift(sources, stream)}"
+                f"{source} has {counted(len(sources), 'line')} but {reference} has {len(stream):,}; expected the same "
+                f"number{describe_shift(sources, stream)}"
             )
     if not sources:
         raise EvaluationError(f"{source} is empty; expected at least one line to score")

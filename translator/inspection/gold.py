@@ -16,6 +16,7 @@ from translator.errors import DataError
 from translator.inspection.pairs import Pairs
 from translator.inspection.statistics import Look
 from translator.runtime.console import warn
+from translator.runtime.counted import counted
 from translator.text import WordLinks, describe_lines, parse_links, read_lines
 from translator.translation.word_alignment import word_numbers
 
@@ -29,7 +30,9 @@ def read_links(path: Path, pairs: Pairs) -> list[WordLinks]:
     lines = list(read_lines(path))
     texts = list(zip(pairs.test_set.sources, pairs.test_set.references[0], strict=True))
     if len(lines) != len(texts):
-        raise DataError(f"{path} has {len(lines):,} lines, expected {len(texts):,}, one for each sentence pair")
+        raise DataError(
+            f"{path} has {counted(len(lines), 'line')}, expected {len(texts):,}, one for each sentence pair"
+        )
     return [parse_links(lines[line], *texts[line], f"{path}, line {line + 1:,}") for line in pairs.lines]
 
 

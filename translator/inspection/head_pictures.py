@@ -7,6 +7,7 @@ import numpy as np
 
 from translator.inspection.labels import KIND_TITLES, readable
 from translator.inspection.report import ModelReport
+from translator.runtime.counted import counted
 from translator.runtime.figures import write_picture
 
 _SHORT = {
@@ -41,7 +42,7 @@ def _draw(report: ModelReport) -> Any:
         if index == 0:
             axis.set_ylabel("layer")
     upper.colorbar(colours, ax=axes, label="rise of the loss when masked\n(nats per token)", fraction=0.05)
-    upper.suptitle(f"{readable(report.run)}: importance of each head, on {report.sentences:,} sentence pairs")
+    upper.suptitle(f"{readable(report.run)}: importance of each head, on {counted(report.sentences, 'sentence pair')}")
     below = lower.subplots(1, len(kinds), width_ratios=widths)
     for kind, axis in zip(kinds, below, strict=True):
         shown = axis.imshow(report.distances[kind], cmap="viridis", vmin=0.0, vmax=1.0)

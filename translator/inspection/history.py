@@ -14,6 +14,7 @@ from translator.inspection.pairs import read_pairs
 from translator.inspection.report import HeadReport, ModelReport, inspect_heads
 from translator.runtime.columns import align
 from translator.runtime.console import say
+from translator.runtime.counted import counted
 from translator.runtime.outputs import write_output
 from translator.translation import Translator
 from translator.translation.result import rounded
@@ -74,8 +75,8 @@ def load_checkpoints(run: Path, at_least: int, **machine: Any) -> Iterator[Trans
     steps = RunDirectory(run).steps()
     if len(steps) < at_least:
         raise DataError(
-            f"{run} has {len(steps)} checkpoints, expected at least {'one' if at_least == 1 else 'two'}; train with "
-            "training.keep_every=N to keep those at multiples of N steps"
+            f"{run} has {counted(len(steps), 'checkpoint')}, expected at least {'one' if at_least == 1 else 'two'}; "
+            "train with training.keep_every=N to keep those at multiples of N steps"
         )
     for number, step in enumerate(steps, start=1):
         say(f"{run}: checkpoint {number} of {len(steps)}, step {step:,}")
@@ -104,7 +105,8 @@ def history_table(history: History) -> str:
     """Return the loss at every checkpoint, and for every head each figure at the first and the last one."""
     first, last = history.reports[0], history.reports[-1]
     lines = [
-        f"{history.run} on {first.sentences:,} pairs of {first.test_set}, {len(history.reports)} checkpoints",
+        f"{history.run} on {counted(first.sentences, 'pair')} of {first.test_set}, "
+        f"{counted(len(history.reports), 'checkpoint')}",
         "loss  " + "  ".join(f"{report.step:,}: {report.loss:.3f}" for report in history.reports),
         f"alignment: {_alignment_label(first)}",
         "loss: its rise when the head is masked; each from the first checkpoint to the last",
@@ -121,7 +123,11 @@ def history_table(history: History) -> str:
 
 
 def _alignment_label(report: ModelReport) -> str:
-    known = f"share of {report.gold_words:,} aligned words that the head looks at most" if report.gold_words else ""
+    known = (
+        f"share of {counted(report.gold_words, 'aligned word')} that the head looks at most"
+        if report.gold_words
+        else ""
+    )
     return known or "share of the target's information that the head's links carry"
 
 

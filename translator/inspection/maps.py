@@ -17,6 +17,7 @@ from translator.config.overrides import replace_stated, settings_from
 from translator.errors import ConfigError, DataError
 from translator.inspection.capture import pack_pairs, teacher_forced_weights
 from translator.inspection.parts import head_counts, heads_of, parse_part
+from translator.runtime.counted import counted
 from translator.text import choose_tag, with_tag
 from translator.translation import Translator
 from translator.translation.alignment_head import alignment_head
@@ -170,7 +171,7 @@ def _check_blank(side: str, text: str) -> None:
 def _check_length(bundle: Bundle, side: str, ids: Sequence[int]) -> None:
     longest = bundle.config.model.max_positions - 1
     if len(ids) > longest:
-        raise DataError(f"{side}: found {len(ids):,} pieces, expected at most {longest:,}, the model's limit")
+        raise DataError(f"{side}: found {counted(len(ids), 'piece')}, expected at most {longest:,}, the model's limit")
 
 
 def _vocabulary(bundle: Bundle) -> list[str]:

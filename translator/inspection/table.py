@@ -7,6 +7,7 @@ from translator.config import KINDS, ModelSettings
 from translator.inspection.report import HeadReport, ModelReport
 from translator.inspection.statistics import FIGURES
 from translator.runtime.columns import align
+from translator.runtime.counted import counted
 
 _TITLES = {"maximum": "max", "punctuation": "punct"}
 
@@ -21,8 +22,8 @@ def head_table(report: ModelReport) -> str:
 def _heading(report: ModelReport) -> list[str]:
     masked = "loss and BLEU" if report.bleu is not None else "loss"
     lines = [
-        f"{report.run} ({report.weights}, step {report.step:,}) on {report.sentences:,} pairs of {report.test_set}: "
-        f"loss {report.loss:.4f} nats per token"
+        f"{report.run} ({report.weights}, step {report.step:,}) on {counted(report.sentences, 'pair')} of "
+        f"{report.test_set}: loss {report.loss:.4f} nats per token"
         + (f", BLEU {report.bleu:.2f} ({report.signature})" if report.bleu is not None else ""),
         "entropy: nats; max: the largest weight; previous, same, next, mark, punct: the weight on that position,",
         "on the end token (decoder: begin token), on punctuation; alike: the most similar head; distance from it, 0-1;",
@@ -30,7 +31,8 @@ def _heading(report: ModelReport) -> list[str]:
     ]
     if report.gold_words is not None:
         lines.append(
-            f"aligned: share of {report.gold_words:,} aligned words for which the head looks most at an aligned word"
+            f"aligned: share of {counted(report.gold_words, 'aligned word')} for which the head looks most at an "
+            "aligned word"
         )
     return lines
 

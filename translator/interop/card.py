@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from translator.checkpoints import Bundle
 from translator.config import Config
 from translator.model import count_parameters
+from translator.runtime.counted import counted
 from translator.runtime.json_files import mismatch
 
 _ENTRY = {
@@ -55,9 +56,10 @@ def describe_run(bundle: Bundle) -> list[str]:
     """Return lines of Markdown about the model and the data that it was trained on."""
     settings = bundle.config.model
     return [
-        f"* {settings.encoder_layers} encoder and {settings.decoder_layers} decoder layers, d_model "
+        f"* {counted(settings.encoder_layers, 'encoder layer')} and "
+        f"{counted(settings.decoder_layers, 'decoder layer')}, d_model "
         f"{settings.d_model}, {count_parameters(bundle.model):,} parameters; weights `{bundle.weights}` after "
-        f"{bundle.step:,} steps.",
+        f"{counted(bundle.step, 'step')}.",
         f"* Layer normalisation {'before' if settings.norm == 'pre' else 'after'} each block, {settings.activation}, "
         f"{settings.positions} positions, {vocabulary_text(bundle)}.",
         *_data_lines(bundle.config),

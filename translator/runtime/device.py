@@ -8,6 +8,7 @@ import torch
 
 from translator.errors import DeviceError
 from translator.runtime.console import say
+from translator.runtime.counted import counted
 from translator.runtime.device_names import problem_with_device
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -35,7 +36,7 @@ class Machine:
     def __str__(self) -> str:
         if self.device.type == "cuda":
             return f"{torch.cuda.get_device_name(self.device)}, {self.precision}"
-        return f"CPU, {torch.get_num_threads()} threads, {self.precision}"
+        return f"CPU, {counted(torch.get_num_threads(), 'thread')}, {self.precision}"
 
 
 def choose_machine(device: str = "auto", precision: str = "auto", threads: int | None = None) -> Machine:

@@ -8,6 +8,7 @@ import shutil
 import torch
 
 import translator
+from translator.runtime.counted import counted
 from translator.runtime.device import Machine, choose_machine, has_flash_attention, unused_devices
 from translator.runtime.host_memory import keep_freed_memory
 
@@ -26,7 +27,10 @@ def diagnose() -> dict[str, str]:
         "cuda": _cuda(),
         "cuda devices": ", ".join(devices) or "none",
         "other gpu": f"{unused}, not supported" if (unused := unused_devices()) else "none",
-        "cpu": f"{os.cpu_count()} cores, {torch.get_num_threads()} threads, {torch.backends.cpu.get_cpu_capability()}",
+        "cpu": (
+            f"{counted(os.cpu_count() or 1, 'core')}, {counted(torch.get_num_threads(), 'thread')}, "
+            f"{torch.backends.cpu.get_cpu_capability()}"
+        ),
         "allocator": "tuned for training" if keep_freed_memory() else "default of the C library",
         "auto chooses": str(machine),
         "attention": _describe_attention(machine),

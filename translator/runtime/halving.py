@@ -8,6 +8,7 @@ import torch
 
 from translator.errors import DeviceError
 from translator.runtime.console import warn
+from translator.runtime.counted import counted
 from translator.runtime.failures import is_out_of_memory
 
 Item = TypeVar("Item")
@@ -45,8 +46,8 @@ class Halving:
                     raise
                 if len(items) == 1:
                     raise DeviceError(
-                        f"out of memory with {self._what} that has a single sentence ({total:,} tokens); take a "
-                        "smaller beam, fewer samples or a smaller model, or free memory that other programs use"
+                        f"out of memory with {self._what} that has a single sentence ({counted(total, 'token')}); "
+                        "take a smaller beam, fewer samples or a smaller model, or free memory that other programs use"
                     ) from error
             # Outside of the `except` block, because the error's traceback keeps the tensors of the failed attempt.
             self._recover(total, max(sum(own) for _, own in _halves(items, sizes)))
@@ -61,8 +62,8 @@ class Halving:
         # Other batches of about this size would fail as well.
         self._largest = min(self._largest, half)
         warn(
-            f"out of memory in {self._what} of {total:,} tokens; it is done again in halves, and later ones are not "
-            f"larger than these. Lower {self._setting} if this comes often"
+            f"out of memory in {self._what} of {counted(total, 'token')}; it is done again in halves, and later ones "
+            f"are not larger than these. Lower {self._setting} if this comes often"
         )
 
 

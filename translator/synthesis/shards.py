@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from translator.errors import DataError, OutputError
+from translator.runtime.counted import counted
 from translator.runtime.files import PARTIAL, hidden_files, locked, new_file, unless_in_use, write_text
 from translator.runtime.json_files import read_json
 from translator.text.formats.synthetic import ENDING, MANIFEST, REQUEST, shard_name
@@ -55,8 +56,8 @@ class ShardDirectory:
             changed = sorted(name for name in {**theirs, **ours} if theirs.get(name) != ours.get(name))
             differences = "; ".join(_difference(name, theirs.get(name), ours.get(name)) for name in changed)
             raise DataError(
-                f"{self.path} holds {self.complete():,} shards that were made otherwise ({differences}); repeat that "
-                "command to continue it, or name another directory"
+                f"{self.path} holds {counted(self.complete(), 'shard that was', 'shards that were')} made otherwise "
+                f"({differences}); repeat that command to continue it, or name another directory"
             )
 
     def complete(self) -> int:

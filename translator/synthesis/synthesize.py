@@ -12,6 +12,7 @@ from translator.config import DecodingSettings
 from translator.distributed.world import World
 from translator.errors import ConfigError, DataError
 from translator.runtime.console import progress, say, warn
+from translator.runtime.counted import counted
 from translator.runtime.termination import exit_on_termination
 from translator.synthesis.lines import Line, Lines
 from translator.synthesis.rows import ReverseScorer, RowWriter
@@ -114,7 +115,10 @@ class _Work:
         """Return how many shards there are, when all of them are complete."""
         before = self.shards.complete()
         if before:
-            say(f"{before:,} shards in {self.shards.path} are complete; continuing")
+            say(
+                f"continuing after {counted(before, 'shard')} that {'is' if before == 1 else 'are'} complete in "
+                f"{self.shards.path}"
+            )
         with progress(description="synthesizing", unit="lines", total=self.lines.count()) as bar:
             count = self._pass(bar.update)
         waits = False
@@ -124,7 +128,7 @@ class _Work:
                 self._pass(lambda lines: None)
                 continue
             if not waits:
-                say(f"waiting for {len(missing):,} shards that other processes are writing")
+                say(f"waiting for {counted(len(missing), 'shard')} that other processes are writing")
                 waits = True
             time.sleep(_POLL_SECONDS)
         return count
@@ -165,7 +169,7 @@ def _complete(shards: ShardDirectory, count: int, columns: list[str], keep_best:
     chosen = f", {manifest.kept:,} of them chosen" if manifest.chosen_by is not None else ""
     least = f" ({manifest.chosen_by} at least {manifest.least:.4f})" if manifest.least is not None else ""
     without = f", {manifest.without_translation:,} without text" if manifest.without_translation else ""
-    say(f"{shards.path}: {manifest.rows:,} pairs in {count:,} shards{chosen}{least}{without}")
+    say(f"{shards.path}: {counted(manifest.rows, 'pair')} in {counted(count, 'shard')}{chosen}{least}{without}")
     if failed:
         listed = ", ".join(map(str, failed))
         warn(

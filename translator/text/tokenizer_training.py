@@ -11,6 +11,7 @@ from typing import Any
 from translator.config.sections import TokenizerSettings
 from translator.errors import TokenizerError
 from translator.runtime.console import say
+from translator.runtime.counted import counted
 from translator.text.normalization import make_normalizer, rule_options, with_rule
 from translator.text.tags import tag_symbol
 from translator.text.tokenizer import Tokenizer, TokenizerPair, save_tokenizers
@@ -115,7 +116,7 @@ def even_sample(
         raise TokenizerError(f"the {name} cannot be trained: the training text is blank")
     wanted = min(settings.sample_size, count, max(1, count * _SAMPLE_BYTES[settings.type] // size))
     if wanted < count:
-        say(f"{name}: training on {wanted:,} of {count:,} lines, drawn evenly")
+        say(f"{name}: training on {wanted:,} of {counted(count, 'line')}, drawn evenly")
     return lambda: _slices(_draw(_not_blank(lines()), count, wanted, seed))
 
 

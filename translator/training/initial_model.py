@@ -11,6 +11,7 @@ from translator.config import ModelSettings, parse_start
 from translator.errors import ConfigError
 from translator.model import Transformer, build_model, parameter_shapes
 from translator.runtime.console import say
+from translator.runtime.counted import counted
 from translator.runtime.host_memory import check_host_memory
 from translator.text import TokenizerPair, load_tokenizers, require_shared_ids
 from translator.training.extended_weights import extended_weights
@@ -36,8 +37,9 @@ def initial_model(
     if any(added):
         weights = extended_weights(weights, settings, old, tokenizers)
     load_weights(model, weights, str(path))
-    pieces = f"{added[0]:,}" if tokenizers.joint or added[0] == added[1] else f"{added[0]:,} and {added[1]:,}"
-    say(f"starting from the weights of {path}{f', with rows for {pieces} new pieces' if any(added) else ''}")
+    alike = tokenizers.joint or added[0] == added[1]
+    pieces = counted(added[0], "new piece") if alike else f"{added[0]:,} and {counted(added[1], 'new piece')}"
+    say(f"starting from the weights of {path}{f', with rows for {pieces}' if any(added) else ''}")
     return model
 
 

@@ -23,6 +23,7 @@ from translator.data.vocabulary_fit import misfits
 from translator.distributed.world import World, join_world
 from translator.model import count_parameters
 from translator.runtime.console import say, warn
+from translator.runtime.counted import counted
 from translator.runtime.device import Machine, choose_machine, hint_about_precision
 from translator.runtime.directories import remove_partial
 from translator.runtime.host_memory import keep_freed_memory
@@ -142,7 +143,8 @@ def _build_trainer(
     batches = make_batches(batch_tokens)
     say(
         f"{machine}{f', {world.size} processes' if world.size > 1 else ''}; {parameters:,} parameters "
-        f"({config.preset}); {len(data.train):,} training pairs, {len(data.valid):,} for validation; run {run.root}"
+        f"({config.preset}); {counted(len(data.train), 'training pair')}, {len(data.valid):,} for validation; run "
+        f"{run.root}"
     )
     if world.is_main:
         for misfit in misfits(data.train, data.tokenizers):

@@ -21,6 +21,7 @@ from translator.errors import TrainingError
 from translator.model import Transformer
 from translator.runtime.console import progress as progress_bar
 from translator.runtime.console import say, warn
+from translator.runtime.counted import counted
 from translator.runtime.device_memory import peak_bytes
 from translator.runtime.host_memory import give_back_freed_memory
 from translator.runtime.seeding import seed_step
@@ -114,7 +115,7 @@ class Trainer:
         steps = self.progress.step
         if self.settings.validate_every == "auto" and epochs_before == 0 < self.progress.epoch and steps < SPACING:
             say(
-                f"an epoch has {steps:,} step{'s' if steps > 1 else ''}: validating at the first end of an epoch that "
+                f"an epoch has {counted(steps, 'step')}: validating at the first end of an epoch that "
                 f"is at least {SPACING} steps after the last validation (training.validate_every=1epoch: after each)"
             )
 
@@ -175,11 +176,11 @@ class Trainer:
         now = self.progress
         if now.rollbacks >= self.settings.max_rollbacks:
             raise TrainingError(
-                f"{now.skipped_in_a_row} steps in a row up to step {now.step:,} had a gradient that is not finite, and "
-                f"going back with a lower learning rate did not help {now.rollbacks} times (now {now.rate_scale:g} of "
-                "the one in the settings). The last checkpoint is intact. Lower training.learning_rate, raise "
-                "training.warmup_steps, set training.clip_norm=1 or precision=fp32; the training pairs of these "
-                f"steps are named in {self.run.metrics}"
+                f"{counted(now.skipped_in_a_row, 'step')} in a row up to step {now.step:,} had a gradient that is not "
+                f"finite, and going back with a lower learning rate did not help {counted(now.rollbacks, 'time')} (now "
+                f"{now.rate_scale:g} of the one in the settings). The last checkpoint is intact. Lower "
+                "training.learning_rate, raise training.warmup_steps, set training.clip_norm=1 or precision=fp32; the "
+                f"training pairs of these steps are named in {self.run.metrics}"
             )
         step, checkpoint = self.checkpoints.newest()
         if checkpoint is None:
@@ -193,8 +194,9 @@ class Trainer:
         progress.rate_scale, progress.rollbacks = now.rate_scale / 2.0, now.rollbacks + 1
         self._continue_from(progress)
         warn(
-            f"{now.skipped_in_a_row} steps in a row had a gradient that is not finite: going back to {where}, with "
-            f"half the learning rate ({progress.rate_scale:g} of the one in the settings) and the batches that follow"
+            f"{counted(now.skipped_in_a_row, 'step')} in a row had a gradient that is not finite: going back to "
+            f"{where}, with half the learning rate ({progress.rate_scale:g} of the one in the settings) and the "
+            "batches that follow"
         )
         if self.world.is_main:
             self.metrics.continue_after(step)
@@ -208,7 +210,8 @@ class Trainer:
             self._write("skipped", **entry)
             warn(
                 f"step {entry['step']:,} had a gradient that is not finite and was skipped; its "
-                f"{entry['number_of_pairs']:,} training pairs are named in {self.run.metrics}"
+                f"{counted(entry['number_of_pairs'], 'training pair is', 'training pairs are')} named in "
+                f"{self.run.metrics}"
             )
 
     def _log(self) -> str:
@@ -271,7 +274,7 @@ class Trainer:
             write_final_model(self.run, final, self.validate.some_pairs(_ALIGNED_PAIRS))
         self.world.barrier()
         say(
-            f"finished after {progress.step:,} steps, {progress.target_tokens:,} target tokens and "
+            f"finished after {counted(progress.step, 'step')}, {counted(progress.target_tokens, 'target token')} and "
             f"{progress.seconds / 60.0:.1f} minutes; final weights from {', '.join(final.state['from'])}: "
             f"validation loss {final.state['loss']:.3f}, BLEU {final.state['bleu']:.2f}  "
             f"({final.state['signature']}); run {self.run.root}"

@@ -14,6 +14,7 @@ from translator.checkpoints import Bundle
 from translator.config import Head, guided_head
 from translator.errors import CheckpointError, ConfigError
 from translator.runtime.console import say, warn
+from translator.runtime.counted import counted
 from translator.runtime.files import write_text
 from translator.runtime.json_files import read_json
 from translator.translation.word_alignment import AlignmentHead, Pair, most_attended
@@ -54,8 +55,8 @@ def alignment_head(bundle: Bundle, setting: str, sample: Sequence[Pair] | None =
     learned = learn_alignment_head(bundle, *zip(*sample, strict=True))
     path = keep_alignment_head(bundle, learned) if learned.pairs >= ENOUGH_PAIRS else None
     say(
-        f"alignments come from head {learned.layer}.{learned.head}, learned from {learned.pairs:,} translations "
-        f"({f'kept in {path}' if path else 'not kept'})"
+        f"alignments come from head {learned.layer}.{learned.head}, learned from "
+        f"{counted(learned.pairs, 'translation')} ({f'kept in {path}' if path else 'not kept'})"
     )
     return learned
 

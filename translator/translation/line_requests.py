@@ -10,6 +10,7 @@ from translator.decoding.engine import Engine
 from translator.decoding.hypothesis import Request
 from translator.errors import ConfigError
 from translator.runtime.console import warn
+from translator.runtime.counted import counted
 from translator.text import Tokenizer
 from translator.translation.aligned_text import Linker
 from translator.translation.constrained_line import ConstrainedLine
@@ -77,7 +78,7 @@ class LineRequests:
         self._lost = frozenset(term for term in glossary.terms if not self._can_write(term.target)) if glossary else ()
         if self._lost and glossary:
             shown = ", ".join(map(str, sorted(self._lost)[:_SHOWN])) + (", ..." if len(self._lost) > _SHOWN else "")
-            count = f"{len(self._lost):,} of {len(glossary.terms):,} terms"
+            count = f"{len(self._lost):,} of {counted(len(glossary.terms), 'term')}"
             warn(f"{glossary.name}: the vocabulary cannot write {count}, which are left out: {shown}")
 
     def __call__(

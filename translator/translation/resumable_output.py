@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from translator.errors import DataError
 from translator.runtime.console import ResultStream, say
+from translator.runtime.counted import counted
 from translator.runtime.files import locked, sync_file, write_text
 from translator.runtime.outputs import OutputStream, real_path
 from translator.runtime.termination import exit_on_termination
@@ -97,8 +98,9 @@ class ResumableOutput:
             lines += 1
         if (lines, digest.hexdigest()) != (note.lines, note.sources):
             raise DataError(
-                f"the first {note.lines:,} lines of the input are not those that {self._unfinished.path} was made "
-                "from; give the same input again, or remove that file to start again"
+                f"the first {counted(note.lines, 'line')} of the input {'is' if note.lines == 1 else 'are'} not those "
+                f"that {self._unfinished.path} was made from; give the same input again, or remove that file to start "
+                "again"
             )
         return _Done(lines, note.size, digest, self._unfinished.text_digest)
 
@@ -176,7 +178,10 @@ def open_output(path: Path, made_with: dict[str, Any]) -> Iterator[ResumableOutp
             except BaseException:
                 # Does not run after a kill; then the last note counts.
                 if kept := output.keep():
-                    say(f"{kept:,} lines of {path} are kept; the same command resumes after them")
+                    say(
+                        f"{counted(kept, 'line')} of {path} {'is' if kept == 1 else 'are'} kept; the same command "
+                        "resumes there"
+                    )
                 else:
                     unfinished.remove()
                 raise

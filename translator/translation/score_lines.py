@@ -17,6 +17,7 @@ from translator.distributed.world import World
 from translator.errors import DataError
 from translator.inference.steps import TransformerStepModel
 from translator.runtime.console import warn
+from translator.runtime.counted import counted
 from translator.text import choose_tag, describe_lines, with_tag
 from translator.translation.line_parts import content_of
 from translator.translation.result import rounded
@@ -115,7 +116,7 @@ def pair_lines(sources: Iterable[str], targets: Iterable[str], names: tuple[str,
             most = number + sum(1 for _ in (left if target is None else right))
             counts = (most, number - 1) if target is None else (number - 1, most)
             raise DataError(
-                f"{names[0]} has {counts[0]:,} lines but {names[1]} has {counts[1]:,}; expected the same "
+                f"{names[0]} has {counted(counts[0], 'line')} but {names[1]} has {counts[1]:,}; expected the same "
                 "number in both, line by line a text and its translation"
             )
         yield source, target
@@ -145,7 +146,8 @@ class Totals:
             if self.tokens
             else "nothing to score"
         )
-        return f"{self.lines:,} pairs{unscored}, {self.tokens:,} tokens, end of sentence included: {figures}"
+        tokens = f"{counted(self.tokens, 'token')}, end of sentence included"
+        return f"{counted(self.lines, 'pair')}{unscored}, {tokens}: {figures}"
 
 
 def format_line(line: ScoredLine, form: str) -> str:

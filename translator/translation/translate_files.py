@@ -14,6 +14,7 @@ from translator.decoding.engine import Engine
 from translator.distributed.world import World
 from translator.errors import ConfigError, TranslatorError
 from translator.runtime.console import ResultStream, progress, say
+from translator.runtime.counted import counted
 from translator.runtime.outputs import OutputStream, check_output, is_stream
 from translator.text import InputLines, count_lines
 from translator.text.input_lines import blocks_of
@@ -87,7 +88,8 @@ def translate_inputs(
                     destination.flush()
         if destination.lines != source.count:
             raise TranslatorError(
-                f"{source.count:,} lines were read, but {destination.lines:,} were translated; this is a bug"
+                f"{counted(source.count, 'line was', 'lines were')} read, but {destination.lines:,} translated; this "
+                "is a bug"
             )
     if shared is not None:
         shared.close()

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from translator.errors import DataError
 from translator.runtime.console import warn
+from translator.runtime.counted import counted
 from translator.runtime.files import create_file, hidden_files, try_lock, unless_in_use
 from translator.runtime.json_files import read_json
 from translator.runtime.lock_holder import describe_holder
@@ -143,6 +144,6 @@ def _made_otherwise(path: Path, note: Note, ours: dict[str, Any]) -> DataError:
     changed = sorted(name for name in {**theirs, **ours} if theirs.get(name) != ours.get(name))
     differences = ", ".join(f"{name} {theirs.get(name)} and now {ours.get(name)}" for name in changed)
     return DataError(
-        f"{path} holds {note.lines:,} lines that were translated otherwise ({differences}); repeat that command to "
-        "resume it, or remove the file to start again"
+        f"{path} holds {counted(note.lines, 'line that was', 'lines that were')} translated otherwise "
+        f"({differences}); repeat that command to resume it, or remove the file to start again"
     )

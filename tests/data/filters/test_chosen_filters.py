@@ -110,8 +110,8 @@ def test_scores_are_read_from_a_file(
     scores.write_text("1\n" * 40)
     assert len(prepare(config, tmp_path / "out").train) == 50
     for text, message in (
-        ("1\n" * 39, r"one.en and one.de has 40 pairs, but there are 39 scores"),
-        ("1\n" * 41, r"has 40 pairs, but there are 41 scores"),
+        ("1\n" * 39, r"one.en and one.de has 40 pairs, but 39 scores"),
+        ("1\n" * 41, r"has 40 pairs, but 41 scores"),
         ("1\n" * 39 + "high\n", r"train.scores, pair 40: found 'high', expected a number"),
         ("1\n" * 39 + "nan\n", r"train.scores, pair 40: found 'nan', expected a number"),
     ):

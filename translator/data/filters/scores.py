@@ -7,6 +7,7 @@ import numpy as np
 
 from translator.data.filters.pair_filter import Pair
 from translator.errors import DataError
+from translator.runtime.counted import counted
 from translator.text import Corpus
 
 
@@ -40,5 +41,6 @@ class ScoreFilter:
         """Raise `DataError` unless there is a score for each of the pairs of the corpus, and no more."""
         if pairs != len(self.scores):
             raise DataError(
-                f"{self.corpus} has {pairs:,} pairs, but there are {len(self.scores):,} scores; expected one for each"
+                f"{self.corpus} has {counted(pairs, 'pair')}, but {counted(len(self.scores), 'score')}; expected one "
+                "for each"
             )

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from translator.errors import CheckpointError
+from translator.runtime.counted import counted
 from translator.runtime.host_memory import check_host_memory
 
 _VERSION, _SPECIFICATION = 6, "TransformerSpec"
@@ -84,7 +85,7 @@ def _read(reader: _Reader) -> dict[str, NDArray[np.float32]]:
     reader.number("I")
     count = reader.number("I")
     if count > _MOST_ARRAYS:
-        raise ValueError(f"{count} arrays")
+        raise ValueError(counted(count, "array"))
     stored: dict[str, NDArray[np.float32]] = {}
     quantised: set[str] = set()
     for _ in range(count):

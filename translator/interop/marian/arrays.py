@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from translator.errors import CheckpointError
+from translator.runtime.counted import counted
 from translator.runtime.host_memory import check_host_memory
 
 Arrays = dict[str, NDArray[np.float32]]
@@ -71,7 +72,7 @@ def _read_bin(path: Path) -> Arrays:
     data = memoryview(path.read_bytes())
     version, count = struct.unpack_from("<QQ", data, 0)
     if version != 1 or not 0 < count <= _MOST_ARRAYS:
-        raise ValueError(f"it begins with version {version} and {count} arrays, expected version 1")
+        raise ValueError(f"it begins with version {version} and {counted(count, 'array')}, expected version 1")
     headers = [struct.unpack_from("<QQQQ", data, 16 + 32 * index) for index in range(count)]
     offset = 16 + 32 * count
     names: list[str] = []

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from translator.errors import DataError
+from translator.runtime.counted import counted
 from translator.runtime.json_files import read_json
 from translator.text.corpus import KNOWN_COLUMNS, Corpus, Languages, Pair
 from translator.text.corpus_lines import read_lines
@@ -114,7 +115,9 @@ def read_rows(file: Path, columns: list[str]) -> Iterator[list[str]]:
             raise DataError(f"{file}: found the columns {', '.join(header)}, expected {', '.join(columns)}")
         for number, cells in enumerate(rows, start=2):
             if len(cells) != len(columns):
-                raise DataError(f"{file}, line {number:,}: found {len(cells)} columns, expected {len(columns)}")
+                raise DataError(
+                    f"{file}, line {number:,}: found {counted(len(cells), 'column')}, expected {len(columns)}"
+                )
             yield cells
     except DataError as error:
         raise DataError(f"{error}; {remedy}") from None

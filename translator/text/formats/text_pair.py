@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from itertools import zip_longest
 
 from translator.errors import DataError
+from translator.runtime.counted import counted
 from translator.text.corpus import Pair
 from translator.text.line_shift import describe_shift
 
@@ -20,6 +21,6 @@ def read_text_pair(source: Lines, target: Lines, names: tuple[str, str]) -> Iter
         return
     counts = [sum(1 for _ in lines()) for lines in (source, target)]
     raise DataError(
-        f"corpus {names[0]} has {counts[0]:,} lines but {names[1]} has {counts[1]:,}"
+        f"corpus {names[0]} has {counted(counts[0], 'line')} but {names[1]} has {counts[1]:,}"
         f"{describe_shift(source(), target())}. Line i of both files must belong together; only a line feed ends a line"
     )
