@@ -59,8 +59,8 @@ class SharedWork:
     def make(self, works: Sequence[CorpusWork]) -> None:
         """Make the parts that are missing among those of `works`; the main process calls this."""
         # A corpus that is listed twice is worked on once.
-        different = {work.key: work for work in works}
-        missing = [work for work in different.values() if self.parts.find(work.key) is None]
+        different = {work.key: work for work in reversed(works)}
+        missing = [work for work in reversed(different.values()) if self.parts.find(work.key) is None]
         for work, count in zip(missing, self._make_spans(missing), strict=True):
             spans = [self._span_key(work, span) for span in range(count)]
             files = [self.parts.get(key) for key in spans]
@@ -133,5 +133,6 @@ def spans_of(pairs: int) -> int:
     return -(-pairs // (SPAN_BLOCKS * BLOCK_PAIRS))
 
 
-def _nothing() -> None:
-    """What a process other than the main one contributes, and what the main one says at the end."""
+def _nothing() -> Any:
+    """Return what a process other than the main one contributes, and what the main one says at the end."""
+    return None
