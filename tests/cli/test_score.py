@@ -155,9 +155,8 @@ def test_weights_that_give_no_numbers(
 @pytest.mark.parametrize(("sources", "targets"), [(3, 5), (5, 3), (0, 1), (1, 0)])
 def test_counts_that_differ_are_an_error(sources: int, targets: int) -> None:
     pairs = pair_lines(["x"] * sources, iter(["y"] * targets), ("left", "right"))
-    with pytest.raises(
-        DataError, match=f"left has {sources} lines but right has {targets}; expected the same number in both"
-    ):
+    lines = "1 line" if sources == 1 else f"{sources} lines"
+    with pytest.raises(DataError, match=f"left has {lines} but right has {targets}; expected the same number in both"):
         list(pairs)
 
 

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from translator.config import Config, write_config
+from translator.config import Config, load_config, write_config
+from translator.data import encoding, prepare, scanned, shared_work
+from translator.data.workers import blocks_of
 
 SCRIPT = Path(__file__).with_name("ranks.py")
 NEVER = -1
@@ -33,6 +35,17 @@ def settings_file(tmp_path: Path, corpus: Write, settings: Settings, pairs: Make
     return tmp_path / "config.yaml"
 
 
+@pytest.fixture
+def expected(tmp_path: Path, settings_file: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes]:
+    """The files that one process makes."""
+    for module in (scanned, encoding):
+        monkeypatch.setattr(module, "BLOCK_PAIRS", 8)
+        monkeypatch.setattr(module, "blocks_of", lambda items: blocks_of(items, 8))
+    monkeypatch.setattr(shared_work, "BLOCK_PAIRS", 8)
+    monkeypatch.setattr(shared_work, "SPAN_BLOCKS", 2)
+    return content(prepare(load_config(settings_file, []), tmp_path / "expected").directory)
+
+
 def content(directory: Path) -> dict[str, bytes]:
     return {file.name: file.read_bytes() for file in directory.iterdir()}
 
@@ -48,49 +61,42 @@ def made_by(directory: Path, rank: int) -> list[str]:
     return file.read_text().split() if file.exists() else []
 
 
-def test_the_same_bytes_with_any_number_of_processes(tmp_path: Path, settings_file: Path, start_ranks: Start) -> None:
-    found, tables = [], []
-    for size in (1, 2, 3):
-        directory = tmp_path / str(size)
-        directory.mkdir()
-        words = ("data", "prepare", settings_file, f"data.prepared={directory / 'prepared'}")
-        codes, outputs, errors = end(start_ranks(size, SCRIPT, directory, NEVER, *words))
-        assert codes == [0] * size, errors
-        # One process reports for all, and once.
-        assert outputs == [f"{directory / 'prepared'}\n", *[""] * (size - 1)]
-        assert errors[1:] == [""] * (size - 1)
-        assert errors[0].count("training pairs: 235 read, ") == 1
-        tables.append([line for line in errors[0].splitlines() if " % " in line])
-        found.append(content(directory / "prepared"))
-        made = [made_by(directory, rank) for rank in range(size)]
-        # Seven, one and two spans of each kind; the main process also joins those of three corpora, twice.
-        assert sum(map(len, made)) == 2 * (7 + 1 + 2) + 6
-        assert len(set().union(*made)) == sum(map(len, made))
-        assert min(map(len, made)) >= 2 * (10 // size - 1)
-    assert tables[0] and tables == [tables[0]] * 3
-    assert {"train-1.arrow", "train-4.scan", "valid.arrow", "manifest.json"} <= set(found[0])
-    assert found[0] == found[1] == found[2]
-
-
-@pytest.mark.parametrize("parts", [2, 7])
-def test_a_killed_process_ends_the_job_which_continues(
-    tmp_path: Path, settings_file: Path, start_ranks: Start, parts: int
+@pytest.mark.parametrize("size", [2, 3])
+def test_the_bytes_do_not_depend_on_the_number_of_processes(
+    tmp_path: Path, settings_file: Path, expected: dict[str, bytes], start_ranks: Start, size: int
 ) -> None:
-    words = ("data", "prepare", settings_file)
-    expected, killed = tmp_path / "expected", tmp_path / "killed"
-    killed.mkdir()
-    assert end(start_ranks(1, SCRIPT, tmp_path, NEVER, *words, f"data.prepared={expected}"))[0] == [0]
-    words = (*words, f"data.prepared={killed / 'prepared'}")
-    codes, outputs, errors = end(start_ranks(2, SCRIPT, killed, parts, *words))
+    out = tmp_path / "out"
+    words = ("data", "prepare", settings_file, f"data.prepared={out}")
+    codes, outputs, errors = end(start_ranks(size, SCRIPT, tmp_path, NEVER, *words))
+    assert codes == [0] * size, errors
+    # One process reports for all, and once.
+    assert outputs == [f"{out}\n", *[""] * (size - 1)]
+    assert errors[1:] == [""] * (size - 1)
+    assert errors[0].count("training pairs: 235 read, ") == errors[0].count("repetition of an earlier pair") == 1
+    made = [made_by(tmp_path, rank) for rank in range(size)]
+    # Seven, one and two spans of each kind; the main process also joins those of three corpora, twice.
+    assert sum(map(len, made)) == 2 * (7 + 1 + 2) + 6
+    assert len(set().union(*made)) == sum(map(len, made))
+    assert min(map(len, made)) >= 2 * (10 // size - 1)
+    assert {"train-1.arrow", "train-4.scan", "valid.arrow", "manifest.json"} <= set(expected)
+    assert content(out) == expected
+
+
+def test_a_killed_process_ends_the_job_which_continues(
+    tmp_path: Path, settings_file: Path, expected: dict[str, bytes], start_ranks: Start
+) -> None:
+    out = tmp_path / "out"
+    words = ("data", "prepare", settings_file, f"data.prepared={out}")
+    # It has made its five spans of the first kind, and two others.
+    codes, outputs, errors = end(start_ranks(2, SCRIPT, tmp_path, 7, *words))
     assert codes == [1, -9] and outputs == ["", ""]
     assert errors[0].count("error: ") == 1
     assert "error: the process of rank 1 was killed, perhaps for lack of memory; the same command con" in errors[0]
-    assert not (killed / "prepared").exists()
-    assert len(made_by(killed, 1)) == parts
+    assert not out.exists() and len(made_by(tmp_path, 1)) == 7
     # By another number of processes, and what was finished is not made again.
-    codes, _, errors = end(start_ranks(3, SCRIPT, killed, NEVER, *words))
+    codes, _, errors = end(start_ranks(3, SCRIPT, tmp_path, NEVER, *words))
     assert codes == [0, 0, 0], errors
-    made = [key for rank in (0, 1, 2) for key in made_by(killed, rank)]
+    made = [key for rank in (0, 1, 2) for key in made_by(tmp_path, rank)]
     assert len(set(made)) == len(made) > 20
-    assert content(killed / "prepared") == content(expected)
-    assert not list(killed.glob(".*"))
+    assert content(out) == expected
+    assert not list(tmp_path.glob(".out*"))
