@@ -5,6 +5,7 @@ from translator.config.guided_alignment import guided_mistakes
 from translator.config.heads import KINDS
 from translator.config.schema import Config
 from translator.config.sections import TokenizerSettings
+from translator.runtime.counted import counted
 
 
 def tokenizer_mistakes(settings: TokenizerSettings) -> list[str]:
@@ -31,8 +32,8 @@ def contradictions(config: Config) -> list[str]:
         layers = model.attention_layers(kind)
         if len(model.heads(kind)) != layers:
             problems.append(
-                f"model.{kind}_heads: found {len(model.heads(kind))} numbers, expected {layers}, one for each "
-                f"{'encoder' if kind == 'encoder' else 'decoder'} layer"
+                f"model.{kind}_heads: found {counted(len(model.heads(kind)), 'number')}, expected {layers}, one for "
+                f"each {'encoder' if kind == 'encoder' else 'decoder'} layer"
             )
     if model.positions != "learned" and (model.d_model % 2 or model.d_model < 4):
         problems.append(
@@ -73,7 +74,8 @@ def _stage_mistakes(config: Config) -> list[str]:
         where = f"training.stages, stage {number}"
         if corpora and len(stage.weights) != corpora:
             problems.append(
-                f"{where}: found {len(stage.weights)} weights, expected {corpora}, one for each entry of data.train"
+                f"{where}: found {counted(len(stage.weights), 'weight')}, expected {corpora}, one for each entry of "
+                "data.train"
             )
         if not any(stage.weights):
             problems.append(f"{where}: all weights are 0; expected at least one corpus")
