@@ -22,7 +22,6 @@ BLOCK_PAIRS = 8
 
 if __name__ == "__main__":
     for module in (scanned, encoding):
-        module.BLOCK_PAIRS = BLOCK_PAIRS  # type: ignore[attr-defined]
         module.blocks_of = lambda items: blocks_of(items, BLOCK_PAIRS)  # type: ignore[attr-defined]
     shared_work.BLOCK_PAIRS, shared_work.SPAN_BLOCKS = BLOCK_PAIRS, 2  # type: ignore[attr-defined]
     made, rank = Path(sys.argv[1]), os.environ["RANK"]

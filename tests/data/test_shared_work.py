@@ -39,7 +39,6 @@ def settings_file(tmp_path: Path, corpus: Write, settings: Settings, pairs: Make
 def expected(tmp_path: Path, settings_file: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes]:
     """The files that one process makes."""
     for module in (scanned, encoding):
-        monkeypatch.setattr(module, "BLOCK_PAIRS", 8)
         monkeypatch.setattr(module, "blocks_of", lambda items: blocks_of(items, 8))
     monkeypatch.setattr(shared_work, "BLOCK_PAIRS", 8)
     monkeypatch.setattr(shared_work, "SPAN_BLOCKS", 2)
