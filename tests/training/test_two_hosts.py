@@ -148,7 +148,8 @@ def test_two_hosts_prepare_the_data_of_one(
         for language, noun in (("en", "dog"), ("de", "Hund")):
             text = "".join(f"{number} {noun} {line}\n" for line in range(100 + number))
             (tmp_path / f"{number}.{language}").write_text(text)
-    words = ("data", "prepare", f"data.train=[{', '.join(entries)}]", "tokenizer.vocab_size=320", "data.workers=1")
+    train = f"data.train=[{', '.join(entries)}]"
+    words = ("data", "prepare", train, "tokenizer.vocab_size=320", "data.workers=1", "preset=tiny")
     assert call_program(*words, f"data.prepared={tmp_path / 'alone'}")[0] == 0  # type: ignore[index]
     errors = finish(start(*words, f"data.prepared={tmp_path / 'both'}"))
     assert "training pairs: 406 read" in errors[0] and "training pairs" not in errors[1]

@@ -1,7 +1,7 @@
 """`translator distill`: a student that learns from its teachers' translations."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -50,7 +50,7 @@ def distill(
     overrides = [word for word in arguments if "=" in word]
     with shared_by_processes(lambda: student_config(teachers[0], run, overrides)) as (student, world):
         call = read_call(teachers[0], words_of_options(teachers[0], n_best, sample, nearest, settings or []))
-        machine = {"device": student.device, "threads": student.threads}
+        machine: dict[str, Any] = {"device": student.device, "threads": student.threads}
         translator, decoding = load_translator(teachers[0], call, teachers[1:], engine, **machine)
         scorer = load_bundle(score_with, **{**machine, **stated_machine(call)}) if score_with is not None else None
         result = distill(

@@ -43,8 +43,8 @@ def score(
         pairs: Iterator[tuple[str, str]] = iter(())
         if world.is_main:
             inputs = open_inputs([source, target])
-            names = inputs[0][0], inputs[1][0]
-            pairs = pair_lines(*(decode_lines(stream, name) for name, stream in inputs), names)
+            sources, targets = (decode_lines(stream, name) for name, stream in inputs)
+            pairs = pair_lines(sources, targets, (inputs[0][0], inputs[1][0]))
         bundles = [load_bundle(run, weights=weights, **stated_machine(call))]
         bundles += [load_bundle(other, **stated_machine(call)) for other in together_with or []]
         decoding = replace_stated(bundles[0].config.decoding, call)

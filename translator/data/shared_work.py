@@ -87,6 +87,7 @@ class SharedWork:
     def _work_on(self, work: CorpusWork) -> int:
         """Make the spans of one corpus that are this process's and missing; return how many spans it has."""
         corpus = self._corpora[work.index]
+        known: Figures | None
         known = {"spans": work.spans, "skipped": {}} if work.spans is not None else self.parts.noted(work.key)
         if known is not None and not any(self._is_missing(work, span) for span in range(known["spans"])):
             corpus.skipped.update(known["skipped"])

@@ -3,6 +3,7 @@
 Only a few numbers and small objects are exchanged here; gradients are summed in `translator.training.parallel`.
 """
 
+import base64
 import contextlib
 import datetime
 import itertools
@@ -127,10 +128,10 @@ class World:
         key = f"from_main/{next(self._turns)}"
         if not self.is_main:
             self._wait_for(key)
-            found: Result = pickle.loads(self._watch.store.get(key))
+            found: Result = pickle.loads(base64.b85decode(self._watch.store.get(key)))
             return found
         result = work()
-        self._watch.store.set(key, pickle.dumps(result))
+        self._watch.store.set(key, base64.b85encode(pickle.dumps(result)).decode())
         return result
 
     def _wait_for(self, key: str) -> None:
