@@ -83,13 +83,13 @@ def test_an_unknown_name_lists_those_there_are(tmp_path: Path, monkeypatch: pyte
 def test_data_are_found_and_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     recipe = read_recipe(written(tmp_path))
     monkeypatch.delenv("CORPUS", raising=False)
-    with pytest.raises(DataError, match="CORPUS is not set; set it to a directory with a.en. Write it."):
+    with pytest.raises(ConfigError, match="CORPUS is not set; set it to a directory with a.en. Write it."):
         find_data(recipe)
     monkeypatch.setenv("CORPUS", str(tmp_path))
-    with pytest.raises(DataError, match="a.en cannot be read"):
+    with pytest.raises(ConfigError, match="a.en cannot be read"):
         find_data(recipe)
     (tmp_path / "a.en").write_text("another\n")
-    with pytest.raises(DataError, match="a.en is another file: found SHA-256"):
+    with pytest.raises(ConfigError, match="a.en is another file: found SHA-256"):
         find_data(recipe)
     (tmp_path / "a.en").write_text("text\n")
     assert find_data(recipe) == {"CORPUS": tmp_path}
@@ -101,7 +101,7 @@ def test_files_of_a_recipe_that_was_not_measured_only_have_to_be_there(
     recipe = read_recipe(written(tmp_path, **UNMEASURED))
     assert not recipe.is_measured and read_recipe(written(tmp_path)).is_measured
     monkeypatch.setenv("CORPUS", str(tmp_path))
-    with pytest.raises(DataError, match="a.en cannot be read"):
+    with pytest.raises(ConfigError, match="a.en cannot be read"):
         find_data(recipe)
     (tmp_path / "a.en").write_text("any\n")
     assert find_data(recipe) == {"CORPUS": tmp_path}
