@@ -139,3 +139,16 @@ def test_days_of_training_on_a_cpu_are_said_before(
     warn_of_long_training(resolve_preset(Config.model_validate(settings)), seconds)
     said = capsys.readouterr().err
     assert all(word in said for word in words) and bool(said) == bool(words)
+
+
+def test_days_of_training_are_counted_in_epochs_if_those_end_it(capsys: pytest.CaptureFixture[str]) -> None:
+    config = resolve_preset(Config.model_validate({"preset": "small", "training": {"max_epochs": 2}}))
+    for epoch_tokens, processes, words in (
+        (100_000_000, 1, "so that the 2 epochs of this run (small) may take 3 days"),
+        (100_000_000, 2, "so that the 2 epochs of this run (small) may take 2 days"),
+        (10**9, 1, "so that the 50,000 steps of this run (small) may take 3 days"),
+        (1_000_000, 1, ""),
+    ):
+        warn_of_long_training(config, 6.0, epoch_tokens, processes)
+        said = capsys.readouterr().err
+        assert words in said and bool(said) == bool(words)
