@@ -25,7 +25,7 @@ from pathlib import Path
 from translator.config.paths import RUN_CONFIG, RUN_FOLDERS
 from translator.errors import CheckpointError
 from translator.runtime.directories import DAMAGED, refuse_links, remove_directory
-from translator.text.tokenizer import TOKENIZER_NAMES
+from translator.text.tokenizer_pair import TOKENIZER_NAMES
 
 _STEP = re.compile(r"step-(\d{8})$")
 FINAL = "final"

@@ -18,7 +18,7 @@ from translator.errors import ConfigError
 from translator.runtime.console import say
 from translator.synthesis.lines import CorpusLines
 from translator.synthesis.synthesize import Wanted, synthesize
-from translator.text.tokenizer import JOINT_MODEL, tokenizer_files
+from translator.text.tokenizer_pair import JOINT_MODEL, tokenizer_files
 from translator.training import TrainingResult, train
 from translator.translation import Translator
 

@@ -6,9 +6,10 @@ from translator.text.extension import extend_tokenizers
 from translator.text.input_lines import InputLines, count_lines, decode_lines, describe_lines, open_input
 from translator.text.open_corpus import open_corpus
 from translator.text.tags import choose_tag, tag_symbol, with_tag
-from translator.text.tokenizer import (
+from translator.text.tokenizer import Tokenizer
+from translator.text.tokenizer_file import find_tokenizer, parse_ids, read_tokenizer_settings, train_model_file
+from translator.text.tokenizer_pair import (
     TOKENIZER_NAMES,
-    Tokenizer,
     TokenizerPair,
     copy_tokenizers,
     load_given_tokenizers,
@@ -17,7 +18,6 @@ from translator.text.tokenizer import (
     save_tokenizers,
     tokenizer_files,
 )
-from translator.text.tokenizer_file import find_tokenizer, parse_ids, read_tokenizer_settings, train_model_file
 from translator.text.tokenizer_training import train_tokenizer, train_tokenizers
 from translator.text.vocabulary import Vocabulary
 from translator.text.word_links import AlignmentFile, WordLinks, parse_links

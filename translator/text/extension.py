@@ -13,7 +13,8 @@ from translator.runtime.console import say
 from translator.text.model_fields import NewPiece, model_type, with_pieces
 from translator.text.new_pieces import Candidate, Side, choose, find_candidates, normalized, scored
 from translator.text.tags import tag_symbol
-from translator.text.tokenizer import Tokenizer, TokenizerPair, save_tokenizers
+from translator.text.tokenizer import Tokenizer
+from translator.text.tokenizer_pair import TokenizerPair, save_tokenizers
 from translator.text.tokenizer_training import SAMPLE_SEED, Pairs, even_sample
 from translator.text.vocabulary import Vocabulary
 

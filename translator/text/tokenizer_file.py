@@ -12,7 +12,8 @@ from translator.runtime.outputs import check_output, write_output
 from translator.text.corpus import Languages
 from translator.text.corpus_lines import read_lines
 from translator.text.open_corpus import is_corpus, open_corpus
-from translator.text.tokenizer import Tokenizer, load_tokenizers
+from translator.text.tokenizer import Tokenizer
+from translator.text.tokenizer_pair import load_tokenizers
 from translator.text.tokenizer_training import train_tokenizer
 
 _COLUMNS = ("data.source_language", "data.target_language")

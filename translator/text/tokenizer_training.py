@@ -14,7 +14,8 @@ from translator.runtime.console import say
 from translator.runtime.counted import counted
 from translator.text.normalization import make_normalizer, rule_options, with_rule
 from translator.text.tags import tag_symbol
-from translator.text.tokenizer import Tokenizer, TokenizerPair, save_tokenizers
+from translator.text.tokenizer import Tokenizer
+from translator.text.tokenizer_pair import TokenizerPair, save_tokenizers
 
 # Not the run's seed: runs with different seeds share prepared data.
 SAMPLE_SEED = 1

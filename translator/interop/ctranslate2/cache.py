@@ -17,7 +17,7 @@ from translator.interop.ctranslate2.library import require_ctranslate2
 from translator.runtime.console import say, warn
 from translator.runtime.directories import foreign_names, refuse_links, remove_directory, remove_partial, set_aside
 from translator.runtime.files import locked
-from translator.text.tokenizer import TOKENIZER_NAMES
+from translator.text.tokenizer_pair import TOKENIZER_NAMES
 
 _VOCABULARIES = {f"{side}_vocabulary.json" for side in ("source", "target", "shared")}
 _NAMES = {CHECKSUMS, "model.bin", "config.json", SHORTLIST, *_VOCABULARIES, *TOKENIZER_NAMES}

@@ -10,7 +10,7 @@ from translator.checkpoints import Bundle
 from translator.interop.checksums import explained_writing, listed_files, write_checksums
 from translator.interop.ctranslate2.specification import specification
 from translator.runtime.directories import Contents, new_directory
-from translator.text.tokenizer import save_tokenizers
+from translator.text.tokenizer_pair import save_tokenizers
 
 SHORTLIST = "vmap.txt"
 """The library's name for a lexical shortlist."""

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from translator.checkpoints import Bundle
 from translator.decoding.hypothesis import LengthPenalty
 from translator.interop.card import Score, describe_run, describe_scores, languages_of
-from translator.text.tokenizer import tokenizer_files
+from translator.text.tokenizer_pair import tokenizer_files
 
 
 def usage(bundle: Bundle, quantization: str, scores: Sequence[Score] = (), with_shortlist: bool = False) -> str:
