@@ -1,4 +1,8 @@
-"""The routes of the server, their description (OpenAPI), and what becomes of errors."""
+"""The routes of the server, their description (OpenAPI), and what becomes of errors.
+
+FastAPI writes the description and Starlette serves: for a request FastAPI's own routes take twice the CPU time of
+Starlette's (scripts/RESULTS.md), for parameters and dependencies that these handlers do without.
+"""
 
 import asyncio
 import contextlib
@@ -6,17 +10,19 @@ import signal
 import time
 from collections.abc import AsyncIterator
 
-from fastapi import FastAPI
+from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from translator.errors import TranslatorError
 from translator.runtime.console import warn
 from translator.serving.admission import Admission
-from translator.serving.description import ROUTES
+from translator.serving.description import ROUTES, describe_routes
 from translator.serving.metrics import Metrics
 from translator.serving.models import Models
 from translator.serving.options import Keys, ServerOptions
@@ -26,29 +32,22 @@ from translator.serving.refusals import RETRY_SECONDS, RequestError
 from translator.serving.service import Service
 
 
-def make_app(options: ServerOptions, models: Models, metrics: Metrics) -> FastAPI:
+def make_app(options: ServerOptions, models: Models, metrics: Metrics) -> Starlette:
     """Build the application."""
     admission = Admission(Keys.read(options.keys_file), options.limits)
     service, overview = Service(options, models, admission), Overview(options, models, admission, metrics)
 
     @contextlib.asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
         if options.workers == 1:
             _reload_on_hangup(models)
         yield
         models.stop()
 
-    app = FastAPI(
-        title="translator", description="Translation with the API of LibreTranslate.", version="1",
-        docs_url=None, redoc_url=None, lifespan=lifespan,
-    )  # fmt: skip
-    for route in ROUTES:
-        owner = service if hasattr(service, route.handler) else overview
-        app.add_api_route(
-            route.path, getattr(owner, route.handler), methods=[route.method], name=route.handler,
-            summary=route.summary, operation_id=f"{route.handler}_{route.method.lower()}", openapi_extra=route.extra,
-            response_model=None, responses=route.responses,
-        )  # fmt: skip
+    description = describe_routes()
+
+    async def openapi(request: Request) -> Response:
+        return JSONResponse(description)
 
     async def on_request_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestError)
@@ -62,23 +61,29 @@ def make_app(options: ServerOptions, models: Models, metrics: Metrics) -> FastAP
             return PlainTextResponse(error.message, error.status, headers)
         return JSONResponse({"error": error.message}, status_code=error.status, headers=headers)
 
-    async def ready(request: Request) -> Response:
-        return JSONResponse({"status": "ready"})
-
-    app.add_api_route("/ready", ready, methods=["GET"], summary="Whether requests are taken.", response_model=None)
-    app.add_api_route("/", page, methods=["GET"], include_in_schema=False, response_model=None)
-    app.add_api_route("/page/{name}", page_part, methods=["GET"], include_in_schema=False, response_model=None)
-    app.add_exception_handler(RequestError, on_request_error)
-    app.add_exception_handler(HTTPException, _on_http_exception)
-    app.add_exception_handler(Exception, _on_bug)
-    paths = {route.path for route in ROUTES} | {"/", "/ready", "/openapi.json"}
-    app.add_middleware(Watch, metrics=metrics, paths=paths, most=options.limits.connections)
+    paths = {route.path for route in ROUTES} | {"/", "/openapi.json"}
+    middleware = [Middleware(Watch, metrics=metrics, paths=paths, most=options.limits.connections)]
     if options.cors:
-        app.add_middleware(
+        cors = Middleware(
             CORSMiddleware, allow_origins=list(options.cors), allow_methods=["GET", "POST"],
             allow_headers=["Authorization", "Content-Type"],
         )  # fmt: skip
-    return app
+        middleware.insert(0, cors)
+    owners = {route.handler: service if hasattr(service, route.handler) else overview for route in ROUTES}
+    return Starlette(
+        routes=[
+            *(
+                Route(route.path, getattr(owners[route.handler], route.handler), methods=[route.method])
+                for route in ROUTES
+            ),
+            Route("/openapi.json", openapi),
+            Route("/", page),
+            Route("/page/{name}", page_part),
+        ],
+        middleware=middleware,
+        exception_handlers={RequestError: on_request_error, HTTPException: _on_http_exception, Exception: _on_bug},
+        lifespan=lifespan,
+    )
 
 
 def _reload_on_hangup(models: Models) -> None:

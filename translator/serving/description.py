@@ -2,6 +2,7 @@
 
 from typing import Any, NamedTuple
 
+from fastapi import FastAPI
 from pydantic import BaseModel
 
 from translator.serving.fields import AttentionFields, DetectFields, FileFields, TranslateFields
@@ -93,8 +94,25 @@ ROUTES = (
     Route("GET", "/frontend/settings", "frontend_settings", "What a page needs to know.", {},
           _answers({"type": "object"}, ())),
     Route("GET", "/health", "health", "Whether the server is alive.", {}, _answers(_STATUS, ())),
+    Route("GET", "/ready", "ready", "Whether requests are taken.", {}, _answers(_STATUS, ())),
     Route("GET", "/metrics", "metrics_text", "Figures for Prometheus.", {},
           {200: {"description": "Figures.", "content": {"text/plain": {"schema": {"type": "string"}}}}}),
     Route("POST", "/reload", "reload", "Take up runs that were replaced on disk.", {},
           _answers(_STATUS, (400, 403, 408, 413, 429, 503)) | {202: {"description": "Workers are being replaced."}}),
 )  # fmt: skip
+
+
+def describe_routes() -> dict[str, Any]:
+    """Return the description of all routes by OpenAPI."""
+    app = FastAPI(title="translator", description="Translation with the API of LibreTranslate.", version="1")
+
+    # Stands in for all handlers: what they take and answer is stated above.
+    async def handle() -> None: ...
+
+    for route in ROUTES:
+        app.add_api_route(
+            route.path, handle, methods=[route.method], name=route.handler, summary=route.summary,
+            operation_id=f"{route.handler}_{route.method.lower()}", openapi_extra=route.extra, response_model=None,
+            responses=route.responses,
+        )  # fmt: skip
+    return app.openapi()

@@ -58,6 +58,10 @@ class Overview:
         """`GET /health`."""
         return JSONResponse({"status": "ok"})
 
+    async def ready(self, request: Request) -> Response:
+        """`GET /ready`."""
+        return JSONResponse({"status": "ready"})
+
     async def metrics_text(self, request: Request) -> Response:
         """`GET /metrics`."""
         queue = [
