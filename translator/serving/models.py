@@ -4,9 +4,11 @@ import gc
 import re
 import threading
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from translator.config import DecodingSettings
 from translator.config.overrides import replace_stated, settings_from
 from translator.errors import ConfigError, EvaluationError, TranslatorError
 from translator.evaluation.evaluate import read_scores
@@ -45,6 +47,8 @@ class ServedModel:
         self._metrics = metrics
         self.translator = Translator.load(self.run, engine=options.engine, **options.machine)
         self.settings = replace_stated(self.translator.settings, settings_from(dict(options.settings)))
+        # Checking settings takes a millisecond. Limits bound how many of them there are.
+        self._settings_for = cache(self._replaced_settings)
         source, targets = languages_of(self.translator.bundle)
         if stated:
             source, targets = stated[1], targets or [stated[2]]
@@ -75,17 +79,10 @@ class ServedModel:
 
     def translate_lines(self, lines: Sequence[Line], options: LineOptions) -> list[TranslatedLine]:
         """Translate lines together and count them; called by the thread of the batcher."""
-        replaced: dict[str, Any] = {}
-        if options.n_best > 1:
-            replaced = {"n_best": options.n_best, "beam_size": max(self.settings.beam_size, options.n_best)}
-        if options.is_segment:
-            # Protected strings are in the segment already, and each sentence of a document is translated on its own.
-            replaced |= {"protect": [], "split_above": 0}
-        settings = replace_stated(self.settings, settings_from(replaced))
         translated = list(
             self.translator.translate_blocks(
                 [lines],
-                settings,
+                self._settings_for(options.n_best, options.is_segment),
                 to=options.to,
                 glossary=Glossary(dict(options.glossary)) if options.glossary else None,
                 with_scores=options.with_scores,
@@ -96,6 +93,15 @@ class ServedModel:
         tokens = sum(map(len, self.translator.bundle.tokenizers.source.encode(texts)))
         self._metrics.count_batch(len(lines), tokens)
         return translated
+
+    def _replaced_settings(self, n_best: int, is_segment: bool) -> DecodingSettings:
+        replaced: dict[str, Any] = {}
+        if n_best > 1:
+            replaced = {"n_best": n_best, "beam_size": max(self.settings.beam_size, n_best)}
+        if is_segment:
+            # Protected strings are in the segment already, and each sentence of a document is translated on its own.
+            replaced |= {"protect": [], "split_above": 0}
+        return replace_stated(self.settings, settings_from(replaced))
 
     def _information(self) -> dict[str, Any]:
         """What the model is, for people."""
