@@ -1,5 +1,6 @@
 """Requests share batches, in turn, within bounds, and one that fails does not take others with it."""
 
+import asyncio
 import threading
 from collections.abc import Sequence
 from typing import Any
@@ -108,3 +109,38 @@ def test_a_stopped_batcher_finishes_its_queue_and_takes_no_more() -> None:
     translate.gate.set()
     assert texts(first) == ["A"]
     batcher.join()
+
+
+def test_coroutines_wait_for_their_lines_and_one_that_is_cancelled_gives_them_up() -> None:
+    translate = Upper()
+    batcher = make(translate)
+
+    async def check() -> None:
+        first = asyncio.create_task(batcher.translate(["a"], 1))
+        assert await asyncio.to_thread(translate.started.wait, 30)
+        waiting = [asyncio.create_task(batcher.translate(lines, 1)) for lines in (["b", "c"], ["gone"], ["bad"], [])]
+        await asyncio.sleep(0)
+        waiting[1].cancel()
+        translate.gate.set()
+        assert [line.text for line in await first] == ["A"]
+        found = await asyncio.gather(*waiting, return_exceptions=True)
+        assert [line.text for line in found[0]] == ["B", "C"]
+        assert isinstance(found[1], asyncio.CancelledError) and isinstance(found[2], ValueError)
+        assert found[3] == []
+
+    asyncio.run(check())
+    assert not any("gone" in lines for lines, _ in translate.batches)
+
+
+def test_a_loop_that_has_ended_does_not_end_the_batcher() -> None:
+    translate = Upper()
+    batcher = make(translate)
+
+    async def leave() -> None:
+        task = asyncio.create_task(batcher.translate(["a"], 1))
+        assert await asyncio.to_thread(translate.started.wait, 30)
+        task.cancel()
+
+    asyncio.run(leave())
+    translate.gate.set()
+    assert texts(batcher.submit(["b"], 1)) == ["B"]

@@ -38,11 +38,14 @@ class StoppedError(Exception):
 class _Job:
     lines: Sequence[Line]
     options: Any
-    characters: int
-    future: "Future[list[TranslatedLine]]"
+    future: "Future[list[TranslatedLine]] | asyncio.Future[list[TranslatedLine]]"
+    loop: asyncio.AbstractEventLoop | None = None
+    """The event loop of the future, if it has one."""
+    characters: int = 0
     begun: int = 0
     """Lines that were put into batches."""
     answers: list[TranslatedLine] = field(default_factory=list)
+    error: BaseException | None = None
 
 
 class Batcher:
@@ -81,24 +84,30 @@ class Batcher:
         `QueueFullError` or `StoppedError`.
         """
         future: Future[list[TranslatedLine]] = Future()
-        if not lines:
-            future.set_result([])
-            return future
-        characters = sum(len(line if isinstance(line, str) else line.text) + 1 for line in lines)
-        with self._changed:
-            if self._stopping:
-                raise StoppedError
-            # A request that is longer than the whole queue is taken if it is alone.
-            if self._most and self._jobs and self._characters + characters > self._most:
-                raise QueueFullError
-            self._jobs.append(_Job(lines, options, characters, future))
-            self._characters += characters
-            self._changed.notify_all()
+        self._add(_Job(lines, options, future))
         return future
 
     async def translate(self, lines: Sequence[Line], options: Any) -> list[TranslatedLine]:
         """As `submit`, for coroutines; cancelling the coroutine gives up the lines."""
-        return await asyncio.wrap_future(self.submit(lines, options))
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[list[TranslatedLine]] = loop.create_future()
+        self._add(_Job(lines, options, future, loop))
+        return await future
+
+    def _add(self, job: _Job) -> None:
+        if not job.lines:
+            job.future.set_result([])
+            return
+        job.characters = sum(len(line if isinstance(line, str) else line.text) + 1 for line in job.lines)
+        with self._changed:
+            if self._stopping:
+                raise StoppedError
+            # A request that is longer than the whole queue is taken if it is alone.
+            if self._most and self._jobs and self._characters + job.characters > self._most:
+                raise QueueFullError
+            self._jobs.append(job)
+            self._characters += job.characters
+            self._changed.notify_all()
 
     def stop(self) -> None:
         """Take no more lines; those that are queued are still translated."""
@@ -141,17 +150,21 @@ class Batcher:
             jobs = [job for job in self._jobs if job.options == options][: self._batch_lines]
         share = max(1, self._batch_lines // len(jobs))
         parts = [job.lines[job.begun : job.begun + share] for job in jobs]
+        finished = []
         for job, answers in zip(jobs, self._translated(parts, options), strict=True):
             if isinstance(answers, BaseException):
-                self._finish(job, answers)
-                continue
-            job.answers += answers
-            job.begun += len(answers)
-            if job.begun == len(job.lines):
-                self._finish(job, None)
+                job.error = answers
+            else:
+                job.answers += answers
+                job.begun += len(answers)
+            if job.error is not None or job.begun == len(job.lines):
+                finished.append(job)
         with self._changed:
+            for job in finished:
+                self._remove(job)
             # Options take turns.
-            self._jobs.rotate(-sum(1 for job in jobs if job in self._jobs))
+            self._jobs.rotate(len(finished) - len(jobs))
+        _settle_all(finished)
 
     def _translated(
         self, parts: Sequence[Sequence[Line]], options: Any
@@ -165,17 +178,29 @@ class Batcher:
         # One of them cannot be translated; the others should not suffer.
         return [self._translated([part], options)[0] for part in parts]
 
-    def _finish(self, job: _Job, error: BaseException | None) -> None:
-        with self._changed:
-            self._remove(job)
+    def _remove(self, job: _Job) -> None:
+        self._jobs.remove(job)
+        self._characters -= job.characters
+
+
+def _settle_all(jobs: Sequence[_Job]) -> None:
+    """Set the results of finished jobs: those of an event loop in one call, since each call wakes its thread."""
+    by_loop: dict[asyncio.AbstractEventLoop | None, list[_Job]] = {}
+    for job in jobs:
+        by_loop.setdefault(job.loop, []).append(job)
+    for loop, own in by_loop.items():
+        if loop is None:
+            _settle(own)
+        else:
+            with contextlib.suppress(RuntimeError):  # A loop that has ended has nobody who waits.
+                loop.call_soon_threadsafe(_settle, own)
+
+
+def _settle(jobs: Sequence[_Job]) -> None:
+    for job in jobs:
         # The client may have hung up meanwhile.
-        with contextlib.suppress(InvalidStateError):
-            if error is None:
+        with contextlib.suppress(InvalidStateError, asyncio.InvalidStateError):
+            if job.error is None:
                 job.future.set_result(job.answers)
             else:
-                job.future.set_exception(error)
-
-    def _remove(self, job: _Job) -> None:
-        if job in self._jobs:
-            self._jobs.remove(job)
-            self._characters -= job.characters
+                job.future.set_exception(job.error)

@@ -1,5 +1,7 @@
 """Which model translates a text: by its languages, of which the source may have to be detected."""
 
+from collections.abc import Sequence
+
 from translator.serving.detection import Detected, Detector
 from translator.serving.models import Models, ServedModel
 from translator.serving.refusals import RequestError
@@ -16,13 +18,13 @@ class Directions:
     def find(self, text: str, source: str, target: str) -> tuple[ServedModel | None, Detected]:
         """Return the model for a text, None if it is in the target language already, and the source language."""
         known = self._models.codes()
-        if not any(same_language(own, target) for own in known):
+        if not _is_among(target, known):
             raise RequestError(400, f"{target[:40]} is not supported; expected one of {', '.join(known)}")
         detected = Detected(source, 100.0)
         if source == "auto":
             among = [*self._models.sources_of(target), *(own for own in known if same_language(own, target))]
             detected = self.detector.rank(text, among)[0]
-        elif not any(same_language(own, source) for own in known):
+        elif not _is_among(source, known):
             raise RequestError(400, f"{source[:40]} is not supported; expected auto or one of {', '.join(known)}")
         model = self._models.find(detected.language, target)
         if model is None and not same_language(detected.language, target):
@@ -34,3 +36,7 @@ class Directions:
         return next((own for own in model.targets if own == target), None) or next(
             own for own in model.targets if same_language(own, target)
         )
+
+
+def _is_among(code: str, languages: Sequence[str]) -> bool:
+    return code in languages or any(same_language(own, code) for own in languages)

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from starlette.requests import Request
+from starlette.types import Message
 
 from translator.config.decoding_rules import PROTECTED
 from translator.errors import ConfigError, TranslatorError
@@ -22,6 +23,7 @@ from translator.translation.markup import Marking
 _LONG_TEXT = 10_000
 """Characters from which texts with markup are taken apart and put together in a thread: a megabyte of HTML takes
 seconds, for which no other request would be read."""
+_SHORT_SECONDS = 0.25
 Result = TypeVar("Result")
 
 
@@ -87,7 +89,10 @@ class TextTranslation:
                 results[index] = _unchanged(texts[index])
             else:
                 by_model.setdefault(id(model), (model, []))[1].append(index)
-        await asyncio.gather(*(translate_with(model, indices) for model, indices in by_model.values()))
+        if len(by_model) == 1:  # Nearly always, and then without another task.
+            await translate_with(*next(iter(by_model.values())))
+        else:
+            await asyncio.gather(*(translate_with(*own) for own in by_model.values()))
         return [detected for _, detected in found], [own for own in results if own is not None]
 
 
@@ -96,17 +101,21 @@ async def _run(work: Callable[[], Result], *, in_thread: bool) -> Result:
 
 
 async def _unless_gone(request: Request, work: Awaitable[Result]) -> Result:
-    """Do work for a client, and give it up if the client hangs up."""
+    """Do work for a client, and give it up if the client hangs up, which is not looked for while the work is short."""
     task = asyncio.ensure_future(work)
-    gone = asyncio.ensure_future(request.receive())
+    gone: asyncio.Future[Message] | None = None
     try:
-        await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({task}, timeout=_SHORT_SECONDS)
+        if not task.done():
+            gone = asyncio.ensure_future(request.receive())
+            await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
         if not task.done():
             raise RequestError(400, "The client has hung up")
         return task.result()
     finally:
         task.cancel()
-        gone.cancel()
+        if gone is not None:
+            gone.cancel()
 
 
 def _patterns(protect: list[str]) -> tuple[str, ...]:
