@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from translator.config import (
     Config,
@@ -43,7 +43,6 @@ from translator.data.scanned import Place, ScannedCorpora
 from translator.data.shared_work import SharedWork, dismiss
 from translator.data.usual_source import usual_source
 from translator.data.workers import Workers
-from translator.distributed import World
 from translator.errors import DataError, TokenizerError
 from translator.runtime.console import say
 from translator.runtime.directories import new_directory
@@ -54,6 +53,9 @@ from translator.text import (
     load_tokenizers,
     require_shared_ids,
 )
+
+if TYPE_CHECKING:
+    from translator.distributed import World
 
 _PARTS_OF_A_RUN = ("checkpoints", "models", "exports", "hypotheses", "tensorboard")
 
@@ -85,7 +87,7 @@ def prepare(
     directory: str | Path,
     check: Callable[[Config], object] | None = None,
     begun: Begun | None = None,
-    world: World | None = None,
+    world: "World | None" = None,
 ) -> PreparedData:
     """Prepare the corpora of `config.data` in `directory`, unless that has been done already.
 
@@ -96,6 +98,9 @@ def prepare(
     All processes of a `world` share the scanning and encoding, and must see the same directory; the files do not
     depend on how many they are. Host memory does not grow with the text, except for 17 bytes a pair.
     """
+    # Not above: the processes of `workers` import this module too, and do without torch, which this loads.
+    from translator.distributed import World
+
     path, world = Path(directory), world or World()
     config = complete_config(config)
     # A link that the user named is followed; one in a run may be somebody else's.
@@ -124,7 +129,7 @@ def prepare(
 
 def _prepare(
     config: Config, path: Path, target: Path, corpora: Corpora, check: Callable[[Config], object] | None,
-    begun: Begun | None, workers: Workers, world: World,
+    begun: Begun | None, workers: Workers, world: "World",
 ) -> None:  # fmt: skip
     """Do what `prepare` describes, on the main process; `target` is `path`, or what it leads to."""
     given, given_name = given_tokenizers(config.start_from, config.tokenizer.model, begun)

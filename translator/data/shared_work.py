@@ -9,12 +9,15 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from translator.data.parts import Figures, Parts, key_of
 from translator.data.workers import BLOCK_PAIRS, Workers
-from translator.distributed import World
 from translator.text import Corpus
+
+if TYPE_CHECKING:
+    # It loads torch, which the processes of `workers` do without.
+    from translator.distributed import World
 
 SPAN_BLOCKS = 16
 """Blocks of a span: 131,072 pairs, some seconds of work, which is what a process that is killed loses."""
@@ -51,7 +54,7 @@ class CorpusWork(Protocol):
 class SharedWork:
     """Makes parts together with the other processes; those call `help`, which returns after `dismiss`."""
 
-    def __init__(self, world: World, corpora: Sequence[Corpus], parts: Parts, workers: Workers) -> None:
+    def __init__(self, world: "World", corpora: Sequence[Corpus], parts: Parts, workers: Workers) -> None:
         """`corpora` are the training corpora, and `parts` are in a directory that all processes share."""
         self._world, self._corpora, self._workers = world, corpora, workers
         self.parts = parts
@@ -124,7 +127,7 @@ class SharedWork:
         return key_of("span", work.key, span, SPAN_BLOCKS * BLOCK_PAIRS)
 
 
-def dismiss(world: World) -> None:
+def dismiss(world: "World") -> None:
     """Let `SharedWork.help` return in the other processes; the main process calls this, in any case."""
     world.from_main(_nothing)
 
