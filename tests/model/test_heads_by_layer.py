@@ -85,6 +85,6 @@ def test_wrong_lists_are_explained_together() -> None:
     with pytest.raises(ConfigError) as caught:
         resolve_preset(Config.model_validate({"preset": "tiny", "model": model}))
     assert caught.value.problems == [
-        "model.encoder_heads: found 1 numbers, expected 4, one for each encoder layer",
+        "model.encoder_heads: found 1 number, expected 4, one for each encoder layer",
         "model.cross_heads: found 5 numbers, expected 4, one for each decoder layer",
     ]
