@@ -113,5 +113,9 @@ def test_a_run_keeps_its_preset_on_another_device(
     code, _, errors = call_program("train", settings_file, "training.max_steps=6")
     assert code == 0 and "resuming after step 4" in errors, errors
     assert read_run_config(run).preset == "small" and "preset tiny" not in errors
+    settings = run / "config.yaml"
+    settings.write_text(settings.read_text().replace("preset: small\n", "preset: auto\n"))
+    code, _, errors = call_program("train", settings_file, "training.max_steps=8")
+    assert code == 1 and "preset" in errors and "Traceback" not in errors, errors
     code, _, errors = call_program("train", settings_file, "training.max_steps=4", f"run={run.parent / 'new'}")
     assert code == 0 and "preset tiny: takes about" in errors, errors

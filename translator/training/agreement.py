@@ -38,8 +38,10 @@ def keep_preset(config: Config, run: RunDirectory) -> Config:
 
     The choice depends on the device, which may be another one when the run continues.
     """
-    begun = _begun(run)
-    return config if begun is None or config.preset != "auto" else resolve_preset(config, begun.preset)
+    if config.preset != "auto" or (begun := _begun(run)) is None:
+        return config
+    # Settings of a run name a preset, unless somebody has edited them.
+    return config if begun.preset == "auto" else resolve_preset(config, begun.preset)
 
 
 def keep_normalization(config: Config, run: RunDirectory) -> Config:
