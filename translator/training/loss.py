@@ -50,7 +50,7 @@ def batch_loss(
 
     `forward` is the compiled form of `model`, and `kernel` that of a chunk of the loss, if there are any. The model
     computes in the precision of `machine`, the output projection in `dtype`. With `r_drop`, every sentence passes
-    through the model twice. A `guided` head of `model` learns the word links of the batch besides.
+    through the model twice. A `guided` head of `model` also learns the word links of the batch.
     """
     inputs = batch.twice() if r_drop else batch
     with machine.autocast():
