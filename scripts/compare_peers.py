@@ -91,15 +91,16 @@ class Training:
             self.process.kill()
         return False
 
-    def require_success(self, task: Task) -> None:
-        """Stop with a message if the training ended by itself with an error, or was ended before it could save."""
+    def problem(self, task: Task) -> str | None:
+        """Say so if the training ended by itself with an error, or was ended before it could save."""
         stop = CONTENDERS[self.name].stop
         expected = {0} if self.asked is None else {0, 128 + stop}
-        if self.process.returncode not in expected:
-            raise SystemExit(
-                f"{self.name} ended with {self.process.returncode} after {self.seconds:.0f} s, expected "
-                f"{' or '.join(map(str, sorted(expected)))}; see {task.output / self.name / 'log.txt'}"
-            )
+        if self.process.returncode in expected:
+            return None
+        return (
+            f"{self.name} ended with {self.process.returncode} after {self.seconds:.0f} s, expected "
+            f"{' or '.join(map(str, sorted(expected)))}; see {task.output / self.name / 'log.txt'}"
+        )
 
 
 def train(names: Sequence[str], task: Task) -> list[Training]:
@@ -115,8 +116,6 @@ def train(names: Sequence[str], task: Task) -> list[Training]:
     while running:
         time.sleep(0.05)
         running = [training for training in running if not training.has_ended(task)]
-    for training in trainings:
-        training.require_success(task)
     return trainings
 
 
@@ -142,7 +141,7 @@ def score(training: Training, task: Task) -> dict[str, Any]:
 
 def conditions(task: Task) -> dict[str, Any]:
     """What must be the same for results to share a table."""
-    files = [[str(path.resolve()) for path in pair] for pair in (task.train, task.valid, task.test)]
+    files = [[str(path) for path in pair] for pair in (task.train, task.valid, task.test)]
     return {
         "files": files, "settings": sorted(task.settings), "minutes": task.minutes, "clock": task.clock,
         "threads": task.threads,
@@ -217,9 +216,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     settings = tuple(word for word in options.words if "=" in word)
     if not any(word.startswith("preset=") for word in settings):
         settings = ("preset=tiny", *settings)
+    # Absolute paths, as contenders run in another directory.
+    train_files, valid, test = (
+        [path.resolve() for path in pair] for pair in (options.train, options.valid, options.test)
+    )
     task = Task(
-        train=options.train, valid=options.valid, test=options.test, settings=settings, minutes=options.minutes,
-        clock=options.clock, threads=options.threads, beam=options.beam, output=options.output.resolve(),
+        train=train_files, valid=valid, test=test, settings=settings, minutes=options.minutes, clock=options.clock,
+        threads=options.threads, beam=options.beam, output=options.output.resolve(),
     )  # fmt: skip
     if any(not line.strip() for line in read_lines(task.test[0])):
         raise SystemExit(f"{task.test[0]} has blank lines, which not every contender can translate")
@@ -230,8 +233,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         task.output.mkdir(parents=True, exist_ok=True)
         run = f"run={task.output / 'run'}"  # nothing is written there
         call(task, [sys.executable, "-m", "translator", "data", "prepare", *task.words, run], task.output)
+    problems: list[str] = []
     for group in [missing] if options.together else [[name] for name in missing]:
         for training in train(group, task):
+            if problem := training.problem(task):
+                # The others have their results nevertheless.
+                problems.append(problem)
+                continue
             figures = score(training, task) | {"conditions": wanted, "trained_with": group, "machine": machine}
             text = json.dumps(figures, indent=2, ensure_ascii=False)
             (task.output / training.name / RESULT).write_text(text + "\n", encoding="utf-8")
@@ -243,6 +251,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.json:
         text = json.dumps({"machine": machine, "contenders": results}, indent=2, ensure_ascii=False)
         options.json.write_text(text + "\n", encoding="utf-8")
+    if problems:
+        raise SystemExit("\n".join(problems))
 
 
 if __name__ == "__main__":
