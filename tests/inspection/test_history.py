@@ -74,6 +74,16 @@ def test_every_checkpoint_is_measured(run: Path, texts: tuple[Path, Path, Path],
     assert {name: len(found) for name, found in scales.items()} == dict.fromkeys(FIGURES, 1)
 
 
+def test_without_a_known_alignment_the_picture_names_another_share(
+    run: Path, texts: tuple[Path, Path, Path], figures: list[Figure]
+) -> None:
+    for links in (texts[2], None):
+        write_histories([inspect_checkpoints(run, *texts[:2], alignment=links)], run.parent / "heads.png")
+    labels = [{axes.get_ylabel() for axes in figure.get_axes()} for figure in figures]
+    shares = {"share on the right word", "share of the target's information"}
+    assert [each & shares for each in labels] == [{name} for name in sorted(shares, reverse=True)]
+
+
 def test_the_command_prints_a_table_and_writes_curves(
     run: Path, texts: tuple[Path, Path, Path], call_program: Program
 ) -> None:

@@ -24,7 +24,7 @@ FIGURES = {
     "entropy": "entropy (nats)",
     "importance": "rise of the loss when masked\n(nats per token)",
 }
-"""What is followed through a training, and its label; see `figure_of`."""
+"""What is followed through a training, and its label if a word alignment is known; see `figure_of`."""
 
 
 def figure_of(report: HeadReport, name: str) -> float | None:
@@ -58,6 +58,12 @@ class History:
     def steps(self) -> list[int]:
         """The steps of the checkpoints."""
         return [report.step for report in self.reports]
+
+    def label(self, name: str) -> str:
+        """Return the label of a figure of `FIGURES` in a picture."""
+        if name == "alignment" and not self.reports[0].gold_words:
+            return "share of the target's information"
+        return FIGURES[name]
 
     def curve(self, head: Head, name: str) -> list[float] | None:
         """Return a figure of a head at every step; None if it does not apply to its kind."""

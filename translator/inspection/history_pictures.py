@@ -29,12 +29,12 @@ def _draw(histories: Sequence[History]) -> Any:
         layers = max(head.layer for head in history.heads)
         colours = [colormaps["viridis"](0.9 * index / max(layers - 1, 1)) for index in range(layers)]
         grid = part.subplots(len(FIGURES), len(KINDS), sharex=True)
-        for row, (name, label) in enumerate(FIGURES.items()):
+        for row, name in enumerate(FIGURES):
             for column, kind in enumerate(KINDS):
                 axes = grid[row][column]
                 if _draw_kind(axes, history, kind, name, colours):
                     rows[name].append(axes)
-                    axes.set_ylabel(label)
+                    axes.set_ylabel(history.label(name))
                     axes.tick_params(labelbottom=True)
                 else:
                     axes.set_visible(False)
