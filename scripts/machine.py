@@ -10,15 +10,22 @@ from pathlib import Path
 
 
 def machine_facts(threads: int, packages: Sequence[str]) -> dict[str, str]:
-    """Describe this machine, the installed `packages` and the script that runs."""
+    """Describe this machine, the versions of `packages` and the script that runs."""
     return {
         "cpu": _cpu_name(),
         "threads": f"{threads} on {os.cpu_count()} cores",
         "load before": f"{os.getloadavg()[0]:.2f}",
         "python": platform.python_version(),
-        **{name: importlib.metadata.version(name) for name in packages},
+        **{name: _version(name) for name in packages},
         "command": shlex.join(["python", f"scripts/{Path(sys.argv[0]).name}", *sys.argv[1:]]),
     }
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
 
 
 def _cpu_name() -> str:
