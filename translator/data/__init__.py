@@ -3,7 +3,8 @@
 from translator.data.dataset import Gathered, ParallelDataset
 from translator.data.given_tokenizers import Begun
 from translator.data.mixture import Mixture
-from translator.data.prepare import PreparedData, load_prepared, prepare
+from translator.data.prepare import prepare
+from translator.data.prepared import PreparedData, load_prepared
 from translator.data.report import describe_report, find_prepared, report
 from translator.data.write_filtered import write_filtered
 

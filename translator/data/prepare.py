@@ -1,19 +1,10 @@
 """From corpora to a directory of prepared data: tokenizers, cleaned pairs as piece ids, and a manifest."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from translator.config import (
-    Config,
-    DataSettings,
-    complete_config,
-    entries_of,
-    resolve_preset,
-    run_directory,
-    suggest_preset,
-)
+from translator.config import Config, complete_config, run_directory
 from translator.data.altered import describe_altered
 from translator.data.auto_preset import preset_for, stored_choice
 from translator.data.build import DataBuilder
@@ -37,49 +28,21 @@ from translator.data.manifest import (
     verify_files,
     write_manifest,
 )
-from translator.data.mixture import Mixture
 from translator.data.parts import Parts
+from translator.data.prepared import PreparedData, load_prepared, resolve_settings
 from translator.data.scanned import Place, ScannedCorpora
 from translator.data.shared_work import SharedWork, dismiss
-from translator.data.usual_source import usual_source
 from translator.data.workers import Workers
 from translator.errors import DataError, TokenizerError
 from translator.runtime.console import say
 from translator.runtime.directories import new_directory
 from translator.runtime.files import locked
-from translator.text import (
-    TokenizerPair,
-    hash_file,
-    load_tokenizers,
-    require_shared_ids,
-)
+from translator.text import TokenizerPair, hash_file, require_shared_ids
 
 if TYPE_CHECKING:
     from translator.distributed import World
 
 _PARTS_OF_A_RUN = ("checkpoints", "models", "exports", "hypotheses", "tensorboard")
-
-
-@dataclass(frozen=True)
-class PreparedData:
-    """Prepared data, opened."""
-
-    directory: Path
-    config: Config
-    """The settings with preset and languages filled in."""
-    tokenizers: TokenizerPair
-    train: ParallelDataset
-    """Cleaned pairs, corpus by corpus; with text where training samples pieces from it."""
-    valid: ParallelDataset
-    """All validation pairs, untouched and in order, with text."""
-    test: ParallelDataset | None
-    manifest: dict[str, Any]
-    mixture: Mixture | None = None
-    """How several training corpora share an epoch; None for one corpus."""
-
-    def train_digest(self) -> str:
-        """Identify the training pairs by their pieces and their order."""
-        return str(self.manifest.get("train_pairs") or self.train.digest())
 
 
 def prepare(
@@ -161,28 +124,6 @@ def _prepare(
         say(f"prepared data written to {path}")
 
 
-def load_prepared(directory: str | Path, config: Config | None = None) -> PreparedData:
-    """Open prepared data; raise `DataError` if they are missing or damaged (hashes are checked)."""
-    path = Path(directory)
-    manifest = read_manifest(path)
-    verify_files(path, manifest)
-    test = path / "test.arrow"
-    train, tokenizers = ParallelDataset.open(train_files(path, manifest)), load_tokenizers(path)
-    choice = stored_choice(manifest)
-    preset = choice.name if choice is not None else suggest_preset(train.tokens)
-    settings = _resolve(config or Config(), preset, manifest["languages"])
-    return PreparedData(
-        directory=path,
-        config=_with_usual_source(settings, train, tokenizers),
-        tokenizers=tokenizers,
-        train=train,
-        valid=ParallelDataset.open(path / "valid.arrow"),
-        test=ParallelDataset.open(test) if test.name in manifest["files"] else None,
-        manifest=manifest,
-        mixture=_mixture(settings.data, manifest["counts"].get("corpora", [])),
-    )
-
-
 def _build(
     config: Config, corpora: Corpora, given: TokenizerPair | None, extend: bool, inputs: dict[str, Any],
     directory: Path, shared: SharedWork, workers: Workers, check: Callable[[Config], object] | None,
@@ -195,7 +136,7 @@ def _build(
     place = Place(directory, shared, fingerprints)
     scanned = ScannedCorpora.scan(corpora, config.data, workers, place)
     choice, languages = preset_for(config, scanned.text_bytes), corpora["train"][0].languages
-    resolved = _resolve(config, choice.name, languages)
+    resolved = resolve_settings(config, choice.name, languages)
     if check is not None:
         check(resolved)
     if given is not None:
@@ -264,7 +205,7 @@ def _is_current(path: Path, config: Config, inputs: dict[str, Any], begun: Begun
     if choice is None and config.preset == "auto":
         say(f"{path} does not say which preset it is for, because an older version made it; preparing again")
         return False
-    resolved = _resolve(config, choice.name if choice is not None else config.preset, manifest["languages"])
+    resolved = resolve_settings(config, choice.name if choice is not None else config.preset, manifest["languages"])
     wanted = settings_that_matter(resolved.data, resolved.tokenizer, TOKENIZER in inputs)
     if begun is not None:
         wanted["tokenizer"] = manifest["settings"]["tokenizer"]
@@ -281,34 +222,9 @@ def _is_current(path: Path, config: Config, inputs: dict[str, Any], begun: Begun
     return True
 
 
-def _resolve(config: Config, preset: str, languages: Any) -> Config:
-    """Fill in languages and what `auto` stands for, `preset`; with language tags every corpus has its own languages."""
-    resolved = resolve_preset(config, preset)
-    if resolved.data.source_language is not None or resolved.data.language_tags:
-        return resolved
-    named = {"source_language": languages[0], "target_language": languages[1]}
-    return resolved.model_copy(update={"data": resolved.data.model_copy(update=named)})
-
-
-def _with_usual_source(config: Config, train: ParallelDataset, tokenizers: TokenizerPair) -> Config:
-    """Fill in the length above which a line to translate is split into its sentences."""
-    if config.decoding.split_above != "auto" or not len(train):
-        return config
-    usual = usual_source(train, tokenizers.source, config.data.source_language, config.augmentation.merge > 0.0)
-    return config.model_copy(update={"decoding": config.decoding.model_copy(update={"split_above": usual})})
-
-
 def _needs_text(config: Config) -> bool:
     """Whether the text of training pairs is kept: what is altered or sampled in training is made from it."""
     return config.training.subword_sampling > 0.0 or config.augmentation.is_on
-
-
-def _mixture(data: DataSettings, corpora: list[dict[str, Any]]) -> Mixture | None:
-    if len(corpora) < 2:
-        return None
-    weights = [entry.weight for entry in entries_of(data.train) if entry.weight is not None]
-    stated = weights if len(weights) == len(corpora) else None
-    return Mixture.of([entry["train"] for entry in corpora], stated, data.temperature)
 
 
 def _refuse_run(config: Config, path: Path) -> None:

@@ -11,7 +11,7 @@ from translator.config.paths import RUN_CONFIG
 from translator.data.dataset import ParallelDataset
 from translator.data.dropped import describe_dropped, describe_examples
 from translator.data.manifest import MANIFEST
-from translator.data.prepare import PreparedData
+from translator.data.prepared import PreparedData
 from translator.errors import DataError
 from translator.text import Tokenizer
 
