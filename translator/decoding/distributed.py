@@ -1,8 +1,9 @@
 """Several processes that translate or score together: one reads and writes, all compute, and the order is kept."""
 
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Unpack
+from typing import Any, Unpack
 
 from translator.config import DecodingSettings
 from translator.decoding.engine import Engine, SearchOptions
@@ -14,14 +15,39 @@ from translator.inference.steps import TransformerStepModel
 Sentences = Sequence[Sequence[int]]
 
 
-class SharedEngine:
-    """`Engine` of the main process, which divides every call among the processes of a job; each has its own engine.
+class _SharedCalls(ABC):
+    """Calls of the main process that all processes of a job carry out together.
 
     The other processes call `serve`, which returns when the main process calls `close`.
     """
 
+    def __init__(self, world: World) -> None:
+        self.world = world
+
+    @abstractmethod
+    def _work(self, *task: Any) -> Any:
+        """Do this process's share of a task; all processes call this with the same task at the same time."""
+
+    def _announce(self, *task: Any) -> None:
+        """Send a task to the other processes; the main process calls this, and then `_work`."""
+        self.world.gather(task)
+
+    def serve(self) -> None:
+        """Work on what the main process announces until it calls `close`."""
+        while (task := self.world.gather(None)[0]) is not None:
+            self._work(*task)
+
+    def close(self) -> None:
+        """Let `serve` return in the other processes."""
+        self.world.gather(None)
+
+
+class SharedEngine(_SharedCalls):
+    """`Engine` of the main process, which divides every call among the processes of a job; each has its own engine."""
+
     def __init__(self, world: World, engine: Engine) -> None:
-        self._world, self._engine = world, engine
+        super().__init__(world)
+        self._engine = engine
         self._lock = threading.Lock()
         self.name, self.longest_source = engine.name, engine.longest_source
 
@@ -39,26 +65,17 @@ class SharedEngine:
                 on_batch(sentences)
 
         with self._lock:
-            self._world.gather((requests, settings, options))
-            found = self._search(requests, settings, {**options, "on_batch": report})
+            self._announce(requests, settings, options)
+            found = self._work(requests, settings, {**options, "on_batch": report})
         report(len(requests) - reported)
         return found
 
-    def serve(self) -> None:
-        """Search what the main process asks for until it calls `close`."""
-        while (task := self._world.gather(None)[0]) is not None:
-            self._search(*task)
-
-    def close(self) -> None:
-        """Let `serve` return in the other processes."""
-        self._world.gather(None)
-
-    def _search(
+    def _work(
         self, requests: Sequence[Request], settings: DecodingSettings, options: SearchOptions
     ) -> list[list[Hypothesis]]:
         # Sentences of similar length go to different processes, so that all have about the same amount of work.
         order = sorted(range(len(requests)), key=lambda index: -len(requests[index].source))
-        found = self._world.divide(
+        found = self.world.divide(
             [requests[index] for index in order],
             lambda part: self._engine.search(part, settings, **options),
         )
@@ -68,31 +85,19 @@ class SharedEngine:
         return results
 
 
-class SharedScorer:
-    """`score_pairs` of the main process, which divides the batches of every call among the processes of a job.
-
-    The other processes call `serve`, which returns when the main process calls `close`.
-    """
+class SharedScorer(_SharedCalls):
+    """`score_pairs` of the main process, which divides the batches of every call among the processes of a job."""
 
     def __init__(self, world: World, models: Sequence[TransformerStepModel], batch_tokens: int, window: int) -> None:
-        self.world, self.models, self.window = world, models, window
-        self._batch_tokens = batch_tokens
+        super().__init__(world)
+        self.models, self.window, self._batch_tokens = models, window, batch_tokens
 
     def score(self, sources: Sentences, targets: Sentences) -> list[ScoredTarget | None]:
         """See `score_pairs`."""
-        self.world.gather((sources, targets))
-        return self._score(sources, targets)
+        self._announce(sources, targets)
+        return self._work(sources, targets)
 
-    def serve(self) -> None:
-        """Score what the main process asks for until it calls `close`."""
-        while (task := self.world.gather(None)[0]) is not None:
-            self._score(*task)
-
-    def close(self) -> None:
-        """Let `serve` return in the other processes."""
-        self.world.gather(None)
-
-    def _score(self, sources: Sentences, targets: Sentences) -> list[ScoredTarget | None]:
+    def _work(self, sources: Sentences, targets: Sentences) -> list[ScoredTarget | None]:
         return score_pairs(
             self.models, sources, targets, batch_tokens=self._batch_tokens, window=self.window, world=self.world
         )
