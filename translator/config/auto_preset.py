@@ -9,6 +9,7 @@ from typing import NamedTuple
 from translator.config.presets import apply_preset
 from translator.config.schema import Config
 from translator.config.training_time import Cpu, describe_hours, estimated_hours
+from translator.runtime.counted import counted
 
 # Tokens of source and target together, from which a preset is too small. By this measure Multi30k has 0.8 M, IWSLT14
 # de-en 7 M and WMT14 en-de 250 M, for which tiny, small and base were published.
@@ -29,7 +30,7 @@ class PresetChoice(NamedTuple):
 
 
 def suggest_preset(tokens: int) -> str:
-    """Name the preset that suits training text of so many tokens, those of source and target together."""
+    """Name the preset that suits training text of this many tokens, source and target together."""
     return next((name for name, limit in _LARGEST.items() if tokens < limit), "big")
 
 
@@ -49,7 +50,7 @@ def choose_preset(config: Config, tokens: int, cpu: Cpu | None) -> PresetChoice:
     hours = {name: estimated_hours(apply_preset(config, name), tokens / 2, cpu) for name in names}
     smaller = names[: names.index(suited) + 1]
     chosen = next((name for name in reversed(smaller) if hours[name] <= _MOST_HOURS), names[0])
-    time = f"takes about {describe_hours(hours[chosen])} on {cpu.cores} CPU core{'s' if cpu.cores > 1 else ''}"
+    time = f"takes about {describe_hours(hours[chosen])} on {counted(cpu.cores, 'CPU core')}"
     if chosen == suited:
         return PresetChoice(chosen, f"suits {text}, and {time}; {another}")
     longer = f"{suited}, which suits {text}, would take about {describe_hours(hours[suited])}"

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from translator.config.schema import Config
 from translator.config.sections import TrainingSettings
+from translator.runtime.counted import counted
 
 # GFLOP/s that one core reaches in training, for models narrower than 256 and for wider ones: the speeds of the presets
 # tiny and small in scripts/RESULTS.md ("Training speed against Hugging Face"), measured on AMD EPYC (Zen 5) with
@@ -67,5 +68,5 @@ def _operations(config: Config) -> float:
 def describe_hours(hours: float) -> str:
     """Return a time for people: `40 minutes`, `22 hours`, `3 days`."""
     if hours < 1.5:
-        return f"{max(1, round(60 * hours)):,} minute{'s' if round(60 * hours) > 1 else ''}"
+        return counted(max(1, round(60 * hours)), "minute")
     return f"{hours:,.0f} hours" if hours < 48 else f"{hours / 24:,.0f} days"

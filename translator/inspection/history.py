@@ -129,12 +129,9 @@ def history_table(history: History) -> str:
 
 
 def _alignment_label(report: ModelReport) -> str:
-    known = (
-        f"share of {counted(report.gold_words, 'aligned word')} that the head looks at most"
-        if report.gold_words
-        else ""
-    )
-    return known or "share of the target's information that the head's links carry"
+    if report.gold_words:
+        return f"share of {counted(report.gold_words, 'aligned word')} that the head looks at most"
+    return "share of the target's information that the head's links carry"
 
 
 def write_history(histories: Sequence[History], path: Path) -> Path:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from translator.errors import DataError
+from translator.runtime.counted import counted
 from translator.text.corpus_lines import read_lines
 
 WordLinks = frozenset[tuple[int, int]]
@@ -67,6 +68,6 @@ class AlignmentFile:
         """Raise `DataError` unless there is a line for each pair."""
         if found != pairs:
             raise DataError(
-                f"{self.path} has {found:,} lines, expected {pairs:,}, one for each pair of {self.corpus}; align the "
-                "corpus as it is, with a blank line for a pair without links"
+                f"{self.path} has {counted(found, 'line')}, expected {pairs:,}, one for each pair of {self.corpus}; "
+                "align the corpus as it is, with a blank line for a pair without links"
             )
