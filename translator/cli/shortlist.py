@@ -23,7 +23,7 @@ def shortlist(
     from translator.data import load_prepared
     from translator.data.lexicon import make_lexicon
     from translator.errors import CheckpointError
-    from translator.interop.ctranslate2 import shortlist as module
+    from translator.interop.ctranslate2.shortlist import shortlist_text
     from translator.runtime.console import print_result
     from translator.runtime.files import write_text
     from translator.text import load_tokenizers
@@ -37,5 +37,5 @@ def shortlist(
             f"{prepared.directory} has another vocabulary than {run}; prepare the data of this run again"
         )
     lexicon = make_lexicon(prepared.train, tokenizers.source.vocab_size, tokenizers.target.vocab_size, pairs)
-    write_text(directory.shortlist, module.shortlist(lexicon, tokenizers, best, frequent))
+    write_text(directory.shortlist, shortlist_text(lexicon, tokenizers, best, frequent))
     print_result(directory.shortlist)

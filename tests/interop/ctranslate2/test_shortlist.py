@@ -21,7 +21,7 @@ from translator.translation.engine_choice import EngineChoice
 pytest.importorskip("ctranslate2", reason="ctranslate2 has no wheel for this platform")
 from translator.interop.ctranslate2 import cached_ctranslate2
 from translator.interop.ctranslate2.engine import CTranslate2Engine
-from translator.interop.ctranslate2.shortlist import shortlist, shortlist_of
+from translator.interop.ctranslate2.shortlist import shortlist_of, shortlist_text
 
 Program = Callable[..., tuple[int, str, str]]
 
@@ -41,11 +41,13 @@ def test_a_line_has_the_best_pieces_and_the_piece_itself(bundle: Bundle) -> None
     lexicon = Lexicon(
         np.array([290, 290, 290, 291]), np.array([310, 311, 312, 291]), np.array([0.5, 0.4, 0.1, 1.0]), frequency
     )
-    found = rows(shortlist(lexicon, bundle.tokenizers, best=2, frequent=2))
+    found = rows(shortlist_text(lexicon, bundle.tokenizers, best=2, frequent=2))
     assert found[""] == [pieces[301], pieces[302]]
     assert found[pieces[290]] == [pieces[310], pieces[311], pieces[290]]
     assert found[pieces[291]] == [pieces[291]]
-    assert rows(shortlist(lexicon, bundle.tokenizers, best=2, frequent=9))[""] == [pieces[i] for i in (301, 302, 300)]
+    assert rows(shortlist_text(lexicon, bundle.tokenizers, best=2, frequent=9))[""] == [
+        pieces[i] for i in (301, 302, 300)
+    ]
 
 
 def test_vocabularies_of_two(bundle: Bundle, with_two_vocabularies: Callable[[Bundle], Bundle]) -> None:
@@ -54,7 +56,7 @@ def test_vocabularies_of_two(bundle: Bundle, with_two_vocabularies: Callable[[Bu
     nothing = Lexicon(
         *(np.zeros(0, dtype=np.int64) for _ in range(3)), np.zeros(two.tokenizers.sizes[1], dtype=np.int64)
     )
-    found = rows(shortlist(nothing, two.tokenizers, best=2, frequent=2))
+    found = rows(shortlist_text(nothing, two.tokenizers, best=2, frequent=2))
     source = two.tokenizers.source.pieces(range(two.tokenizers.source.vocab_size))
     shared = [piece for piece in source if piece in set(pieces_of(two))]
     assert len(shared) < len(source)

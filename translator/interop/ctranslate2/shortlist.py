@@ -16,7 +16,7 @@ from translator.text import TokenizerPair
 _SEPARATORS = frozenset("\t\n ")
 
 
-def shortlist(lexicon: Lexicon, tokenizers: TokenizerPair, best: int, frequent: int) -> str:
+def shortlist_text(lexicon: Lexicon, tokenizers: TokenizerPair, best: int, frequent: int) -> str:
     """Return the text of a shortlist: for each source piece its `best` target pieces, and the same piece if it is one.
 
     The `frequent` most frequent target pieces are always allowed.
