@@ -75,7 +75,7 @@ def train_all(
     with ProcessPoolExecutor(options.jobs, multiprocessing.get_context("spawn")) as pool:
         for seed in range(1, options.seeds + 1):
             for row, heads, head_dim in chosen:
-                own = f"model.num_heads={heads},model.head_dim={head_dim}"
+                own = f"model.num_heads={heads},model.head_dim={head_dim},training.average_last=1"
                 run = options.output / f"{heads}x{head_dim}-{seed}"
                 waiting[row, heads, head_dim, seed] = pool.submit(
                     measure, options.config, list(settings), own, seed, run, test, options.tokenize

@@ -1,17 +1,23 @@
-"""What each ingredient of a recipe gives, at one equal budget: a table over several seeds, with their spread.
+"""What each ingredient of a recipe gives at one equal budget: a table over several seeds, with spread and significance.
 
-    python scripts/compare_recipes.py configs/NAME.yaml --output DIRECTORY --source TEST.en --reference TEST.de \
-        [--recipe NAME=KEY=VALUE,KEY=VALUE ...] [--seeds 2] [KEY=VALUE ...]
+    python scripts/compare_recipes.py [configs/NAME.yaml] --output DIRECTORY --source TEST.en --reference TEST.de \
+        --recipe NAME=KEY=VALUE,KEY=VALUE ... [--seeds 2] [--jobs 2] [KEY=VALUE ...]
 
-Every recipe is trained by `translator train` with the settings that all share and its own. The weights are those that
-the run ends with, chosen on its validation set; `last` are those of its last step. All see the same number of target
-tokens, which does not mean the same time: that is in the table. A run that exists is not trained again.
+Every recipe is trained by `translator train` with the settings that all share and its own; without a config file,
+`--recipe default=` is what a user without a config gets. The weights are those that the run ends with, chosen on its
+validation set. All see as many target tokens as their settings say, which does not mean the same time: that is in the
+table. Every recipe is tested against the first one with the same seed, by paired bootstrap resampling of BLEU.
+
+A run that exists is not trained again, so that a comparison can be interrupted, and continued with more recipes.
 """
 
 import argparse
 import json
+import multiprocessing
 import statistics
 import sys
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -19,49 +25,51 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from translator.checkpoints import RunDirectory, read_checkpoint
 from translator.config import load_config
-from translator.evaluation import evaluate
+from translator.evaluation import System, compare, evaluate
 from translator.model import count_parameters
 from translator.text import decode_lines, open_input
 from translator.training import train
 from translator.translation import Translator
 
-RECIPES = {
-    "plain": "",
-    "average of the last 5": "training.average_last=5,training.keep_last=5",
-    "moving average": "training.ema_decay=0.998",
-    "R-Drop": "training.r_drop=5",
-    "BPE-dropout": "training.subword_sampling=0.1",
-    "word dropout": "model.word_dropout=0.1",
-    "moving average + R-Drop": "training.ema_decay=0.998,training.r_drop=5",
-    "moving average + BPE-dropout": "training.ema_decay=0.998,training.subword_sampling=0.1",
+COLUMNS = {
+    "minutes": ("minutes", 1),
+    "loss": ("validation loss", 3),
+    "valid": ("BLEU, validation (greedy)", 2),
+    "test": ("BLEU, test (beam)", 2),
+    "chrf": ("chrF2, test", 2),
 }
+"""Name in the file of a run, heading and digits."""
+
+TestLines = tuple[list[str], list[str]]
 
 
-def measure(config: Path, shared: list[str], own: str, seed: int, run: Path, test: tuple[list[str], list[str]],
-            tokenize: str) -> dict[str, float]:  # fmt: skip
+def measure(config: Path | None, shared: list[str], own: str, seed: int, run: Path, test: TestLines,
+            tokenize: str) -> dict[str, Any]:  # fmt: skip
     """Train one recipe with one seed, and score its final weights on the test set."""
     file = run / "compared.json"
     if file.is_file():
-        kept: dict[str, float] = json.loads(file.read_text())
+        kept: dict[str, Any] = json.loads(file.read_text())
         return kept
     words = [*shared, *filter(None, own.split(",")), f"run={run}", f"seed={seed}"]
-    if "training.average_last=" not in own:
-        words.append("training.average_last=1")
     train(load_config(config, words))
     directory = RunDirectory(run)
     last = read_checkpoint(directory.checkpoint(directory.steps()[-1]), with_optimizer=False).state
     final = read_checkpoint(directory.models / "final", with_optimizer=False).state
     translator = Translator.load(run)
-    result = evaluate(translator, *test, translator.settings, metrics=("bleu",), tokenize=tokenize)
+    result = evaluate(translator, *test, translator.settings, metrics=("bleu", "chrf"), tokenize=tokenize)
+    bleu, chrf = result.scores
     found = {
         "minutes": last["seconds"] / 60.0,
         "tokens": last["target_tokens"],
         "loss": final["loss"],
         "valid": final["bleu"],
-        "test": result.scores[0].value,
+        "test": bleu.value,
+        "chrf": chrf.value,
         "parameters": count_parameters(translator.bundle.model),
+        "signatures": [bleu.signature, chrf.signature],
+        "translations": result.hypotheses,
     }
-    file.write_text(json.dumps({**found, "signature": result.scores[0].signature}) + "\n")
+    file.write_text(json.dumps(found) + "\n")
     return found
 
 
@@ -71,31 +79,76 @@ def show(values: list[float], digits: int) -> str:
     return f"{mean} ± {(max(values) - min(values)) / 2:.{digits}f}" if len(values) > 1 else mean
 
 
-def main() -> None:
+def p_values(found: dict[str, list[dict[str, Any]]], references: list[str], tokenize: str) -> dict[str, list[float]]:
+    """Return the p-values of BLEU of every recipe, one for each seed, against the first recipe; none for the first."""
+    values: dict[str, list[float]] = {name: [] for name in found}
+    for runs in zip(*found.values(), strict=True):
+        systems = [System(name, run["translations"]) for name, run in zip(found, runs, strict=True)]
+        if len(systems) > 1:
+            comparison = compare(systems, references, tokenize=tokenize, trials=1)
+            for name, figures in zip(list(found)[1:], comparison.figures[1:], strict=True):
+                values[name] += [
+                    figure.bootstrap for figure in figures if figure.metric == "BLEU" and figure.bootstrap is not None
+                ]
+    return values
+
+
+def print_table(found: dict[str, list[dict[str, Any]]], chances: dict[str, list[float]]) -> None:
+    """Print the table in Markdown, and the signatures of its scores."""
+    headings = ["recipe", "parameters", *(heading for heading, _ in COLUMNS.values()), "p of each seed"]
+    print(f"| {' | '.join(headings)} |\n|{'---|' * len(headings)}")
+    for name, runs in found.items():
+        cells = [name, f"{runs[0]['parameters']:,}"]
+        cells += [show([run[key] for run in runs], digits) for key, (_, digits) in COLUMNS.items()]
+        print(f"| {' | '.join([*cells, ', '.join(f'{value:.3f}' for value in chances[name])])} |", flush=True)
+    signatures = sorted({signature for runs in found.values() for run in runs for signature in run["signatures"]})
+    print("\n" + "\n".join(signatures))
+
+
+def measure_all(options: argparse.Namespace, settings: list[str], recipes: dict[str, str],
+                test: TestLines) -> dict[str, list[dict[str, Any]]]:  # fmt: skip
+    """Train and score every recipe with every seed, all recipes of a seed before the next seed."""
+    tasks = [
+        (
+            options.config,
+            settings,
+            own,
+            seed,
+            options.output / f"{name.replace(' ', '-')}-{seed}",
+            test,
+            options.tokenize,
+        )
+        for seed in range(1, options.seeds + 1)
+        for name, own in recipes.items()
+    ]
+    # A process of its own for each, so that none is slower for what others left in memory.
+    with ProcessPoolExecutor(options.jobs, multiprocessing.get_context("spawn"), max_tasks_per_child=1) as pool:
+        results = list(pool.map(measure, *zip(*tasks, strict=True)))
+    return {name: results[index :: len(recipes)] for index, name in enumerate(recipes)}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
     """Train, score, and print the table in Markdown."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("config", type=Path)
-    parser.add_argument("settings", nargs="*", metavar="KEY=VALUE", help="what all recipes share")
+    parser.add_argument("words", nargs="*", metavar="[CONFIG] KEY=VALUE", help="what all recipes share")
     parser.add_argument("--output", type=Path, required=True, help="directory of the runs")
     parser.add_argument("--source", type=Path, required=True)
     parser.add_argument("--reference", type=Path, required=True)
     parser.add_argument("--tokenize", default="13a", help="sacreBLEU's tokenizer on the test set")
-    parser.add_argument("--recipe", action="append", metavar="NAME=SETTINGS", help="instead of those of this file")
-    parser.add_argument("--seeds", type=int, default=2)
-    options = parser.parse_intermixed_args()
-    recipes = dict(each.split("=", 1) for each in options.recipe) if options.recipe else RECIPES
-    test = tuple(list(decode_lines(open_input(path), str(path))) for path in (options.source, options.reference))
-    print(
-        "| recipe | minutes | validation loss | BLEU, validation (greedy) | BLEU, test (beam) |\n|---|---|---|---|---|"
+    parser.add_argument(
+        "--recipe", action="append", required=True, metavar="NAME=SETTINGS", help="one of those compared"
     )
-    for name, own in recipes.items():
-        found: list[dict[str, Any]] = []
-        for seed in range(1, options.seeds + 1):
-            run = options.output / f"{name.replace(' ', '-')}-{seed}"
-            found.append(measure(options.config, options.settings, own, seed, run, test, options.tokenize))  # type: ignore[arg-type]
-        digits = {"minutes": 1, "loss": 3, "valid": 2, "test": 2}
-        cells = [show([one[key] for one in found], places) for key, places in digits.items()]
-        print(f"| {name} | {' | '.join(cells)} |", flush=True)
+    parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--jobs", type=int, default=1, help="trainings at a time")
+    options = parser.parse_intermixed_args(arguments)
+    has_config = bool(options.words) and "=" not in options.words[0]
+    options.config = Path(options.words[0]) if has_config else None
+    recipes = dict(each.split("=", 1) for each in options.recipe)
+    source, reference = (
+        list(decode_lines(open_input(path), str(path))) for path in (options.source, options.reference)
+    )
+    found = measure_all(options, options.words[has_config:], recipes, (source, reference))
+    print_table(found, p_values(found, reference, options.tokenize))
 
 
 if __name__ == "__main__":

@@ -92,21 +92,26 @@ def test_speeds_of_runs_are_compared(load: Any, run: Any, tiny_run: Path, corpus
     assert [(row[0], row[2], row[4]) for row in rows] == [("tiny", "1", "1.000"), ("tiny", "2", "1.000")]
 
 
-def test_recipes_are_compared_and_kept(load: Any, run: Any, corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_recipes_are_compared_and_kept(load: Any, run: Any, corpus: Path) -> None:
     script, config, output = load("compare_recipes"), corpus / "toy.yaml", corpus / "recipes"
     config.write_text(RECIPE.format(corpus=corpus), encoding="utf-8")
     options = [config, "--output", output, "--source", corpus / "test.en", "--reference", corpus / "test.de"]
-    options += ["--seeds", 2, "--recipe", "averaged one=training.average_last=2,training.keep_last=2", "threads=1"]
+    options += ["--seeds", 2, "--recipe", "plain=training.average_last=1", "threads=1"]
+    options += ["--recipe", "averaged one=training.average_last=2,training.keep_last=2"]
     printed = run(script, *options)
     kept = [json.loads((output / f"averaged-one-{seed}" / "compared.json").read_text()) for seed in (1, 2)]
-    assert all(one["tokens"] > 100 and one["signature"].startswith("nrefs:1|") for one in kept)
+    assert all(one["tokens"] > 100 and len(one["translations"]) == 6 for one in kept)
     assert kept[0]["loss"] != kept[1]["loss"]
-    cells = [cell.strip() for cell in printed[2].split("|")[1:-1]]
-    assert cells[0] == "averaged one"
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in printed[2:4]]
+    assert [row[0] for row in rows] == ["plain", "averaged one"]
     losses = [one["loss"] for one in kept]
-    assert cells[2] == f"{sum(losses) / 2:.3f} ± {abs(losses[0] - losses[1]) / 2:.3f}"
-    # A second call trains nothing.
-    monkeypatch.setattr(script, "train", None)
+    assert rows[1][3] == f"{sum(losses) / 2:.3f} ± {abs(losses[0] - losses[1]) / 2:.3f}"
+    # A p-value for each seed, against the first recipe.
+    assert rows[0][-1] == "" and len([float(value) for value in rows[1][-1].split(",")]) == 2
+    assert [line[:7] for line in printed[5:]] == ["nrefs:1", "nrefs:1"]
+    # A second call trains nothing, so that it needs no training text.
+    for side in ("en", "de"):
+        (corpus / f"train.{side}").unlink()
     assert run(script, *options) == printed
 
 
