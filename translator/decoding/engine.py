@@ -41,7 +41,7 @@ class Engine(Protocol):
     """Anything that can translate token ids."""
 
     name: str
-    """`native` or `ctranslate2`, for records of how translations were made."""
+    """`native`, `ctranslate2` or `ctranslate2+shortlist-DIGEST`, for records of how translations were made."""
     longest_source: int | None
     """Maximum number of tokens in a source, and in a translation, if there is a limit."""
 

@@ -99,6 +99,15 @@ def test_a_shortlist_of_all_pieces_changes_nothing(bundle: Bundle, with_model: A
         assert [[each.tokens for each in own] for own in found] == [[each.tokens for each in own] for own in expected]
 
 
+def test_records_tell_shortlists_apart(bundle: Bundle) -> None:
+    names = [CTranslate2Engine.of(bundle).name]
+    for index in (300, 301, 301):
+        (bundle.directory / "shortlist.txt").write_text(f"\t{pieces_of(bundle)[index]}\n", encoding="utf-8")
+        names.append(CTranslate2Engine.of(bundle, shortlist=True).name)
+    assert names[0] == "ctranslate2" and names[2] == names[3]
+    assert [name[:22] for name in names[1:3]] == ["ctranslate2+shortlist-"] * 2 and names[1] != names[2]
+
+
 def test_another_shortlist_is_another_export(bundle: Bundle) -> None:
     file = bundle.directory / "shortlist.txt"
     plain, paths = cached_ctranslate2(bundle), []

@@ -11,6 +11,7 @@ It differs from the native engine in this:
 What a translation may contain, how long it may be and how it is scored is the same. docs/decoding.md tells users.
 """
 
+import hashlib
 import math
 import sys
 from collections import deque
@@ -54,12 +55,13 @@ class CTranslate2Engine:
         longest: int,
         workers: int = 1,
         batch_tokens: int | None = None,
-        shortlist: bool = False,
+        shortlist: str | None = None,
     ) -> None:
         """`translator` is the library's; it adds the end-of-sentence token of the source itself.
 
         `longest` is the most pieces of either side, and `batch_tokens` the most source tokens of a batch, times the
-        beam, however many the settings allow. With `shortlist`, the model has one, and searches use it.
+        beam, however many the settings allow. If the model has a shortlist that
+        searches are to use, `shortlist` is its digest.
         """
         self.longest_source: int | None = longest
         self._translator = translator
@@ -67,7 +69,10 @@ class CTranslate2Engine:
         self._ids = {piece: index for index, piece in enumerate(target_pieces)}
         self._eos_id, self._end = eos_id, target_pieces[eos_id]
         self._longest, self._workers, self._batch_tokens = longest, workers, batch_tokens or sys.maxsize
-        self._shortlist = shortlist
+        self._has_shortlist = shortlist is not None
+        if shortlist is not None:
+            # Translations that were begun with one shortlist are not continued with another.
+            self.name += f"+shortlist-{shortlist}"
 
     @classmethod
     def of(
@@ -82,7 +87,8 @@ class CTranslate2Engine:
         library = require_ctranslate2()
         device = bundle.machine.device
         workers = (threads or torch.get_num_threads()) if device.type == "cpu" else 1
-        path = cached_ctranslate2(bundle, shortlist_of(bundle) if shortlist else None)
+        file = shortlist_of(bundle) if shortlist else None
+        path = cached_ctranslate2(bundle, file)
         try:
             translator = library.Translator(
                 str(path),
@@ -107,7 +113,7 @@ class CTranslate2Engine:
             longest=bundle.config.model.max_positions - 1,
             workers=workers,
             batch_tokens=_BATCH_TOKENS if device.type == "cpu" else None,
-            shortlist=shortlist,
+            shortlist=hashlib.sha256(file.read_bytes()).hexdigest()[:16] if file is not None else None,
         )
 
     def search(
@@ -189,7 +195,7 @@ class CTranslate2Engine:
             return_scores=with_scores or search.beam_size > 1,
             # Lengths count it, as ours do, and a hypothesis without it was cut at the limit.
             return_end_token=True,
-            use_vmap=self._shortlist,
+            use_vmap=self._has_shortlist,
         )
         return answers
 
@@ -267,7 +273,7 @@ class CTranslate2Engine:
             # The library's score lacks the pieces of a prefix and the end of what was cut, and under a rule that
             # forbids pieces, or with a shortlist, it is relative to those that are left.
             is_theirs = not (task.minimum or task.request.prefix or settings.block_ngrams)
-            is_theirs = is_theirs and not (self._shortlist and exact)
+            is_theirs = is_theirs and not (self._has_shortlist and exact)
             for hypothesis in own:
                 if is_theirs and hypothesis.ended:
                     totals.append(hypothesis.score * hypothesis.length**search.exponent)
