@@ -12,6 +12,7 @@ from translator.checkpoints import (
     Checkpoint,
     RunDirectory,
     average_checkpoints,
+    find_weights,
     load_bundle,
     load_weights,
     model_tensors,
@@ -19,7 +20,7 @@ from translator.checkpoints import (
     write_checkpoint,
 )
 from translator.checkpoints.checkpoint import OPTIMIZER, STATE, WEIGHTS
-from translator.config import ModelSettings
+from translator.config import ModelSettings, complete_config, load_config, write_config
 from translator.errors import CheckpointError, DamagedCheckpointError
 from translator.model import build_model
 
@@ -139,17 +140,33 @@ def test_checkpoints_of_different_models_are_not_averaged(tmp_path: Path) -> Non
 
 def test_weights_are_found_by_name(tmp_path: Path) -> None:
     run = RunDirectory(tmp_path)
+    write_config(complete_config(load_config(overrides=[f"run={tmp_path}", "preset=tiny"])), run.config)
     with pytest.raises(CheckpointError, match="nothing yet; train it first"):
-        run.weights()
+        find_weights(run)
+    history: list[dict[str, float]] = []
+    for step, bleu in ((5, 20.0), (10, 30.0), (15, 25.0)):
+        history = [*history, {"step": step, "bleu": bleu, "chrf": 40.0, "loss": 2.0}]
+        write_checkpoint(run.checkpoint(step), Checkpoint({"a": torch.ones(1)}, {}, {"step": step, "history": history}))
+    assert find_weights(run, "last") == find_weights(run, "15") == run.checkpoint(15)
+    assert find_weights(run) == find_weights(run, "best") == run.checkpoint(10)
+    # What the newest checkpoint knew is lost with it; what the one before knew is not.
+    (run.checkpoint(15) / STATE).write_text("{")
+    assert find_weights(run) == run.checkpoint(10)
+    write_checkpoint(run.models / "final", Checkpoint({"a": torch.ones(1)}, {}, {"step": 10}))
+    assert find_weights(run) == find_weights(run, "final") == run.models / "final"
+    assert find_weights(run, "best") == run.checkpoint(10)
+    with pytest.raises(CheckpointError, match="called '7'; expected one of: final, 5, 10, 15"):
+        find_weights(run, "7")
+    run.remove_checkpoint(5)
+    assert run.steps() == [10, 15]
+
+
+def test_without_validations_the_newest_are_the_best(tmp_path: Path) -> None:
+    run = RunDirectory(tmp_path)
+    write_config(complete_config(load_config(overrides=[f"run={tmp_path}", "preset=tiny"])), run.config)
     for step in (5, 10):
         write_checkpoint(run.checkpoint(step), Checkpoint({"a": torch.ones(1)}, {}, {"step": step}))
-    assert run.weights() == run.weights("last") == run.weights("10") == run.checkpoint(10)
-    write_checkpoint(run.models / "final", Checkpoint({"a": torch.ones(1)}, {}, {"step": 10}))
-    assert run.weights() == run.weights("final") == run.models / "final"
-    with pytest.raises(CheckpointError, match="called '7'; expected one of: final, 5, 10"):
-        run.weights("7")
-    run.remove_checkpoint(5)
-    assert run.steps() == [10]
+    assert find_weights(run) == run.checkpoint(10)
 
 
 def test_a_run_can_be_moved(tiny_run: Path, tmp_path: Path) -> None:

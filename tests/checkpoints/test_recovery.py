@@ -173,7 +173,7 @@ def test_other_weights_than_the_final_ones_are_not_taken_silently(
     assert capsys.readouterr().err == ""
     shutil.rmtree(run.models / "final")
     assert load_bundle(run.root).weights == "step-00000012"
-    assert f"no final weights in {run.models}; using its newest checkpoint, step-00000012" in capsys.readouterr().err
+    assert f"no final weights in {run.models}; using its best checkpoint, step-00000012" in capsys.readouterr().err
     (run.models / "final").symlink_to("nowhere")
     with pytest.raises(CheckpointError, match="final is a link to nothing; put the directory back"):
         load_bundle(run.root)

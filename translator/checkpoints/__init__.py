@@ -1,6 +1,6 @@
 """The models in a run directory: checkpoints, finished models, averages, and loading them."""
 
-from translator.checkpoints.average import average_checkpoints, best_steps, steps_by_merit
+from translator.checkpoints.average import average_checkpoints
 from translator.checkpoints.bundle import Bundle, load_bundle
 from translator.checkpoints.checkpoint import (
     Checkpoint,
@@ -19,6 +19,7 @@ from translator.checkpoints.identity import Base, Identity, check_identity, run_
 from translator.checkpoints.merit import best_first, says_nothing
 from translator.checkpoints.recovery import read_final, read_newest, set_aside_damaged, warn_of_missing
 from translator.checkpoints.run_directory import RunDirectory
+from translator.checkpoints.weights import best_steps, find_weights, steps_by_merit
 
 __all__ = [
     "Base",
@@ -33,6 +34,7 @@ __all__ = [
     "check_shapes",
     "explained_disk_errors",
     "files_of_checkpoint",
+    "find_weights",
     "load_bundle",
     "load_weights",
     "model_tensors",

@@ -1,6 +1,6 @@
 """The mean of several checkpoints' weights, which generalises better than each of them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,23 +9,7 @@ from torch import Tensor
 
 from translator.checkpoints.checkpoint import Checkpoint, read_checkpoint
 from translator.checkpoints.identity import IDENTITY
-from translator.checkpoints.merit import best_first
-from translator.checkpoints.run_directory import RunDirectory
 from translator.errors import CheckpointError
-
-
-def best_steps(run: RunDirectory, metric: str) -> list[int]:
-    """Steps of the checkpoints that exist and were validated, best by `metric` (see `best_first`) first."""
-    steps = run.steps()
-    if not steps:
-        return []
-    history = read_checkpoint(run.checkpoint(steps[-1]), with_optimizer=False).state.get("history", [])
-    return [step for step in steps_by_merit(history, metric) if step in steps]
-
-
-def steps_by_merit(history: Sequence[Mapping[str, Any]], metric: str) -> list[int]:
-    """Steps of the validations in `history` that have the `metric`, best first; of equals, the earlier."""
-    return [int(entry["step"]) for entry in best_first([entry for entry in history if metric in entry], metric)]
 
 
 def average_checkpoints(paths: Sequence[Path]) -> Checkpoint:

@@ -12,6 +12,7 @@ from translator.checkpoints.checkpoint import (
 )
 from translator.checkpoints.identity import Identity, check_identity
 from translator.checkpoints.run_directory import RunDirectory
+from translator.checkpoints.weights import find_weights
 from translator.config import Config, read_run_config
 from translator.errors import CheckpointError, DamagedCheckpointError
 from translator.model import Transformer, build_model, parameter_shapes
@@ -46,7 +47,7 @@ def load_bundle(
     precision: str = "fp32",
     threads: int | None = None,
 ) -> Bundle:
-    """Load a run directory; `weights` are its final ones, or the newest while it trains (`RunDirectory.weights`).
+    """Load a run directory; `weights` are its final ones, or the best so far while it trains (`find_weights`).
 
     Raises `CheckpointError` for a directory that is not a run, whose weights are missing or damaged, or whose
     vocabulary or settings are not those that the weights were trained with.
@@ -54,9 +55,9 @@ def load_bundle(
     directory = RunDirectory(run)
     config = read_run_config(run)
     machine = choose_machine(device, precision, threads)
-    path = directory.weights(weights)
+    path = find_weights(directory, weights)
     if weights is None and path.parent == directory.checkpoints:
-        say(f"{directory.root} has no final weights in {directory.models}; using its newest checkpoint, {path.name}")
+        say(f"{directory.root} has no final weights in {directory.models}; using its best checkpoint, {path.name}")
     tokenizers = load_tokenizers(run)
     require_shared_ids(config.model, tokenizers)
     identity = Identity.of(config, tokenizers)

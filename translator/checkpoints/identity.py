@@ -14,6 +14,7 @@ from typing import Any
 
 from translator.checkpoints.checkpoint import WEIGHTS, read_state
 from translator.checkpoints.run_directory import RunDirectory
+from translator.checkpoints.weights import find_weights
 from translator.config import KINDS, Config, parse_start, read_run_config
 from translator.errors import CheckpointError
 from translator.text import TokenizerPair, load_tokenizers, tokenizer_files
@@ -104,7 +105,7 @@ class Base:
     def read(cls, start_from: str) -> "Base":
         """Find the model that the setting `start_from` names; raise `CheckpointError` if it is not what it was."""
         start = parse_start(start_from)
-        path = RunDirectory(start.run).weights(start.weights)
+        path = find_weights(RunDirectory(start.run), start.weights)
         identity = run_identity(start.run)
         state, checksums = read_state(path)
         check_identity(path, state, identity, start.run)

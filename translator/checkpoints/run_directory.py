@@ -121,14 +121,12 @@ class RunDirectory:
                 )
         return (self.models / FINAL).is_dir()
 
-    def weights(self, name: str | None = None) -> Path:
-        """The directory of the weights called `name`: `last`, a step, or a directory in `models`.
+    def weights(self, name: str) -> Path:
+        """The directory of the weights called `name`: `last`, a step, or a directory in `models` (`find_weights`).
 
-        By default `final`, or the newest checkpoint of a run that has not ended. Raises `CheckpointError`.
+        Raises `CheckpointError` if there are none.
         """
         steps = self.steps()
-        if name is None:
-            name = FINAL if self.has_final() else "last"
         if name == "last" and steps:
             return self.checkpoint(steps[-1])
         if name.isdecimal() and len(name) < 20 and int(name) in steps:

@@ -22,7 +22,11 @@ CallSettings = Annotated[
 ]
 Weights = Annotated[
     str | None,
-    typer.Option(metavar="NAME", help="Weights to use: final (the default), last, a step, or a name in RUN/models."),
+    typer.Option(
+        metavar="NAME",
+        help="Weights to use: final (the default), best (the default until training ends), last, a step, or a name in "
+        "RUN/models.",
+    ),
 ]
 TogetherWith = Annotated[
     list[Path] | None, typer.Option("--with", metavar="RUN", help="Another run to form an ensemble with; repeatable.")

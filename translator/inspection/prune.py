@@ -21,6 +21,7 @@ from translator.checkpoints import (
     Identity,
     RunDirectory,
     check_identity,
+    find_weights,
     read_checkpoint,
     read_state,
     warn_of_missing,
@@ -129,7 +130,7 @@ def prune_run(run: str | Path, heads: Sequence[Head], output: str | Path, weight
     directory, output = RunDirectory(run), real_path(Path(output))
     check_output(output)
     config = read_run_config(run)
-    model_directory = directory.weights(weights)
+    model_directory = find_weights(directory, weights)
     kept, width = kept_heads(config.model, heads), config.model.width_of_head
     pruned = _pruned_config(config, kept, output, directory)
     model = read_checkpoint(model_directory, with_optimizer=False)
