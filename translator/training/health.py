@@ -14,8 +14,8 @@ _EARLY_STEPS = 1000
 _FALLING = 0.98
 
 _UNLEARNED = (
-    "the model has not learned to look at the source: lower training.learning_rate or raise training.warmup_steps, "
-    "and check that the corpus's lines are translations of each other (`translator data report`)"
+    "the model has not learned to look at the source: lower training.learning_rate, raise training.warmup_steps or set "
+    "model.norm=pre, and check that the corpus's lines are translations of each other (`translator data report`)"
 )
 _REMEDIES = {
     "copies": (
