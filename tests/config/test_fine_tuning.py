@@ -61,13 +61,13 @@ def test_dropout_may_differ_and_what_agrees_may_be_stated(base: Path) -> None:
 
 
 def test_what_differs_is_refused_with_its_name(base: Path) -> None:
-    words = ["preset=base", "model.d_model=64", "model.norm=pre", "tokenizer.vocab_size=9k", "data.max_length=5000"]
+    words = ["preset=base", "model.d_model=64", "model.norm=post", "tokenizer.vocab_size=9k", "data.max_length=5000"]
     run = f"but {base}, where this run starts from, has"
     assert problems_of(f"start_from={base}:last", *words) == [
         f"preset: found 'base', {run} 'tiny'; leave it out",
         f"tokenizer.vocab_size: found 9000, {run} 500; leave it out",
         f"model.d_model: found 64, {run} 32; leave it out",
-        f"model.norm: found 'pre', {run} 'post'; leave it out",
+        f"model.norm: found 'post', {run} 'pre'; leave it out",
         "data.max_length: 5000 pieces and the end of sentence do not fit into model.max_positions = 1024",
     ]
 
