@@ -1,4 +1,4 @@
-"""Measure training: target tokens/s of our step against a plain loop around Hugging Face's MarianMTModel.
+"""Measure training: target tokens/s of our step against a plain loop around Hugging Face's model of the same shape.
 
 All contenders have the same shape, vocabulary, dropout, label smoothing, first weights and batches; before
 the clock starts it is checked that they get the same tokens, count as many parameters and compute the same
@@ -35,8 +35,8 @@ from torch.nn import functional
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from scripts.hf_model import PAD, hf_model
 from scripts.machine import machine_facts
-from scripts.marian import PAD, marian_model
 from translator.attention import Packed
 from translator.config import Config, load_config
 from translator.data.arrow_file import DatasetWriter
@@ -59,7 +59,7 @@ IGNORED = -100
 
 @dataclass(frozen=True)
 class Variant:
-    """A way to run MarianMTModel."""
+    """A way to run their model."""
 
     attention: str
     fused_adam: bool
@@ -142,14 +142,14 @@ class OurStep:
         return make_batch(self.dataset, indices, self.special_tokens, self.shape)
 
 
-class MarianStep:
-    """The loop that one would write around MarianMTModel."""
+class HFStep:
+    """The loop that one would write around Hugging Face's model."""
 
     def __init__(self, task: Task, dataset: ParallelDataset, variant: Variant) -> None:
         training = task.config.training
         self.special_tokens, self.dataset, self.smoothing = task.special_tokens, dataset, training.label_smoothing
         self.bf16 = variant.bf16
-        self.model = marian_model(
+        self.model = hf_model(
             task.first_model(), task.special_tokens.target_bos, task.special_tokens.target_eos, variant.attention
         )
         # fused=None is PyTorch's default: a loop over the parameters on the CPU.
@@ -163,7 +163,7 @@ class MarianStep:
         self.model.train()
         batch = make_batch(self.dataset, indices, self.special_tokens)
         with torch.autocast("cpu", torch.bfloat16, enabled=self.bf16):
-            loss = self._loss(*_marian_inputs(batch))
+            loss = self._loss(*_hf_inputs(batch))
         loss.backward()
         self.optimizer.step()
         self.optimizer.zero_grad()
@@ -173,7 +173,7 @@ class MarianStep:
     def check(self, indices: np.ndarray) -> Check:
         """Describe what a step on these pairs computes."""
         self.model.eval()
-        source, mask, target, labels = _marian_inputs(make_batch(self.dataset, indices, self.special_tokens))
+        source, mask, target, labels = _hf_inputs(make_batch(self.dataset, indices, self.special_tokens))
         real = labels != IGNORED
         ids = _digest(source[mask.bool()], target[real], labels[real])
         parameters = sum(p.numel() for p in self.model.parameters() if p.requires_grad)
@@ -189,10 +189,10 @@ class MarianStep:
         )
 
 
-def _marian_inputs(batch: Batch) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def _hf_inputs(batch: Batch) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Pad a batch: source ids and mask `[N, S]`, decoder input and labels `[N, T]`.
 
-    No mask for the decoder: causality hides pads from real positions, and Marian is faster without one.
+    No mask for the decoder: causality hides pads from real positions, and their model is faster without one.
     """
     labels = Packed(batch.labels, batch.target.layout)
     mask = batch.source.layout.mask.long()
@@ -225,7 +225,7 @@ def serve(connection: Connection, name: str, task: Task, checked: np.ndarray) ->
     if settings and not keep_freed_memory():
         print(f"{name}: this C library takes no allocator settings", file=sys.stderr)
     dataset = ParallelDataset.open(task.data)
-    contender = OurStep(task, dataset) if variant is None else MarianStep(task, dataset, variant)
+    contender = OurStep(task, dataset) if variant is None else HFStep(task, dataset, variant)
     connection.send(contender.check(checked))
     steps = 0
     while (batches := connection.recv()) is not None:

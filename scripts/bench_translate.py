@@ -2,7 +2,7 @@
 
     python scripts/bench_translate.py RUN TEST.en TEST.de [--rounds 5] [--threads 2] [--json FILE]
 
-All use the weights of one run: our engines as they are, Hugging Face's MarianMTModel and CTranslate2 after conversion,
+All use the weights of one run: our engines as they are, Hugging Face and CTranslate2 after conversion,
 and all tokenise and detokenise with its SentencePiece model. The clock takes in everything between lines of text and
 lines of text; loading and a first pass are left out. Each contender lives in a process of its own, first chooses its
 batch size (and how it shares out the threads), and then they take turns, never two at once. Ratios are taken within a
@@ -253,7 +253,7 @@ def say(message: str) -> None:
 
 def make_task(options: argparse.Namespace, directory: Path) -> Task:
     """Convert the run's weights for the others, into `directory`."""
-    from scripts.marian import marian_model
+    from scripts.hf_model import hf_model
     from translator.checkpoints import load_bundle
     from translator.interop.ctranslate2 import export_ctranslate2
 
@@ -261,9 +261,9 @@ def make_task(options: argparse.Namespace, directory: Path) -> Task:
     if not bundle.tokenizers.joint:
         raise SystemExit(f"{options.run}: expected one joint vocabulary, found two")
     target, decoding = bundle.tokenizers.target, bundle.config.decoding
-    marian_model(bundle.model, target.bos_id, target.eos_id).save_pretrained(directory / "marian")
+    hf_model(bundle.model, target.bos_id, target.eos_id).save_pretrained(directory / "hf")
     return Task(
-        options.run, options.weights, directory / "marian", export_ctranslate2(bundle, directory / "ctranslate2"),
+        options.run, options.weights, directory / "hf", export_ctranslate2(bundle, directory / "ctranslate2"),
         options.threads, options.length_alpha, decoding.max_length_factor, decoding.max_length_extra,
     )  # fmt: skip
 

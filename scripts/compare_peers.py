@@ -1,4 +1,4 @@
-"""What `translator train` reaches in the same wall-clock time as a loop around MarianMTModel, or as JoeyNMT.
+"""What `translator train` reaches in the same wall-clock time as a loop around Hugging Face's model, or as JoeyNMT.
 
     python scripts/compare_peers.py ours hf --output DIR --train train.en train.de --valid val.en val.de \\
         --test test.en test.de --minutes 20 --threads 1 --together [--json FILE] [KEY=VALUE ...]
@@ -36,12 +36,12 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from scripts.machine import machine_facts
 from scripts.peer_joeynmt import JoeyNMT
-from scripts.peers import ROOT, VARIANT_NAMES, Contender, Marian, Ours, Task, call, environment, read_lines
+from scripts.peers import ROOT, VARIANT_NAMES, Contender, HuggingFaceLoop, Ours, Task, call, environment, read_lines
 from translator.evaluation import evaluate_hypotheses
 
 CONTENDERS: dict[str, Contender] = {
     "ours": Ours(),
-    **{name: Marian(title) for name, title in VARIANT_NAMES.items()},
+    **{name: HuggingFaceLoop(title) for name, title in VARIANT_NAMES.items()},
     "joeynmt": JoeyNMT(),
 }
 RESULT = "result.json"

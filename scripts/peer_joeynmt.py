@@ -4,7 +4,8 @@
     joey/bin/pip install --no-deps joeynmt==2.3.0 sentencepiece==0.2.0 subword-nmt importlib_metadata==8.5.0 zipp
 
 It has the shape, the vocabulary, the pairs, the rates and the size of batches of the task, in its own way: batches are
-of random sentences, so that much of them is padding, and it initialises the weights by itself. It validates after as
+of random sentences, so that much of them is padding, it initialises the weights by itself, and its rates fall with the
+inverse square root of the step, as it has no cosine. It validates after as
 many steps as its epoch has.
 """
 

@@ -135,8 +135,8 @@ class Ours:
         )  # fmt: skip
 
 
-class Marian:
-    """A plain loop around Hugging Face's MarianMTModel."""
+class HuggingFaceLoop:
+    """A plain loop around Hugging Face's model."""
 
     search = "mean log-probability"
     stop = signal.SIGTERM
@@ -158,7 +158,7 @@ class Marian:
         return Outcome(read_lines(output), **state)
 
     def _call(self, what: str, task: Task, folder: Path, *words: str) -> list[str]:
-        script = str(ROOT / "scripts" / "peer_marian.py")
+        script = str(ROOT / "scripts" / "peer_hf.py")
         return [sys.executable, script, what, *task.words, "--folder", str(folder), *words]
 
 

@@ -30,7 +30,7 @@ class Task:
 
     run: Path
     weights: str | None
-    marian: Path
+    hf: Path
     """The weights as Hugging Face saves them."""
     ctranslate2: Path
     """The weights as CTranslate2 reads them; it puts them into another number format when it loads them."""
@@ -54,7 +54,7 @@ class System(Protocol):
 
 
 class HuggingFace:
-    """MarianMTModel.generate on batches of sentences of like length."""
+    """`generate` of transformers on batches of sentences of like length."""
 
     def __init__(self, task: Task, setting: Setting) -> None:
         self.torch, transformers = (importlib.import_module(name) for name in ("torch", "transformers"))
@@ -63,7 +63,7 @@ class HuggingFace:
         self.task, self.batch, self.make_config = task, setting["batch"], transformers.GenerationConfig
         self.tokenizer = load_tokenizers(task.run).target
         attention = setting["attention"]
-        self.model = transformers.MarianMTModel.from_pretrained(task.marian, attn_implementation=attention).eval()
+        self.model = transformers.AutoModelForSeq2SeqLM.from_pretrained(task.hf, attn_implementation=attention).eval()
         workers = setting["workers"]
         self.torch.set_num_threads(task.threads // workers)
         self.pool = ThreadPoolExecutor(workers, "generate", self.torch.set_num_threads, (task.threads // workers,))

@@ -1,4 +1,4 @@
-"""The part that compares with Hugging Face's MarianMTModel of the same shape and weights, if transformers is there."""
+"""The part that compares with Hugging Face's model of the same shape and weights, if transformers is there."""
 
 import importlib.util
 import time
@@ -12,7 +12,7 @@ from scripts.gpu_parts.check import Check
 from scripts.gpu_parts.searches import random_sources
 from scripts.gpu_parts.synthetic import SPECIAL_TOKENS, VOCABULARY, SyntheticPairs, batches_of
 from scripts.gpu_parts.training import training_rate
-from scripts.marian import PAD, marian_model
+from scripts.hf_model import PAD, hf_model
 from translator.attention import Packed
 from translator.config import DecodingSettings
 from translator.data.batches import Batch
@@ -24,24 +24,24 @@ IGNORED = -100
 
 
 def hugging_face(check: Check) -> None:
-    """A training step and `generate` of MarianMTModel, and ours on the same batches and sources."""
+    """A training step and `generate` of their model, and ours on the same batches and sources."""
     if importlib.util.find_spec("transformers") is None:
         check.add("Hugging Face", "left out", "the package transformers is not installed")
         return
     vocabulary = 500 if check.quick else VOCABULARY
     config = check.preset("base")
     ours = build_model(config.model, vocabulary, vocabulary, seed=1)
-    theirs = marian_model(ours, SPECIAL_TOKENS.target_bos, SPECIAL_TOKENS.target_eos).to(check.device)
+    theirs = hf_model(ours, SPECIAL_TOKENS.target_bos, SPECIAL_TOKENS.target_eos).to(check.device)
     _compare_generation(check, ours.to(check.device).eval(), theirs.eval(), vocabulary)
     rate, *_ = training_rate(check, config, compiled=False, steps=10)
-    marian = _marian_rate(check, theirs.train(), vocabulary)
+    their_rate = _hf_rate(check, theirs.train(), vocabulary)
     check.add(
-        "training step of base, eager", f"{rate / marian:.2f} times Marian",
-        f"{rate:,.0f} and {marian:,.0f} target tokens/s", training={"ours": rate, "marian": marian},
+        "training step of base, eager", f"{rate / their_rate:.2f} times Hugging Face",
+        f"{rate:,.0f} and {their_rate:,.0f} target tokens/s", training={"ours": rate, "hugging_face": their_rate},
     )  # fmt: skip
 
 
-def _marian_rate(check: Check, model: Any, vocabulary: int) -> float:
+def _hf_rate(check: Check, model: Any, vocabulary: int) -> float:
     """Target tokens a second of the loop that one would write around the model, on padded batches."""
     tokens = 500 if check.quick else check.options.batch_tokens
     batches = batches_of(SyntheticPairs(tokens // 4, vocabulary), tokens, fixed=False)
@@ -53,7 +53,7 @@ def _marian_rate(check: Check, model: Any, vocabulary: int) -> float:
             check.wait()
             began, done = time.perf_counter(), 0
         batch = batches[step % len(batches)]
-        source, mask, target, labels = (tensor.to(check.device) for tensor in marian_inputs(batch))
+        source, mask, target, labels = (tensor.to(check.device) for tensor in hf_inputs(batch))
         with check.machine.autocast():
             output = model(input_ids=source, attention_mask=mask, decoder_input_ids=target, use_cache=False)
             loss = functional.cross_entropy(
@@ -67,7 +67,7 @@ def _marian_rate(check: Check, model: Any, vocabulary: int) -> float:
     return done / (time.perf_counter() - began)
 
 
-def marian_inputs(batch: Batch) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def hf_inputs(batch: Batch) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Pad a batch: source ids and mask `[N, S]`, decoder input and labels `[N, T]`."""
     labels = _padded(Packed(batch.labels, batch.target.layout), IGNORED)
     mask = batch.source.layout.mask.long()

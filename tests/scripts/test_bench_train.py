@@ -43,11 +43,11 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return module
 
 
-@pytest.fixture
-def task(bench: ModuleType, tmp_path: Path) -> Any:
+@pytest.fixture(params=["pre", "post"])
+def task(bench: ModuleType, tmp_path: Path, request: pytest.FixtureRequest) -> Any:
     data = tmp_path / "train.arrow"
     bench.write_synthetic(data, VOCABULARY, pairs=60)
-    model = {"encoder_layers": 1, "decoder_layers": 1, "d_model": 16, "d_ff": 32, "num_heads": 2}
+    model = {"encoder_layers": 1, "decoder_layers": 1, "d_model": 16, "d_ff": 32, "num_heads": 2, "norm": request.param}
     training = {"batch_tokens": 150, "learning_rate": 1e-5}
     config = resolve_preset(Config.model_validate({"preset": "tiny", "model": model, "training": training}))
     return bench.Task("toy", config, VOCABULARY, SpecialTokens(2, 1, 2), data, 1, "fp32")

@@ -35,7 +35,7 @@ def test_hugging_face_has_our_weights_and_our_greedy_search(scripts: None, tiny_
 
     bundle = load_bundle(tiny_run, device="cpu")
     target = bundle.tokenizers.target
-    model = load("marian").marian_model(bundle.model, target.bos_id, target.eos_id)
+    model = load("hf_model").hf_model(bundle.model, target.bos_id, target.eos_id)
     model.save_pretrained(tmp_path)
     systems = load("translation_systems")
     task = systems.Task(tiny_run, None, tmp_path, tmp_path, 1, 1.0, 2.0, 5)
@@ -51,14 +51,14 @@ def test_hugging_face_has_our_weights_and_our_greedy_search(scripts: None, tiny_
     assert all(theirs)
 
 
-def test_a_model_that_marian_cannot_hold_is_refused(scripts: None) -> None:
+def test_a_model_that_they_cannot_hold_is_refused(scripts: None) -> None:
     pytest.importorskip("transformers", reason="transformers is what is compared with: install the bench extra")
     from translator.config import ModelSettings
     from translator.model import build_model
 
-    settings = ModelSettings(d_model=16, d_ff=16, num_heads=2, encoder_layers=1, decoder_layers=1, norm="pre")
-    with pytest.raises(SystemExit, match="model.norm is pre, expected post"):
-        load("marian").marian_model(build_model(settings, 20, 20, 1), 1, 2)
+    settings = ModelSettings(d_model=16, d_ff=16, num_heads=2, encoder_layers=1, decoder_layers=1, positions="learned")
+    with pytest.raises(SystemExit, match="model.positions is learned, expected sinusoidal"):
+        load("hf_model").hf_model(build_model(settings, 20, 20, 1), 1, 2)
 
 
 def test_the_fastest_setting_is_found_one_choice_after_the_other(scripts: None) -> None:

@@ -182,7 +182,7 @@ def test_joeynmt_has_the_recipe_of_the_task(task: Any, monkeypatch: pytest.Monke
     for side in ("encoder", "decoder"):
         stack = settings["model"][side]
         assert (stack["num_layers"], stack["num_heads"], stack["hidden_size"], stack["ff_size"]) == (1, 2, 16, 32)
-        assert (stack["dropout"], stack["layer_norm"], stack["activation"]) == (0.3, "post", "relu")
+        assert (stack["dropout"], stack["layer_norm"], stack["activation"]) == (0.3, "pre", "relu")
     assert [settings["data"][side]["lang"] for side in ("src", "trg")] == ["en", "de"]
     # 3 sentences of at most 9 pieces and an end reach 25; so do 4 of 7.
     lengths = SimpleNamespace(source_lengths=np.array([9] * 30), target_lengths=np.array([2] * 30))

@@ -34,6 +34,7 @@ training:
   batch_tokens: 200
   warmup_steps: 4
   learning_rate: 0.01
+  schedule: inverse_sqrt
   validate_every: 4
   validation_sentences: 4
   validation_samples: 1

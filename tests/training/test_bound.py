@@ -185,7 +185,7 @@ def test_a_foreign_tokenizer_is_refused_by_every_command(begun: Path, call_progr
 
 @pytest.mark.parametrize(
     ("before", "after", "name"),
-    [("norm: post", "norm: pre", "model.norm"), ("activation: relu", "activation: gelu", "model.activation"),
+    [("norm: pre", "norm: post", "model.norm"), ("activation: relu", "activation: gelu", "model.activation"),
      ("language_tags: false", "language_tags: true", "data.language_tags"),
      ("attention_dropout: 0.0", "attention_dropout: 0.3", None)],
 )  # fmt: skip

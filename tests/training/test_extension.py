@@ -79,7 +79,7 @@ def test_journey_of_an_extended_run(extended: tuple[Path, Path, list[str]], call
     assert config.tokenizer.extend == 40 and config.start_from == str(base)
     # The rows before the first step, and everything else as it was.
     first = model_tensors(initial_model(config.model, new, config.seed, str(base)))
-    weights = read_checkpoint(RunDirectory(base).weights(None), with_optimizer=False).weights
+    weights = read_checkpoint(RunDirectory(base).weights("final"), with_optimizer=False).weights
     assert first.keys() == weights.keys() == model_tensors(load_bundle(run).model).keys()
     for name, weight in weights.items():
         expected = means(weight, [old.target], new.target) if len(weight) == size else weight
@@ -182,7 +182,7 @@ def test_separate_vocabularies_and_untied_rows_with_biases(
     )  # fmt: skip
     config = read_run_config(run)
     first = model_tensors(initial_model(config.model, new, config.seed, str(base)))
-    weights = read_checkpoint(RunDirectory(base).weights(None), with_optimizer=False).weights
+    weights = read_checkpoint(RunDirectory(base).weights("final"), with_optimizer=False).weights
     for name, side in {"source_embedding.weight": "source", "target_embedding.weight": "target",
                        "output_weight": "target", "output_bias": "target"}.items():  # fmt: skip
         expected = means(weights.pop(name), [getattr(old, side)], getattr(new, side))
@@ -243,7 +243,7 @@ def test_a_language_is_added_to_a_multilingual_run_and_makes_one_of_another(
     assert list(tags) == ["de", "el"]
     for run, before, known in ((first, base, slice(None)), (second, first, [tags["de"]])):
         config, old, new = read_run_config(run), load_tokenizers(before), load_tokenizers(run)
-        table = read_checkpoint(RunDirectory(before).weights(None), with_optimizer=False).weights["output_weight"]
+        table = read_checkpoint(RunDirectory(before).weights("final"), with_optimizer=False).weights["output_weight"]
         rows = model_tensors(initial_model(config.model, new, config.seed, str(before)))["output_weight"]
         tag = new.source.tags[next(iter(new.source.tags.keys() - old.source.tags.keys()))]
         assert torch.equal(rows[tag], table[known].mean(dim=0))

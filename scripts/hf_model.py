@@ -1,7 +1,8 @@
-"""Our Transformer as Hugging Face's MarianMTModel, for the benchmarks.
+"""Our Transformer as a model of Hugging Face, for the benchmarks.
 
-That model knows one kind: layers normalised after each block, one embedding for both sides and the output, sinusoidal
-positions. Needs the `bench` extra.
+It is a MarianMTModel, whose layers are normalised after each block, or a PegasusForConditionalGeneration, whose layers
+are normalised before. Both have one embedding for both sides and the output, and sinusoidal positions. Needs the
+`bench` extra.
 """
 
 import importlib
@@ -11,12 +12,12 @@ from translator.config import KINDS, ModelSettings
 from translator.interop.huggingface.weights import library_tensors
 from translator.model import Transformer
 
-# Marian wants a pad id: the unknown piece, which byte fallback keeps out of text. Masks come from lengths.
+# They want a pad id: the unknown piece, which byte fallback keeps out of text. Masks come from lengths.
 PAD = 0
 
 
-def marian_model(ours: Transformer, bos_id: int, eos_id: int, attention: str = "sdpa") -> Any:
-    """Make a MarianMTModel that computes what `ours` does, in training mode.
+def hf_model(ours: Transformer, bos_id: int, eos_id: int, attention: str = "sdpa") -> Any:
+    """Make a model of transformers that computes what `ours` does, in training mode.
 
     `attention` is one of its implementations, "sdpa" or "eager". Stops with a message for a model of another kind.
     """
@@ -26,9 +27,10 @@ def marian_model(ours: Transformer, bos_id: int, eos_id: int, attention: str = "
     transformers.logging.disable_progress_bar()
     settings = ours.settings
     if problem := _problem(settings):
-        raise SystemExit(f"MarianMTModel cannot hold this model: {problem}")
+        raise SystemExit(f"no model of transformers can hold this one: {problem}")
     vocabulary = len(ours.output_weight)
-    config = transformers.MarianConfig(
+    is_pre = settings.norm == "pre"
+    config = (transformers.PegasusConfig if is_pre else transformers.MarianConfig)(
         vocab_size=vocabulary, pad_token_id=PAD, eos_token_id=eos_id, bos_token_id=bos_id,
         decoder_start_token_id=bos_id, forced_eos_token_id=None, max_position_embeddings=settings.max_positions,
         encoder_layers=settings.encoder_layers, decoder_layers=settings.decoder_layers, d_model=settings.d_model,
@@ -38,19 +40,18 @@ def marian_model(ours: Transformer, bos_id: int, eos_id: int, attention: str = "
         attention_dropout=settings.attention_dropout, activation_dropout=settings.activation_dropout,
         scale_embedding=True, attn_implementation=attention,
     )  # fmt: skip
-    model = transformers.MarianMTModel(config)
+    model = (transformers.PegasusForConditionalGeneration if is_pre else transformers.MarianMTModel)(config)
     weights = library_tensors(ours.state_dict(), settings, vocabulary, vocabulary)
     # Not strict, for the tied matrix goes by four names and the positions are the model's own.
     _, unexpected = model.load_state_dict(weights, strict=False)
     if unexpected:
-        raise SystemExit(f"MarianMTModel has no weights named {unexpected}; expected those of transformers 5")
+        raise SystemExit(f"{type(model).__name__} has no weights named {unexpected}; expected those of transformers 5")
     return model
 
 
 def _problem(settings: ModelSettings) -> str | None:
-    """Describe the first setting that MarianMTModel cannot represent."""
+    """Describe the settings that their models cannot represent."""
     demands = {
-        "model.norm": (settings.norm, "post"),
         "model.positions": (settings.positions, "sinusoidal"),
         "model.tie_embeddings": (settings.tie_embeddings, "all"),
         "model.head_dim": (settings.width_of_head, settings.d_model // settings.num_heads),

@@ -1,6 +1,6 @@
-"""Hugging Face's MarianMTModel as a contender of compare_peers.py: a plain training loop, and its translations.
+"""Hugging Face's model as a contender of compare_peers.py: a plain training loop, and its translations.
 
-    python scripts/peer_marian.py train|translate KEY=VALUE ... --folder DIR
+    python scripts/peer_hf.py train|translate KEY=VALUE ... --folder DIR
 
 The settings are those of `translator train`; `data.prepared` has the data. Batches, first weights, label smoothing and
 learning rates are ours. `train` runs until SIGTERM or `training.max_steps`; after every epoch it translates the
@@ -23,7 +23,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from scripts.bench_train import VARIANTS, MarianStep, Task
+from scripts.bench_train import VARIANTS, HFStep, Task
 from scripts.peers import read_lines
 from scripts.translation_systems import HuggingFace
 from scripts.translation_systems import Task as TranslationTask
@@ -79,7 +79,7 @@ def train(data: PreparedData, config: Config, variant: str, folder: Path) -> Non
     settings, special_tokens = config.training, SpecialTokens.of(data.tokenizers)
     vocabulary, threads = data.tokenizers.target.vocab_size, torch.get_num_threads()
     task = Task(config.preset, config, vocabulary, special_tokens, data.directory, threads, "fp32")
-    loop = MarianStep(task, data.train, VARIANTS[variant])
+    loop = HFStep(task, data.train, VARIANTS[variant])
     loop.model.save_pretrained(folder / LAST)
     search, progress = Search(data, config, folder / LAST), Progress()
     with Interruption() as interruption:
