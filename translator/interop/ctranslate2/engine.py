@@ -28,11 +28,9 @@ from translator.decoding.engine import NOTHING, length_bounds, token_batches
 from translator.decoding.hypothesis import Hypothesis, LengthPenalty, Request
 from translator.errors import DeviceError
 from translator.interop.ctranslate2.cache import cached_ctranslate2
-from translator.interop.ctranslate2.library import require_ctranslate2
+from translator.interop.ctranslate2.library import compute_type, require_ctranslate2
 from translator.interop.ctranslate2.request import LibraryHypothesis, LibraryRequest, LibrarySearch, cut, refuse_foreign
 from translator.interop.ctranslate2.shortlist import shortlist_of
-from translator.runtime.console import say
-from translator.runtime.device import Machine
 
 _BATCH_TOKENS = 1024
 """Most source tokens of a batch on the CPU, times the beam: what is computed together should stay in its caches."""
@@ -60,8 +58,7 @@ class CTranslate2Engine:
         """`translator` is the library's; it adds the end-of-sentence token of the source itself.
 
         `longest` is the most pieces of either side, and `batch_tokens` the most source tokens of a batch, times the
-        beam, however many the settings allow. If the model has a shortlist that
-        searches are to use, `shortlist` is its digest.
+        beam, however many the settings allow. `shortlist` is the digest of the model's shortlist if searches use it.
         """
         self.longest_source: int | None = longest
         self._translator = translator
@@ -94,7 +91,7 @@ class CTranslate2Engine:
                 str(path),
                 device=device.type,
                 device_index=device.index or 0,
-                compute_type=_compute_type(bundle.machine, quantize),
+                compute_type=compute_type(bundle.machine, quantize),
                 inter_threads=workers,
                 # The matrices of a step are small: a batch for each thread is faster than all threads on one batch.
                 intra_threads=1,
@@ -298,12 +295,3 @@ class CTranslate2Engine:
             max_input_length=0,
         )
         return [math.fsum(result.log_probs) for result in scored]
-
-
-def _compute_type(machine: Machine, quantize: str) -> str:
-    """Name the library's number format for a precision."""
-    precision = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}[machine.precision]
-    if machine.device.type == "cpu" and precision != "float32":
-        say(f"the ctranslate2 engine cannot compute in {machine.precision} on the CPU and does so in fp32")
-        precision = "float32"
-    return precision if quantize == "none" else f"{quantize}_{precision}"
