@@ -38,6 +38,14 @@ def test_a_check_is_green_within_the_tolerance(tmp_path: Path, call_program: Pro
     assert ("NOT as expected" in out) == bool(code)
 
 
+def test_the_scores_of_an_ensemble_are_not_the_run_s(tmp_path: Path, call_program: Program) -> None:
+    scored(tmp_path, 30.6, 33.0)
+    file = tmp_path / "run" / "scores.json"
+    alone, together = json.loads(file.read_text())
+    file.write_text(json.dumps([alone, {**together, "together_with": ["other"]}]))
+    assert call_program("recipe", "check", recipe_file(tmp_path, ["doctor"]))[0] == 0
+
+
 @pytest.mark.parametrize(
     ("expectation", "words"),
     [

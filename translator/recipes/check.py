@@ -35,7 +35,7 @@ class Finding:
 
 
 def check_recipe(recipe: Recipe, run: Path | None = None) -> list[Finding]:
-    """Compare the newest scores in the runs of a recipe with each expectation.
+    """Compare the newest scores in the runs of a recipe with each expectation; those of ensembles do not count.
 
     A better score than expected is not as expected either: then the recipe has to be measured again. A recipe that was
     not yet measured needs no run. Raises `EvaluationError` if a run does not exist or its `scores.json` is damaged.
@@ -53,7 +53,7 @@ def check_recipe(recipe: Recipe, run: Path | None = None) -> list[Finding]:
         found = [
             score["value"]
             for entry in read_scores(Path(directory))
-            if entry["test_set"] == expectation.test_set
+            if entry["test_set"] == expectation.test_set and not entry.get("together_with")
             for score in entry["scores"]
             if score["name"] == expectation.metric and score["signature"] == expectation.signature
         ]
