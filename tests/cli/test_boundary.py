@@ -211,3 +211,14 @@ def test_names_in_a_received_run_are_escaped(tiny_run: Path, tmp_path: Path, cal
         code, _, errors = call_program(*arguments, input=b"a dog\n")
         assert code == 1
         assert "\\x1b" in errors and "\x1b" not in errors
+
+
+@pytest.mark.parametrize(("rank", "says"), [(None, True), ("0", True), ("1", False)])
+def test_one_process_of_a_job_says_what_is_wrong_with_its_command_line(
+    call_program: Program, monkeypatch: pytest.MonkeyPatch, rank: str | None, says: bool
+) -> None:
+    if rank is not None:
+        for name, value in {"RANK": rank, "WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": "1"}.items():
+            monkeypatch.setenv(name, value)
+    code, _, errors = call_program("evaluate")
+    assert code == 2 and ("expected RUN, or --hypothesis FILE" in errors) == says and bool(errors) == says

@@ -72,9 +72,13 @@ def _report(error: Exception) -> int:
     if isinstance(error, typer.Abort) and error.__cause__ is not None:
         error = error.__cause__ if isinstance(error.__cause__, Exception) else error
     if any(kind.__name__ == "ClickException" for kind in type(error).__mro__):  # of typer's own copy of click
-        text = io.StringIO()
-        error.show(file=text)  # type: ignore[attr-defined]
-        _print(text.getvalue().rstrip("\n"))
+        from translator.distributed.launch import is_worker
+
+        # All processes of a job have the same command line; one of them says what is wrong with it.
+        if not is_worker() or os.environ["RANK"] == "0":
+            text = io.StringIO()
+            error.show(file=text)  # type: ignore[attr-defined]
+            _print(text.getvalue().rstrip("\n"))
         return int(getattr(error, "exit_code", 2))
     sentence = describe_error(error)
     if sentence is None or os.environ.get(DEBUG):
