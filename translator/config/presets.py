@@ -1,6 +1,7 @@
 """Defaults by the amount of text: four model shapes, each with its training recipe, and two shapes of students.
 
-Shapes: tiny as published for Multi30k, but for its norms, small as for IWSLT14, base and big from Vaswani et al. 2017, Table 3.
+Shapes: tiny as published for Multi30k (but for its norms), small as for IWSLT14, base and big from Vaswani et al. 2017,
+Table 3.
 """
 
 from typing import Any
@@ -9,8 +10,8 @@ from translator.config.contradictions import contradictions
 from translator.config.schema import Config
 from translator.errors import ConfigError
 
-# With norms after each sum, as published, models this narrow learn to look at the source late or, on long sentences, not
-# at all: scripts/RESULTS.md ("Defaults").
+# With norms after each sum, as published, models this narrow learn to look at the source late, and on long sentences
+# not at all: scripts/RESULTS.md ("Defaults").
 _TINY_TRAINING = {
     "batch_tokens": 4096,
     "learning_rate": 3e-3,
