@@ -18,14 +18,14 @@ PAIR = {"source": "en", "target": "de"}
 
 def worker_of(server: Any) -> int:
     """Return the process that answers a request."""
-    lines = server.get("/metrics", timeout=60)[1].splitlines()
+    lines = server.get("/metrics", timeout=300)[1].splitlines()
     return int(next(line for line in lines if line.startswith("translator_process_id ")).split()[1])
 
 
 def wait_for_workers(server: Any, count: int, without: set[int]) -> set[int]:
     """Wait until that number of workers has answered, besides some of them; return them."""
     found: set[int] = set()
-    end = time.monotonic() + 120
+    end = time.monotonic() + 300
     while len(found) < count:
         assert time.monotonic() < end, f"{found} of {count} workers answered: {server.messages()}"
         try:
