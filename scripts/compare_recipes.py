@@ -16,7 +16,6 @@ import json
 import multiprocessing
 import statistics
 import sys
-from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -127,7 +126,7 @@ def measure_all(options: argparse.Namespace, settings: list[str], recipes: dict[
     return {name: results[index :: len(recipes)] for index, name in enumerate(recipes)}
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
+def main() -> None:
     """Train, score, and print the table in Markdown."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("words", nargs="*", metavar="[CONFIG] KEY=VALUE", help="what all recipes share")
@@ -140,7 +139,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--jobs", type=int, default=1, help="trainings at a time")
-    options = parser.parse_intermixed_args(arguments)
+    options = parser.parse_intermixed_args()
     has_config = bool(options.words) and "=" not in options.words[0]
     options.config = Path(options.words[0]) if has_config else None
     recipes = dict(each.split("=", 1) for each in options.recipe)
