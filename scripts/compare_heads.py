@@ -12,24 +12,22 @@ afterwards, all shapes taking turns on the same batches: the median of the ratio
 
 import argparse
 import itertools
-import multiprocessing
 import statistics
 import sys
 import time
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from compare_recipes import measure, show
+from compare_recipes import measure_all, read_test, show
 
 from translator.config import Config, load_config, prepared_directory
 from translator.data import prepare
 from translator.runtime.device import choose_machine
 from translator.runtime.host_memory import keep_freed_memory
-from translator.text import decode_lines, open_input
 from translator.training.batch_loader import BatchLoader
 from translator.training.compilation import choose_order
 from translator.training.initial_model import initial_model
@@ -49,6 +47,7 @@ SETTINGS = [
     "training.max_steps=1600",
     "training.decay_steps=800",
     "training.validate_every=800",
+    "training.average_last=1",
 ]
 ROW_A = (1, 4, 8, 16, 32)
 ROW_B_HEADS = 8
@@ -67,20 +66,13 @@ def shapes(d_model: int) -> list[Shape]:
 
 
 def train_all(
-    options: argparse.Namespace, settings: Sequence[str], chosen: Sequence[Shape]
-) -> dict[Shape, list[dict[str, float]]]:
-    """Train and score every shape from every seed, some at once, all shapes of a seed before the next seed."""
-    test = tuple(list(decode_lines(open_input(path), str(path))) for path in (options.source, options.reference))
-    waiting = {}
-    with ProcessPoolExecutor(options.jobs, multiprocessing.get_context("spawn")) as pool:
-        for seed in range(1, options.seeds + 1):
-            for row, heads, head_dim in chosen:
-                own = f"model.num_heads={heads},model.head_dim={head_dim},training.average_last=1"
-                run = options.output / f"{heads}x{head_dim}-{seed}"
-                waiting[row, heads, head_dim, seed] = pool.submit(
-                    measure, options.config, list(settings), own, seed, run, test, options.tokenize
-                )
-        return {shape: [waiting[(*shape, seed)].result() for seed in range(1, options.seeds + 1)] for shape in chosen}
+    options: argparse.Namespace, settings: list[str], chosen: Sequence[Shape]
+) -> dict[Shape, list[dict[str, Any]]]:
+    """Train and score every shape from every seed; see `measure_all`."""
+    names = {shape: f"{shape[1]}x{shape[2]}" for shape in chosen}
+    own = {names[shape]: f"model.num_heads={shape[1]},model.head_dim={shape[2]}" for shape in chosen}
+    found = measure_all(options, settings, own, read_test(options))
+    return {shape: found[name] for shape, name in names.items()}
 
 
 def step_ratios(config: Path, settings: Sequence[str], chosen: Sequence[Shape]) -> dict[Shape, float]:
@@ -121,7 +113,7 @@ def step_ratios(config: Path, settings: Sequence[str], chosen: Sequence[Shape]) 
     }
 
 
-def print_table(found: dict[Shape, list[dict[str, float]]], ratios: dict[Shape, float]) -> None:
+def print_table(found: dict[Shape, list[dict[str, Any]]], ratios: dict[Shape, float]) -> None:
     """Print the table in Markdown; the minutes are those of the training, with whatever else ran at the time."""
     print("| row | heads | head_dim | parameters | validation loss | BLEU, validation | BLEU, test | step | minutes |")
     print("|---|---|---|---|---|---|---|---|---|")
@@ -133,7 +125,7 @@ def print_table(found: dict[Shape, list[dict[str, float]]], ratios: dict[Shape, 
         print(f"| {row} | {heads} | {head_dim} | {int(runs[0]['parameters']):,} | {' | '.join(cells)} |")
 
 
-def draw(found: dict[Shape, list[dict[str, float]]], path: Path) -> None:
+def draw(found: dict[Shape, list[dict[str, Any]]], path: Path) -> None:
     """Plot loss and BLEU of every seed and their means: row A over the number of heads, row B over their width."""
     import matplotlib
 

@@ -42,6 +42,14 @@ COLUMNS = {
 TestLines = tuple[list[str], list[str]]
 
 
+def read_test(options: argparse.Namespace) -> TestLines:
+    """Read the test set, source and reference."""
+    source, reference = (
+        list(decode_lines(open_input(path), str(path))) for path in (options.source, options.reference)
+    )
+    return source, reference
+
+
 def measure(config: Path | None, shared: list[str], own: str, seed: int, run: Path, test: TestLines,
             tokenize: str) -> dict[str, Any]:  # fmt: skip
     """Train one recipe with one seed, and score its final weights on the test set."""
@@ -143,11 +151,9 @@ def main() -> None:
     has_config = bool(options.words) and "=" not in options.words[0]
     options.config = Path(options.words[0]) if has_config else None
     recipes = dict(each.split("=", 1) for each in options.recipe)
-    source, reference = (
-        list(decode_lines(open_input(path), str(path))) for path in (options.source, options.reference)
-    )
-    found = measure_all(options, options.words[has_config:], recipes, (source, reference))
-    print_table(found, p_values(found, reference, options.tokenize))
+    test = read_test(options)
+    found = measure_all(options, options.words[has_config:], recipes, test)
+    print_table(found, p_values(found, test[1], options.tokenize))
 
 
 if __name__ == "__main__":

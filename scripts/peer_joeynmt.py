@@ -5,8 +5,7 @@
 
 It has the shape, the vocabulary, the pairs, the rates and the size of batches of the task, in its own way: batches are
 of random sentences, so that much of them is padding, it initialises the weights by itself, and its rates fall with the
-inverse square root of the step, as it has no cosine. It validates after as
-many steps as its epoch has.
+inverse square root of the step, as it has no cosine. It validates after as many steps as its epoch has.
 """
 
 from __future__ import annotations
