@@ -11,7 +11,6 @@ It differs from the native engine in this:
 What a translation may contain, how long it may be and how it is scored is the same. docs/decoding.md tells users.
 """
 
-import hashlib
 import math
 import sys
 from collections import deque
@@ -31,6 +30,7 @@ from translator.interop.ctranslate2.cache import cached_ctranslate2
 from translator.interop.ctranslate2.library import compute_type, require_ctranslate2
 from translator.interop.ctranslate2.request import LibraryHypothesis, LibraryRequest, LibrarySearch, cut, refuse_foreign
 from translator.interop.ctranslate2.shortlist import shortlist_of
+from translator.text import hash_file
 
 _BATCH_TOKENS = 1024
 """Most source tokens of a batch on the CPU, times the beam: what is computed together should stay in its caches."""
@@ -110,7 +110,7 @@ class CTranslate2Engine:
             longest=bundle.config.model.max_positions - 1,
             workers=workers,
             batch_tokens=_BATCH_TOKENS if device.type == "cpu" else None,
-            shortlist=hashlib.sha256(file.read_bytes()).hexdigest()[:16] if file is not None else None,
+            shortlist=hash_file(file)[:16] if file is not None else None,
         )
 
     def search(
