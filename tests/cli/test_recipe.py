@@ -11,6 +11,7 @@ import yaml
 
 ROOT = Path(__file__).parents[2]
 Program = Callable[..., tuple[int, str, str]]
+ENTRY: dict[str, Any] = {"test_set": "test.en", "weights": "final", "decoding": {"beam_size": 5, "length_alpha": 0.6}}
 
 
 def recipe_file(tmp_path: Path, commands: list[str], **expectation: Any) -> Path:
@@ -23,9 +24,8 @@ def recipe_file(tmp_path: Path, commands: list[str], **expectation: Any) -> Path
 
 def scored(tmp_path: Path, *values: float) -> None:
     (tmp_path / "run").mkdir(exist_ok=True)
-    entries = [
-        {"test_set": "test.en", "scores": [{"name": "BLEU", "value": value, "signature": "sig"}]} for value in values
-    ]
+    (tmp_path / "run" / "config.yaml").write_text("preset: tiny\n")
+    entries = [{**ENTRY, "scores": [{"name": "BLEU", "value": value, "signature": "sig"}]} for value in values]
     (tmp_path / "run" / "scores.json").write_text(json.dumps(entries))
 
 
@@ -38,12 +38,21 @@ def test_a_check_is_green_within_the_tolerance(tmp_path: Path, call_program: Pro
     assert ("NOT as expected" in out) == bool(code)
 
 
-def test_the_scores_of_an_ensemble_are_not_the_run_s(tmp_path: Path, call_program: Program) -> None:
+@pytest.mark.parametrize(
+    "otherwise",
+    [{"together_with": ["other"]}, {"weights": "last"}, {"decoding": {"beam_size": 1, "length_alpha": 0.6}}],
+)
+def test_a_score_that_was_made_otherwise_is_not_the_run_s(
+    tmp_path: Path, call_program: Program, otherwise: dict[str, Any]
+) -> None:
     scored(tmp_path, 30.6, 33.0)
     file = tmp_path / "run" / "scores.json"
-    alone, together = json.loads(file.read_text())
-    file.write_text(json.dumps([alone, {**together, "together_with": ["other"]}]))
+    first, second = json.loads(file.read_text())
+    file.write_text(json.dumps([first, {**second, **otherwise}]))
     assert call_program("recipe", "check", recipe_file(tmp_path, ["doctor"]))[0] == 0
+    if "decoding" in otherwise:
+        expecting = recipe_file(tmp_path, ["doctor"], decoding={"beam_size": 1}, scores=[33.0])
+        assert call_program("recipe", "check", expecting)[0] == 0
 
 
 @pytest.mark.parametrize(
@@ -112,7 +121,9 @@ def test_a_recipe_from_training_to_a_green_check(tmp_path: Path, call_program: P
         f"evaluate $RUN --source {ROOT}/data/test.en --reference {ROOT}/data/test.de --set beam_size=1 "
         "--set max_length_factor=0.1",
     ]
-    path = recipe_file(tmp_path, commands, signature="nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp|version:2.6.0")
+    signature = "nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp|version:2.6.0"
+    decoding = {"beam_size": 1, "max_length_factor": 0.1}
+    path = recipe_file(tmp_path, commands, signature=signature, decoding=decoding)
     assert call_program("recipe", "run", path, "data.drop_leaks=false")[0] == 0
     [entry] = json.loads((tmp_path / "run" / "scores.json").read_text())
     bleu = entry["scores"][0]["value"]

@@ -59,6 +59,7 @@ def test_settings_of_the_user_replace_those_of_trainings(tmp_path: Path) -> None
         ({"expected": []}, "expected"),
         ({"expected": [{**EXPECTED, "scores": []}]}, "expected.0: .*expected `scores` that were measured"),
         ({"expected": [{**EXPECTED, "tolerance": 0}]}, "expected.0.tolerance"),
+        ({"expected": [{**EXPECTED, "decoding": {"beam": 4}}]}, "expected.0.decoding.beam"),
         ({"data": {"CORPUS": {"about": "x", "files": {"a": "abc"}}}}, "data.CORPUS.files.a"),
         ({"budget": 3}, "budget"),
         ({"measured": "not yet measured"}, "found 'not yet measured' with scores"),

@@ -3,7 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from translator.checkpoints.run_directory import FINAL
+from translator.config import Config, read_run_config, replace_stated
 from translator.errors import EvaluationError
 from translator.evaluation import read_scores
 from translator.recipes.recipe import Expectation, Recipe
@@ -35,10 +38,11 @@ class Finding:
 
 
 def check_recipe(recipe: Recipe, run: Path | None = None) -> list[Finding]:
-    """Compare the newest scores in the runs of a recipe with each expectation; those of ensembles do not count.
+    """Compare the newest scores in the runs of a recipe with each expectation.
 
-    A better score than expected is not as expected either: then the recipe has to be measured again. A recipe that was
-    not yet measured needs no run. Raises `EvaluationError` if a run does not exist or its `scores.json` is damaged.
+    Those of ensembles, of other weights than the final ones, and with other decoding settings do not count. A better
+    score than expected is not as expected either: then the recipe has to be measured again. A recipe that was not yet
+    measured needs no run. Raises `EvaluationError` if a run does not exist or its `scores.json` is damaged.
     """
     findings = []
     for expectation in recipe.expected:
@@ -50,15 +54,30 @@ def check_recipe(recipe: Recipe, run: Path | None = None) -> list[Finding]:
             raise EvaluationError(
                 f"there is no run {directory}; run the recipe first, or name its run with run=DIRECTORY"
             )
+        scores = _comparable(Path(directory), expectation)
         found = [
             score["value"]
-            for entry in read_scores(Path(directory))
-            if entry["test_set"] == expectation.test_set and not entry.get("together_with")
-            for score in entry["scores"]
+            for score in scores
             if score["name"] == expectation.metric and score["signature"] == expectation.signature
         ]
         findings.append(Finding(expectation, found[-1] if found else None))
     return findings
+
+
+def _comparable(run: Path, expectation: Expectation) -> list[dict[str, Any]]:
+    """Return the scores on the test set of an expectation that were made as it says, oldest first."""
+    stated = Config(decoding=expectation.decoding)
+    settings = replace_stated(read_run_config(run).decoding, stated).model_dump(mode="json")
+    return [
+        score
+        for entry in read_scores(run)
+        if entry["test_set"] == expectation.test_set
+        and entry["weights"] == FINAL
+        and not entry.get("together_with")
+        # An older version had fewer settings.
+        and all(settings.get(name) == value for name, value in entry["decoding"].items())
+        for score in entry["scores"]
+    ]
 
 
 def expectations_table(expectations: Sequence[Expectation]) -> str:

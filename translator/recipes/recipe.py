@@ -15,6 +15,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from translator.config import DecodingSettings
 from translator.config.yaml_file import read_yaml
 from translator.errors import ConfigError, DataError
 
@@ -51,6 +52,8 @@ class Expectation(_Part):
     published: float | None = None
     """What others report for this shape."""
     run: str = "$RUN"
+    decoding: DecodingSettings = DecodingSettings()
+    """Decoding settings other than the run's, with which it was translated; the command states them by `--set`."""
 
     @model_validator(mode="after")
     def _has_figure(self) -> "Expectation":
