@@ -90,6 +90,29 @@ def test_teachers_translate_every_corpus_and_the_student_learns_from_that(
     assert (code, output) == (0, f"{corpus / 'student'}\n") and "synthesizing" not in errors
 
 
+def test_with_references_a_student_learns_from_both(
+    tiny_run: Path, corpus: Path, call_program: Callable[..., Any]
+) -> None:
+    words = [*SHAPE, f"data.train={corpus}/one.{{en,de}}", f"data.valid={corpus}/valid.{{en,de}}"]
+    command = (
+        "distill",
+        tiny_run,
+        "--run",
+        corpus / "student",
+        *words,
+        "training.max_steps=2",
+        *SEARCH,
+        "--references",
+    )
+    code, _, errors = call_program(*command)
+    assert code == 0, errors
+    entries = entries_of(read_run_config(corpus / "student").data.train)
+    assert [entry.path for entry in entries] == [f"{corpus}/one.{{en,de}}", f"{corpus}/student.synthetic/corpus-1"]
+    targets = {target for entry in entries for _, target in open_corpus(str(entry.path), "en", "de").pairs()}
+    assert "one 3 Hund" in targets and len(targets) > 40
+    assert call_program(*command)[0] == 0
+
+
 @pytest.mark.slow
 def test_a_killed_command_continues_to_the_same_student(tiny_run: Path, corpus: Path) -> None:
     words = [*SHAPE, f"data.train={corpus}/one.{{en,de}}", f"data.valid={corpus}/valid.{{en,de}}"]

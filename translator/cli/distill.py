@@ -27,6 +27,9 @@ def distill(
     n_best: NBest = None,
     sample: Sample = False,
     nearest: Nearest = False,
+    references: Annotated[
+        bool, typer.Option("--references", help="Train on the corpora as they are, too, not on translations alone.")
+    ] = False,
     score_with: ScoreWith = None,
     keep_best: KeepBest = 1.0,
     shard_lines: ShardLines = 10_000,
@@ -55,7 +58,8 @@ def distill(
         scorer = load_bundle(score_with, **{**machine, **stated_machine(call)}) if score_with is not None else None
         result = distill(
             translator, student, output or run.with_name(f"{run.name}.synthetic"), decoding,
-            Wanted(nearest=nearest, keep_best=keep_best, shard_lines=shard_lines), scorer=scorer, world=world,
+            Wanted(nearest=nearest, keep_best=keep_best, shard_lines=shard_lines), references=references,
+            scorer=scorer, world=world,
         )  # fmt: skip
         if world.is_main:
             print_result(result.directory)

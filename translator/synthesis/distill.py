@@ -60,13 +60,15 @@ def distill(
     settings: DecodingSettings,
     wanted: Wanted,
     *,
+    references: bool = False,
     scorer: Bundle | None = None,
     world: World | None = None,
 ) -> TrainingResult:
     """Let teachers translate the training sources of `student` into `output`, and train the student on that.
 
-    Each training corpus becomes a directory in `output`. Its validation and test corpora stay as they are. `settings`,
-    `wanted`, `scorer` and `world` are as in `synthesize`.
+    Each training corpus becomes a directory in `output`; with `references` the student is trained on the corpora as
+    they are as well. Its validation and test corpora stay as they are. `settings`, `wanted`, `scorer` and `world` are
+    as in `synthesize`.
     """
     corpora = open_corpora(student.data)["train"]
     entries = entries_of(student.data.train)
@@ -79,9 +81,10 @@ def distill(
         )
     if student.data.valid is None:
         say("no data.valid is set: what the teachers made of the last sources is held out for validation")
-    if is_list_of_entries(student.data.train):
-        trained: Any = [{**entry.model_dump(), "path": str(path)} for entry, path in zip(entries, paths, strict=True)]
-    else:
+    trained: Any = [{**entry.model_dump(), "path": str(path)} for entry, path in zip(entries, paths, strict=True)]
+    if references:
+        trained = [*(entry.model_dump() for entry in entries), *trained]
+    elif not is_list_of_entries(student.data.train):
         trained = str(paths[0])
     values = student.model_dump(exclude_unset=True)
     return train(Config.model_validate({**values, "data": {**values["data"], "train": trained}}))
