@@ -31,19 +31,20 @@ def test_a_gpu_gets_what_suits_the_text(tokens: int) -> None:
             "suits about 0.8 M tokens of source and target, and takes about 30 minutes on 2 CPU cores; preset=NAME",
         ),
         (
-            IWSLT14, 2, "bf16", [], "tiny",
-            "takes about 30 minutes on 2 CPU cores; small, which suits about 7.0 M tokens of source and target, would "
+            IWSLT14, 2, "bf16", [], "mini",
+            "takes about 34 minutes on 2 CPU cores; small, which suits about 7.0 M tokens of source and target, would "
             "take about 22 hours; preset=small chooses it",
         ),
         (IWSLT14, 8, "bf16", [], "small", "and takes about 6 hours on 8 CPU cores"),
-        (IWSLT14, 4, "fp32", [], "tiny", "on 4 CPU cores; small, which suits"),
+        (IWSLT14, 4, "fp32", [], "mini", "on 4 CPU cores; small, which suits"),
         (WMT14, 16, "bf16", [], "small", "on 16 CPU cores; base, which suits"),
-        (LARGE, 1, "fp32", [], "tiny", "on 1 CPU core; big, which suits about 2,000.0 M tokens of source and target"),
+        (LARGE, 1, "fp32", [], "mini", "on 1 CPU core; big, which suits about 2,000.0 M tokens of source and target"),
         # What the settings state of model and training counts.
         (IWSLT14, 2, "bf16", ["training.max_steps=10k"], "small", "and takes about 4 hours"),
         (IWSLT14, 2, "bf16", ["training.max_epochs=10"], "small", "and takes about 4 hours"),
         (IWSLT14, 2, "bf16", ["model.encoder_layers=1", "model.decoder_layers=1"], "small", "and takes about 6 hours"),
-        (IWSLT14, 8, "bf16", ["devices=8"], "tiny", "would take about 44 hours"),
+        (IWSLT14, 8, "bf16", ["devices=8"], "mini", "would take about 44 hours"),
+        (IWSLT14, 1, "fp32", ["training.max_steps=50k"], "tiny", "takes about 9 hours on 1 CPU core; small"),
         (1200, 2, "bf16", ["training.accumulate=9"], "tiny", "suits about 1,200 tokens of source and target, and"),
     ],
 )  # fmt: skip

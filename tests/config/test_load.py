@@ -135,7 +135,10 @@ def test_the_manual_names_and_explains_every_setting() -> None:
     for name in setting_names():
         place = next(number for number, line in enumerate(lines) if line.startswith(f"{name}: "))
         assert len(lines[place + 1].strip()) > 10
-    assert "training.batch_tokens: int|auto = 4096  (tiny 4096, small 4096, base 25000, big 25000, student" in manual
+    assert (
+        "training.batch_tokens: int|auto = 4096  (tiny 4096, mini 4096, small 4096, base 25000, big 25000, student"
+        in manual
+    )
 
 
 def test_mistakes_in_a_run_name_its_file(tmp_path: Path) -> None:

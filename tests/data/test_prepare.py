@@ -399,7 +399,7 @@ def unstated(corpus: Write, pairs: MakePairs, monkeypatch: pytest.MonkeyPatch) -
     return Config.model_validate({"data": data, "tokenizer": {"vocab_size": 300}})
 
 
-@pytest.mark.parametrize(("device", "preset"), [("cuda", "small"), ("cpu", "tiny")])
+@pytest.mark.parametrize(("device", "preset"), [("cuda", "small"), ("cpu", "mini")])
 def test_the_preset_is_chosen_by_the_text_and_the_device_once(
     tmp_path: Path, unstated: Config, device: str, preset: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -438,5 +438,5 @@ def test_data_that_name_no_preset_are_prepared_again(
     assert json.loads((out / "manifest.json").read_text())["preset"]["reason"] == reason
     manifest["preset"] = {"name": "giant", "reason": ""}
     (out / "manifest.json").write_text(json.dumps(manifest))
-    with pytest.raises(DataError, match="`preset`: found 'giant', expected one of tiny, small"):
+    with pytest.raises(DataError, match="`preset`: found 'giant', expected one of tiny, mini, small"):
         load_prepared(out, unstated)

@@ -14,6 +14,8 @@ from translator.runtime.counted import counted
 # Tokens of source and target together, from which a preset is too small. By this measure Multi30k has 0.8 M, IWSLT14
 # de-en 7 M and WMT14 en-de 250 M, for which tiny, small and base were published.
 _LARGEST = {"tiny": 1_000_000, "small": 25_000_000, "base": 300_000_000}
+_BY_SIZE = ("tiny", "mini", "small", "base", "big")
+"""Mini is for more text than tiny where small takes too long."""
 _MOST_HOURS = 12.0
 """Longest training on a CPU, as estimated, of a preset that nobody asked for: it ends overnight."""
 
@@ -46,10 +48,9 @@ def choose_preset(config: Config, tokens: int, cpu: Cpu | None) -> PresetChoice:
     another = "preset=NAME chooses another one"
     if cpu is None:
         return PresetChoice(suited, f"suits {text}; {another}")
-    names = [*_LARGEST, "big"]
-    hours = {name: estimated_hours(apply_preset(config, name), tokens / 2, cpu) for name in names}
-    smaller = names[: names.index(suited) + 1]
-    chosen = next((name for name in reversed(smaller) if hours[name] <= _MOST_HOURS), names[0])
+    smaller = _BY_SIZE[: _BY_SIZE.index(suited) + 1]
+    hours = {name: estimated_hours(apply_preset(config, name), tokens / 2, cpu) for name in smaller}
+    chosen = next((name for name in reversed(smaller) if hours[name] <= _MOST_HOURS), smaller[0])
     time = f"takes about {describe_hours(hours[chosen])} on {counted(cpu.cores, 'CPU core')}"
     if chosen == suited:
         return PresetChoice(chosen, f"suits {text}, and {time}; {another}")

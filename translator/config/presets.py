@@ -1,7 +1,7 @@
-"""Defaults by the amount of text: four model shapes, each with its training recipe, and two shapes of students.
+"""Defaults by the amount of text: five model shapes, each with its training recipe, and two shapes of students.
 
-Shapes: tiny as published for Multi30k (but for its norms), small as for IWSLT14, base and big from Vaswani et al. 2017,
-Table 3.
+Shapes: tiny as published for Multi30k (but for its norms), mini for the hours of a CPU, small as for IWSLT14, base and
+big from Vaswani et al. 2017, Table 3.
 """
 
 from typing import Any
@@ -33,6 +33,19 @@ PRESETS: dict[str, dict[str, Any]] = {
             "norm": "pre",
         },
         "training": _TINY_TRAINING,
+    },
+    "mini": {
+        "tokenizer": {"vocab_size": 8000},
+        "model": {
+            "encoder_layers": 4,
+            "decoder_layers": 4,
+            "d_model": 256,
+            "d_ff": 1024,
+            "num_heads": 4,
+            "dropout": 0.1,
+            "norm": "pre",
+        },
+        "training": {**_TINY_TRAINING, "learning_rate": 2e-3, "max_steps": 5000},
     },
     "small": {
         "tokenizer": {"vocab_size": 10_000},

@@ -32,7 +32,7 @@ class Config(Settings):
 
     run: str | None = None
     """Run directory; by default `runs/` and the name of the configuration file."""
-    preset: Literal["auto", "tiny", "small", "base", "big", "student", "student-tiny"] = "auto"
+    preset: Literal["auto", "tiny", "mini", "small", "base", "big", "student", "student-tiny"] = "auto"
     """Defaults of model, tokenizer and training by size; `auto` chooses by the amount of training text and, on a CPU,
     by the time that training would take. It never chooses a student: a model with few decoder layers, to be trained on
     a teacher's translations."""
