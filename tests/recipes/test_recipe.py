@@ -133,5 +133,5 @@ def test_recipes_of_the_project(name: str, monkeypatch: pytest.MonkeyPatch) -> N
         words = recipe.filled(command, Path("run"), {place: Path("data") for place in recipe.data}, ("seed=2",))
         assert all(Path(word).is_file() for word in words if word.startswith("configs/"))
         check_command(words)
-    trainings = [command for command in recipe.commands if command.startswith("train ")]
-    assert "$SETTINGS" in trainings[0] and "run=$RUN" in trainings[0]
+    last = [command for command in recipe.commands if command.startswith(("train ", "distill "))][-1]
+    assert "$SETTINGS" in last and ("run=$RUN" in last or "--run $RUN" in last)
