@@ -80,7 +80,8 @@ def distill(
             translator, CorpusLines(corpus), paths[-1], settings, replace(wanted, to=to), scorer=scorer, world=world
         )
     if student.data.valid is None:
-        say("no data.valid is set: what the teachers made of the last sources is held out for validation")
+        also = ", and their references," if references else ""
+        say(f"no data.valid is set: what the teachers made of the last sources{also} is held out for validation")
     trained: Any = [{**entry.model_dump(), "path": str(path)} for entry, path in zip(entries, paths, strict=True)]
     if references:
         trained = [*(entry.model_dump() for entry in entries), *trained]
