@@ -93,17 +93,13 @@ def test_teachers_translate_every_corpus_and_the_student_learns_from_that(
 def test_with_references_a_student_learns_from_both(
     tiny_run: Path, corpus: Path, call_program: Callable[..., Any]
 ) -> None:
-    words = [*SHAPE, f"data.train={corpus}/one.{{en,de}}", f"data.valid={corpus}/valid.{{en,de}}"]
-    command = (
-        "distill",
-        tiny_run,
-        "--run",
-        corpus / "student",
-        *words,
+    words = [
+        *SHAPE,
+        f"data.train={corpus}/one.{{en,de}}",
+        f"data.valid={corpus}/valid.{{en,de}}",
         "training.max_steps=2",
-        *SEARCH,
-        "--references",
-    )
+    ]
+    command = ("distill", tiny_run, "--run", corpus / "student", *words, *SEARCH, "--references")
     code, _, errors = call_program(*command)
     assert code == 0, errors
     entries = entries_of(read_run_config(corpus / "student").data.train)

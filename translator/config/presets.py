@@ -10,9 +10,9 @@ from translator.config.contradictions import contradictions
 from translator.config.schema import Config
 from translator.errors import ConfigError
 
-# With norms after each sum, as published, models this narrow learn to look at the source late, and on long sentences
-# not at all: scripts/RESULTS.md ("Defaults").
-_TINY_TRAINING = {
+# With norms after each sum, as published, models as narrow as tiny learn to look at the source late, and on long
+# sentences not at all: scripts/RESULTS.md ("Defaults").
+_PRE_NORM_TRAINING = {
     "batch_tokens": 4096,
     "learning_rate": 3e-3,
     "warmup_steps": 1000,
@@ -32,7 +32,7 @@ PRESETS: dict[str, dict[str, Any]] = {
             "dropout": 0.3,
             "norm": "pre",
         },
-        "training": _TINY_TRAINING,
+        "training": _PRE_NORM_TRAINING,
     },
     "mini": {
         "tokenizer": {"vocab_size": 8000},
@@ -45,7 +45,7 @@ PRESETS: dict[str, dict[str, Any]] = {
             "dropout": 0.1,
             "norm": "pre",
         },
-        "training": {**_TINY_TRAINING, "learning_rate": 2e-3, "max_steps": 5000},
+        "training": {**_PRE_NORM_TRAINING, "learning_rate": 2e-3, "max_steps": 5000},
     },
     "small": {
         "tokenizer": {"vocab_size": 10_000},
@@ -93,7 +93,7 @@ PRESETS: dict[str, dict[str, Any]] = {
             "dropout": 0.1,
             "norm": "pre",
         },
-        "training": _TINY_TRAINING,
+        "training": _PRE_NORM_TRAINING,
     },
 }
 
