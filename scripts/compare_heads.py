@@ -4,10 +4,11 @@
         [--seeds 3] [--jobs 2] [--plot FILE] [KEY=VALUE ...]
 
 Row A has 1, 4, 8, 16 and 32 heads at constant width (num_heads * head_dim = d_model), row B narrower heads: 8 of a half
-and of a quarter of the width. All else is shared: data, batches, steps and `SETTINGS`, which KEY=VALUE replace. Every
-shape is trained from several seeds; the table has means and half the distance between the extremes. A run that is there
-already is not trained again, so that the comparison can be stopped and gone on with. The time of a step is measured
-afterwards, all shapes taking turns on the same batches: the median of the ratios to the step with 8 heads.
+and of a quarter of the width. All else is shared: data (prepared once, in DIRECTORY/prepared), batches, steps and
+`SETTINGS`, which KEY=VALUE replace. Every shape is trained from several seeds; the table has means and half the
+distance between the extremes. A run that is there already is not trained again, so that the comparison can be stopped
+and gone on with. The time of a step is measured afterwards, all shapes taking turns on the same batches: the median of
+the ratios to the step with 8 heads.
 """
 
 import argparse
@@ -25,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from compare_recipes import measure_all, read_test, show
 
 from translator.config import Config, load_config, prepared_directory
-from translator.data import prepare
+from translator.data import PreparedData, prepare
 from translator.runtime.device import choose_machine
 from translator.runtime.host_memory import keep_freed_memory
 from translator.training.batch_loader import BatchLoader
@@ -75,17 +76,11 @@ def train_all(
     return {shape: found[name] for shape, name in names.items()}
 
 
-def step_ratios(config: Path, settings: Sequence[str], chosen: Sequence[Shape]) -> dict[Shape, float]:
+def step_ratios(configs: dict[Shape, Config], data: PreparedData) -> dict[Shape, float]:
     """Return the time of a training step of every shape as a ratio to that with 8 heads of the full width."""
-
-    def configured(shape: Shape) -> Config:
-        return load_config(config, [*settings, "run=-", f"model.num_heads={shape[1]}", f"model.head_dim={shape[2]}"])
-
-    first = configured(chosen[0])
-    machine = choose_machine(first.device, first.precision, first.threads)
+    machine = choose_machine(data.config.device, data.config.precision, data.config.threads)
     if machine.device.type == "cpu":
         keep_freed_memory()
-    data = prepare(first, prepared_directory(first))
     training, tokenizers = choose_order(data.config, machine).training, data.tokenizers
     batches = BatchLoader(
         data, training, int(training.batch_tokens), seed=data.config.seed, max_length=data.config.data.max_length,
@@ -93,11 +88,10 @@ def step_ratios(config: Path, settings: Sequence[str], chosen: Sequence[Shape]) 
     )  # fmt: skip
     group = [batches.load(one) for one in itertools.islice(batches.after(Position()), _STEPS)]
     updates = {}
-    for shape in chosen:
-        own = configured(shape)
+    for shape, own in configs.items():
         model = initial_model(own.model, tokenizers, own.seed, own.start_from)
         updates[shape] = Updater(TrainingState.initial(model, own.training, machine), own.training, machine)
-    seconds: dict[Shape, list[float]] = {shape: [] for shape in chosen}
+    seconds: dict[Shape, list[float]] = {shape: [] for shape in configs}
     for _ in range(_TURNS):
         for shape, update in updates.items():
             began = time.perf_counter()
@@ -105,7 +99,7 @@ def step_ratios(config: Path, settings: Sequence[str], chosen: Sequence[Shape]) 
                 # Asking for a number waits for the device.
                 float(update([batch]).smoothed)
             seconds[shape].append(time.perf_counter() - began)
-    usual = seconds[next(shape for shape in chosen if shape[:2] == ("A", ROW_B_HEADS))]
+    usual = seconds[next(shape for shape in configs if shape[:2] == ("A", ROW_B_HEADS))]
     # The first turn warms up.
     return {
         shape: statistics.median(own / base for own, base in zip(times[1:], usual[1:], strict=True))
@@ -170,11 +164,19 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=1, help="trainings at once")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="picture to draw: .svg, .png or .pdf")
     options = parser.parse_intermixed_args()
+    usual = [f"data.prepared={options.output / 'prepared'}", *SETTINGS]
     stated = {word.split("=", 1)[0] for word in options.settings}
-    settings = [word for word in SETTINGS if word.split("=", 1)[0] not in stated] + options.settings
-    chosen = shapes(load_config(options.config, [*settings, "run=-"]).model.d_model)
-    found = train_all(options, settings, chosen)
-    print_table(found, step_ratios(options.config, settings, chosen))
+    settings = [word for word in usual if word.split("=", 1)[0] not in stated] + options.settings
+    first = load_config(options.config, [*settings, "run=-"])
+    data = prepare(first, prepared_directory(first))
+    configs = {
+        shape: load_config(
+            options.config, [*settings, "run=-", f"model.num_heads={shape[1]}", f"model.head_dim={shape[2]}"]
+        )
+        for shape in shapes(first.model.d_model)
+    }
+    found = train_all(options, settings, list(configs))
+    print_table(found, step_ratios(configs, data))
     if options.plot:
         draw(found, options.plot)
 
