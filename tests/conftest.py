@@ -154,7 +154,7 @@ def run_command() -> Callable[..., subprocess.CompletedProcess[bytes]]:
     def run(*arguments: object, input: bytes = b"") -> subprocess.CompletedProcess[bytes]:
         command = [sys.executable, "-m", "translator", *map(str, arguments)]
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-        return subprocess.run(command, input=input, capture_output=True, env=environment, timeout=120)
+        return subprocess.run(command, input=input, capture_output=True, env=environment, timeout=300)
 
     return run
 

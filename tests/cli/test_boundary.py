@@ -28,7 +28,7 @@ def shell(command: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run a line of bash in which `$T` is the program."""
     return subprocess.run(
         ["bash", "-c", command.replace("$T", TRANSLATOR)],
-        capture_output=True, text=True, timeout=120, errors="backslashreplace",
+        capture_output=True, text=True, timeout=300, errors="backslashreplace",
         env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
     )  # fmt: skip
 

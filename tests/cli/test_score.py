@@ -217,7 +217,7 @@ def test_processes_of_a_job_share_the_pairs_and_one_reports(
     code, expected, errors = call_program(*command)
     assert code == 0 and expected.count("\n") == 1200, errors
     processes = start_ranks(3, "-m", "translator", *command)
-    outputs = [process.communicate(timeout=120) for process in processes]
+    outputs = [process.communicate(timeout=300) for process in processes]
     assert [process.returncode for process in processes] == [0, 0, 0], outputs
     assert [output for output, _ in outputs] == [expected, "", ""]
     assert [text.count("1,200 pairs (200 without a score)") for _, text in outputs] == [1, 0, 0]

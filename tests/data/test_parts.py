@@ -140,7 +140,7 @@ def test_a_killed_preparation_continues_with_the_next_corpus(
     # Each corpus is scanned, and the three results become parts; then it is encoded, and so on. The first process makes
     # two of them, and the second the rest of the first six and two others.
     for finished in (2, 6):
-        done = subprocess.run([sys.executable, "-c", script, str(finished)], capture_output=True, timeout=60)
+        done = subprocess.run([sys.executable, "-c", script, str(finished)], capture_output=True, timeout=300)
         assert done.returncode == -signal.SIGKILL, done.stderr.decode()
         assert not (tmp_path / "out").exists()
     prepare(config, tmp_path / "out")

@@ -362,7 +362,7 @@ def test_models_and_examples_are_shown(page: Browser, server: Server) -> None:
     assert set(page.texts("#models li")) >= {*model["description"], *model["training_data"]}
     assert page.texts("#models p") == ["This run has not been evaluated."]
     (python,) = page.texts("#python")
-    result = subprocess.run([sys.executable, "-c", python], capture_output=True, text=True, timeout=60, check=True)
+    result = subprocess.run([sys.executable, "-c", python], capture_output=True, text=True, timeout=300, check=True)
     assert result.stdout == page.texts("#answer")[0] + "\n"
     curl, *options = shlex.split(page.texts("#curl")[0].replace("\\\n", ""))
     assert curl == "curl" and options[0] == f"{server.url}/translate"

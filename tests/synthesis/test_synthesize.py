@@ -269,7 +269,7 @@ def test_ranks_of_a_job_write_the_same_bytes(
     command = ("synthesize", tiny_run, "--input", tmp_path / "mono.en", "--shard-lines", 20, *SETTINGS)
     assert call_program(*command, "--output", tmp_path / "alone")[0] == 0
     processes = start_ranks(2, "-m", "translator", *command, "--output", tmp_path / "together")
-    outputs = [process.communicate(timeout=120) for process in processes]
+    outputs = [process.communicate(timeout=300) for process in processes]
     assert [process.returncode for process in processes] == [0, 0], outputs
     assert [output for output, _ in outputs] == [f"{tmp_path}/together\n", ""]
     assert content(tmp_path / "together") == content(tmp_path / "alone")

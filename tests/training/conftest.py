@@ -101,11 +101,11 @@ def terminate_in_training() -> Callable[..., tuple[int, str]]:
             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env={**os.environ, "OMP_NUM_THREADS": "1"}, text=True,
         )  # fmt: skip
         metrics = settings_file.parent / "run" / "metrics.jsonl"
-        deadline = time.monotonic() + 100
+        deadline = time.monotonic() + 300
         while not metrics.exists() and time.monotonic() < deadline:
             time.sleep(0.05)
         process.send_signal(number)
-        _, errors = process.communicate(timeout=100)
+        _, errors = process.communicate(timeout=300)
         return process.returncode, errors
 
     return terminate

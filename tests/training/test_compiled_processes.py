@@ -29,7 +29,7 @@ def found(
     """What a job of two processes found, by the kind of training."""
     directory = tmp_path_factory.mktemp("ranks")
     processes = start_ranks(2, SCRIPT, directory)
-    ends = [process.communicate(timeout=200) for process in processes]
+    ends = [process.communicate(timeout=300) for process in processes]
     assert [process.returncode for process in processes] == [0, 0], ends
     return torch.load(directory / "found")
 

@@ -38,7 +38,7 @@ def job(
     """How many processes there were, and what they found for every model and way."""
     directory = tmp_path_factory.mktemp("ranks")
     processes = start_ranks(request.param, SCRIPT, directory)
-    ends = [process.communicate(timeout=100) for process in processes]
+    ends = [process.communicate(timeout=300) for process in processes]
     assert [process.returncode for process in processes] == [0] * request.param, ends
     assert ends == [("", "")] * request.param
     return request.param, torch.load(directory / "found")
