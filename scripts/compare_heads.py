@@ -66,12 +66,17 @@ def shapes(d_model: int) -> list[Shape]:
     return row_a + [("B", ROW_B_HEADS, d_model // ROW_B_HEADS // divisor) for divisor in ROW_B_DIVISORS]
 
 
+def settings_of(shape: Shape) -> list[str]:
+    """Return what a shape sets."""
+    return [f"model.num_heads={shape[1]}", f"model.head_dim={shape[2]}"]
+
+
 def train_all(
     options: argparse.Namespace, settings: list[str], chosen: Sequence[Shape]
 ) -> dict[Shape, list[dict[str, Any]]]:
     """Train and score every shape from every seed; see `measure_all`."""
     names = {shape: f"{shape[1]}x{shape[2]}" for shape in chosen}
-    own = {names[shape]: f"model.num_heads={shape[1]},model.head_dim={shape[2]}" for shape in chosen}
+    own = {names[shape]: ",".join(settings_of(shape)) for shape in chosen}
     found = measure_all(options, settings, own, read_test(options))
     return {shape: found[name] for shape, name in names.items()}
 
@@ -170,9 +175,7 @@ def main() -> None:
     first = load_config(options.config, [*settings, "run=-"])
     data = prepare(first, prepared_directory(first))
     configs = {
-        shape: load_config(
-            options.config, [*settings, "run=-", f"model.num_heads={shape[1]}", f"model.head_dim={shape[2]}"]
-        )
+        shape: load_config(options.config, [*settings, "run=-", *settings_of(shape)])
         for shape in shapes(first.model.d_model)
     }
     found = train_all(options, settings, list(configs))

@@ -135,5 +135,6 @@ def test_recipes_of_the_project(name: str, monkeypatch: pytest.MonkeyPatch) -> N
         check_command(words)
     trainings = [command for command in recipe.commands if command.startswith(("train ", "distill "))]
     assert "run=$RUN" in trainings[0] and "$SETTINGS" in trainings[-1]
+    assert {"run=$RUN", "$RUN"} & set(trainings[-1].split())
     # Teachers that differ by their seeds alone would be one, if the user's seed replaced theirs.
     assert all("$SETTINGS" in command or " seed=" in command for command in trainings)

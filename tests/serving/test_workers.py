@@ -84,7 +84,7 @@ def test_requests_that_come_slowly_are_answered_while_workers_are_replaced(
     def ask() -> None:
         try:
             while not stop.is_set():
-                with socket.create_connection(("127.0.0.1", server.port), timeout=300) as client:
+                with socket.create_connection(("127.0.0.1", server.port), timeout=60) as client:
                     for part in (request[:20], request[20:]):
                         stop.wait(0.5)
                         client.sendall(part)
