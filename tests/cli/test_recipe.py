@@ -84,13 +84,13 @@ def test_a_recipe_that_was_not_measured_is_said_to_be_and_never_green(
     path = recipe_file(tmp_path, ["doctor"], scores=[], published=30.0)
     code, out, _ = call_program("recipe", "check", path)
     assert code == 1 and "expectation not yet measured" in out
-    monkeypatch.setattr("translator.recipes.find_recipes", lambda: {"one": path, "two": path})
+    monkeypatch.setattr("translator.recipes.find_recipes", lambda: {"one": path, "one-more": path})
     monkeypatch.setattr("translator.recipes.recipe.FOLDER", tmp_path)
-    shutil.copy(recipe_file(tmp_path, ["doctor"]), tmp_path / "two.yaml")
+    shutil.copy(recipe_file(tmp_path, ["doctor"]), tmp_path / "one-more.yaml")
     recipe_file(tmp_path, ["doctor"], scores=[], published=30.0)
     code, out, _ = call_program("recipe", "list")
     assert code == 0
-    assert out.splitlines() == [f"{'one':<24} A test. (not yet measured)", f"{'two':<24} A test."]
+    assert out.splitlines() == ["one       A test. (not yet measured)", "one-more  A test."]
 
 
 def test_where_there_are_no_recipes_the_list_says_so(

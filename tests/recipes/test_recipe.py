@@ -123,6 +123,12 @@ def check_command(words: list[str]) -> None:
 NEED_A_GPU = {"iwslt14-de-en", "wmt14-en-de-base", "wmt14-en-de-big"}
 
 
+def test_recipes_are_in_the_order_of_their_names(tmp_path: Path) -> None:
+    for name in ("one-more", "one", "another"):
+        (tmp_path / f"{name}.yaml").touch()
+    assert list(find_recipes(tmp_path)) == ["another", "one", "one-more"]
+
+
 @pytest.mark.parametrize("name", sorted(find_recipes(FOLDER)))
 def test_recipes_of_the_project(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(FOLDER.parents[1])

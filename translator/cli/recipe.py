@@ -19,15 +19,15 @@ def list_recipes() -> None:
     """Print the recipes in configs/recipes, and which of them were not yet measured."""
     from translator.errors import DataError
     from translator.recipes import FOLDER, find_recipes, read_recipe
+    from translator.runtime.columns import align
     from translator.runtime.console import print_result
 
-    names = find_recipes()
-    if not names:
+    recipes = {name: read_recipe(name) for name in find_recipes()}
+    if not recipes:
         raise DataError(f"there are no recipes in {FOLDER} of {Path.cwd()}; the folder comes with the repository")
-    for name in names:
-        recipe = read_recipe(name)
-        note = "" if recipe.is_measured else " (not yet measured)"
-        print_result(f"{name:<24} {' '.join(recipe.about.split())}{note}")
+    notes = {True: "", False: " (not yet measured)"}
+    rows = [(name, " ".join(it.about.split()) + notes[it.is_measured]) for name, it in recipes.items()]
+    print_result("\n".join(align(rows, left=(0, 1))))
 
 
 @app.command()

@@ -128,8 +128,8 @@ class Recipe(_Part):
 
 
 def find_recipes(folder: Path = FOLDER) -> dict[str, Path]:
-    """Return the recipe files in a folder by name."""
-    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+    """Return the recipe files in a folder by name, in the order of the names."""
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"), key=lambda path: path.stem)}
 
 
 def read_recipe(name: str) -> Recipe:
