@@ -22,6 +22,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from tests.patience import PATIENCE
+
 # No deadline: while other tests run at the same time, an example can take any time.
 hypothesis.settings.register_profile("suite", deadline=None)
 hypothesis.settings.load_profile("suite")
@@ -154,7 +156,7 @@ def run_command() -> Callable[..., subprocess.CompletedProcess[bytes]]:
     def run(*arguments: object, input: bytes = b"") -> subprocess.CompletedProcess[bytes]:
         command = [sys.executable, "-m", "translator", *map(str, arguments)]
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-        return subprocess.run(command, input=input, capture_output=True, env=environment, timeout=300)
+        return subprocess.run(command, input=input, capture_output=True, env=environment, timeout=PATIENCE)
 
     return run
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.patience import PATIENCE
 from translator.checkpoints import Checkpoint, write_checkpoint
 from translator.cli import boundary
 from translator.cli.boundary import run_program
@@ -28,7 +29,7 @@ def shell(command: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run a line of bash in which `$T` is the program."""
     return subprocess.run(
         ["bash", "-c", command.replace("$T", TRANSLATOR)],
-        capture_output=True, text=True, timeout=300, errors="backslashreplace",
+        capture_output=True, text=True, timeout=PATIENCE, errors="backslashreplace",
         env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
     )  # fmt: skip
 

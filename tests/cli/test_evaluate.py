@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import PATIENCE
+
 Command = Callable[..., subprocess.CompletedProcess[bytes]]
 Program = Callable[..., tuple[int, str, str]]
 
@@ -248,7 +250,7 @@ def test_processes_of_a_job_share_the_lines_and_one_reports(
     code, expected, _ = call_program(*command)
     assert code == 0
     processes = start_ranks(2, "-m", "translator", *command)
-    outputs = [process.communicate(timeout=300) for process in processes]
+    outputs = [process.communicate(timeout=PATIENCE) for process in processes]
     assert [process.returncode for process in processes] == [0, 0], outputs
     assert [output for output, _ in outputs] == [expected, ""]
     assert outputs[1][1] == ""
@@ -265,6 +267,6 @@ def test_given_translations_are_scored_by_one_process_of_a_job(
     code, expected, _ = call_program(*command)
     assert code == 0 and expected
     processes = start_ranks(2, "-m", "translator", *command)
-    outputs = [process.communicate(timeout=300) for process in processes]
+    outputs = [process.communicate(timeout=PATIENCE) for process in processes]
     assert [process.returncode for process in processes] == [0, 0], outputs
     assert [output for output, _ in outputs] == [expected, ""] and outputs[1][1] == ""

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import typer
 
+from tests.patience import PATIENCE
 from translator.cli.processes import shared_by_processes
 from translator.config import Config
 from translator.distributed.launch import PROGRAM
@@ -65,6 +66,6 @@ def test_a_process_of_a_job_starts_no_others(launched: list[Any], monkeypatch: p
 @pytest.mark.slow
 def test_mistakes_in_settings_are_reported_once_for_all(tiny_run: Path, start_ranks: Any) -> None:
     processes = start_ranks(2, "-m", "translator", "translate", tiny_run, "--set", "beams=3")
-    errors = "".join(process.communicate(timeout=300)[1] for process in processes)
+    errors = "".join(process.communicate(timeout=PATIENCE)[1] for process in processes)
     assert [process.returncode for process in processes] == [1, 1]
     assert errors.count("decoding.beams: there is no such setting") == 1, errors

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import PATIENCE
 from translator.checkpoints import load_bundle, read_checkpoint, write_checkpoint
 from translator.errors import DataError
 from translator.translation.score_lines import pair_lines, score_lines
@@ -217,7 +218,7 @@ def test_processes_of_a_job_share_the_pairs_and_one_reports(
     code, expected, errors = call_program(*command)
     assert code == 0 and expected.count("\n") == 1200, errors
     processes = start_ranks(3, "-m", "translator", *command)
-    outputs = [process.communicate(timeout=300) for process in processes]
+    outputs = [process.communicate(timeout=PATIENCE) for process in processes]
     assert [process.returncode for process in processes] == [0, 0, 0], outputs
     assert [output for output, _ in outputs] == [expected, "", ""]
     assert [text.count("1,200 pairs (200 without a score)") for _, text in outputs] == [1, 0, 0]

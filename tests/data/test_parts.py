@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.patience import PATIENCE
 from translator.config import Config, write_config
 from translator.data import PreparedData, prepare, scanned
 from translator.data.encoding import Encoding
@@ -140,7 +141,7 @@ def test_a_killed_preparation_continues_with_the_next_corpus(
     # Each corpus is scanned, and the three results become parts; then it is encoded, and so on. The first process makes
     # two of them, and the second the rest of the first six and two others.
     for finished in (2, 6):
-        done = subprocess.run([sys.executable, "-c", script, str(finished)], capture_output=True, timeout=300)
+        done = subprocess.run([sys.executable, "-c", script, str(finished)], capture_output=True, timeout=PATIENCE)
         assert done.returncode == -signal.SIGKILL, done.stderr.decode()
         assert not (tmp_path / "out").exists()
     prepare(config, tmp_path / "out")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import PATIENCE
 from translator.config import Config, load_config, write_config
 from translator.data import encoding, prepare, scanned, shared_work
 from translator.data.workers import blocks_of
@@ -51,7 +52,7 @@ def content(directory: Path) -> dict[str, bytes]:
 
 def end(processes: list[subprocess.Popen[str]]) -> tuple[list[int], list[str], list[str]]:
     """Wait for the processes of a job; return their exit codes, and what each wrote to stdout and stderr."""
-    outputs, errors = zip(*(process.communicate(timeout=300) for process in processes), strict=True)
+    outputs, errors = zip(*(process.communicate(timeout=PATIENCE) for process in processes), strict=True)
     return [process.returncode for process in processes], list(outputs), list(errors)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.patience import PATIENCE
 from translator.config import Config
 from translator.data import prepare, workers
 from translator.data.workers import Workers, blocks_of
@@ -83,7 +84,7 @@ def test_processes_end_with_the_one_that_started_them() -> None:
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )
     # They have the same stderr, a pipe that is read until the last of them has ended.
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=300)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=PATIENCE)
     assert (done.stdout, done.returncode) == ("0 1 2 2 3 3 2\n", -signal.SIGKILL)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import PATIENCE
 from translator.distributed.launch import launch
 from translator.distributed.world import World, join_world
 from translator.errors import DeviceError
@@ -86,7 +87,7 @@ def test_a_process_alone_talks_to_itself(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_processes_talk_until_one_fails(start_ranks: Start, tmp_path: Path) -> None:
     processes = start_ranks(3, SCRIPT, tmp_path, "talk")
-    outputs = [process.communicate(timeout=300) for process in processes]
+    outputs = [process.communicate(timeout=PATIENCE) for process in processes]
     ended = time.time()
     for rank in range(3):
         assert json.loads((tmp_path / f"talk-{rank}.json").read_text()) == {
@@ -115,7 +116,7 @@ def test_torchrun_starts_again_what_has_failed(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     command += ["--max-restarts", "1", str(SCRIPT), str(tmp_path), "restart"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(SCRIPT.parents[2])}
-    result = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)
+    result = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=PATIENCE)
     assert result.returncode == 0, result.stderr
     assert (tmp_path / "completed").read_text() == "1"
     assert result.stderr.count("error: rank 1: train.de is damaged\n") == 1 and "Traceback" not in result.stderr
@@ -127,7 +128,7 @@ def test_a_killed_process_ends_the_others(launcher: Callable[[str], subprocess.P
     pids = pids_in(tmp_path, 2)
     began = time.monotonic()
     os.kill(pids[1], signal.SIGKILL)
-    output, errors = process.communicate(timeout=300)
+    output, errors = process.communicate(timeout=PATIENCE)
     assert time.monotonic() - began < 15
     assert (process.returncode, output) == (1, "")
     assert "the process of rank 1 was ended by SIGKILL" in errors and errors.count("\n") == 1
@@ -138,7 +139,7 @@ def test_a_killed_process_ends_the_others(launcher: Callable[[str], subprocess.P
 def test_without_our_launcher_another_process_says_that_one_was_killed(start_ranks: Start, tmp_path: Path) -> None:
     processes = start_ranks(3, SCRIPT, tmp_path, "wait")
     os.kill(pids_in(tmp_path, 3)[2], signal.SIGKILL)
-    errors = "".join(process.communicate(timeout=300)[1] for process in processes)
+    errors = "".join(process.communicate(timeout=PATIENCE)[1] for process in processes)
     assert [process.returncode for process in processes] == [1, 1, -signal.SIGKILL]
     assert errors == (
         "error: the process of rank 2 was killed, perhaps for lack of memory; the same command continues from what was "
@@ -151,7 +152,7 @@ def test_a_signal_lets_all_processes_save(launcher: Callable[[str], subprocess.P
     pids_in(tmp_path, 2)
     # To the whole group, as a terminal does: the processes must not get it twice.
     os.killpg(process.pid, signal.SIGINT)
-    assert process.communicate(timeout=300) == ("", "")
+    assert process.communicate(timeout=PATIENCE) == ("", "")
     assert process.returncode == 130
     # They share the cores.
     threads = str(max(1, len(os.sched_getaffinity(0)) // 2))

@@ -11,6 +11,8 @@ from types import ModuleType
 
 import pytest
 
+from tests.patience import PATIENCE
+
 ROOT = Path(__file__).parents[2]
 needs_libraries = pytest.mark.skipif(
     not all(importlib.util.find_spec(name) for name in ("transformers", "ctranslate2")),
@@ -92,7 +94,7 @@ def test_the_whole_benchmark_in_toy_size(scripts: None, tiny_run: Path, tmp_path
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     finished = subprocess.run(
         [*map(str, command), "--json", str(figures)],
-        cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300,
+        cwd=ROOT, env=environment, capture_output=True, text=True, timeout=PATIENCE,
     )  # fmt: skip
     assert finished.returncode == 0, finished.stderr
     titles = [entry.title for entry in load("translation_systems").SYSTEMS.values()]

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from tests.inspection.conftest import browser
+from tests.patience import PATIENCE
 
 __all__ = ["browser"]
 
@@ -47,12 +48,12 @@ class Server:
         self.url = self._wait(is_ready)
 
     def _wait(self, is_ready: bool) -> str:
-        end = time.monotonic() + 300
+        end = time.monotonic() + PATIENCE
         while time.monotonic() < end and self.process.poll() is None:
             words = self.messages().split()
             if "serves" in words:
                 self.url = words[words.index("serves") - 1]
-                if not is_ready or self.get("/ready", timeout=300)[0] == 200:
+                if not is_ready or self.get("/ready", timeout=PATIENCE)[0] == 200:
                     return self.url
             time.sleep(0.02)
         raise AssertionError(f"the server did not start: {self.messages()}")

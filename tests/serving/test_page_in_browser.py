@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.inspection.browser import Browser
+from tests.patience import PATIENCE
 from tests.serving.conftest import Server
 
 pytestmark = pytest.mark.slow
@@ -362,7 +363,9 @@ def test_models_and_examples_are_shown(page: Browser, server: Server) -> None:
     assert set(page.texts("#models li")) >= {*model["description"], *model["training_data"]}
     assert page.texts("#models p") == ["This run has not been evaluated."]
     (python,) = page.texts("#python")
-    result = subprocess.run([sys.executable, "-c", python], capture_output=True, text=True, timeout=300, check=True)
+    result = subprocess.run(
+        [sys.executable, "-c", python], capture_output=True, text=True, timeout=PATIENCE, check=True
+    )
     assert result.stdout == page.texts("#answer")[0] + "\n"
     curl, *options = shlex.split(page.texts("#curl")[0].replace("\\\n", ""))
     assert curl == "curl" and options[0] == f"{server.url}/translate"

@@ -12,20 +12,22 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tests.patience import PATIENCE
+
 LINE = "a dog runs."
 PAIR = {"source": "en", "target": "de"}
 
 
 def worker_of(server: Any) -> int:
     """Return the process that answers a request."""
-    lines = server.get("/metrics", timeout=300)[1].splitlines()
+    lines = server.get("/metrics", timeout=PATIENCE)[1].splitlines()
     return int(next(line for line in lines if line.startswith("translator_process_id ")).split()[1])
 
 
 def wait_for_workers(server: Any, count: int, without: set[int]) -> set[int]:
     """Wait until that number of workers has answered, besides some of them; return them."""
     found: set[int] = set()
-    end = time.monotonic() + 300
+    end = time.monotonic() + PATIENCE
     while len(found) < count:
         assert time.monotonic() < end, f"{found} of {count} workers answered: {server.messages()}"
         try:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import torch
 
+from tests.patience import PATIENCE
 from translator.checkpoints import RunDirectory, read_checkpoint
 from translator.config import DataSettings, entries_of, read_run_config, write_config
 from translator.errors import ConfigError
@@ -124,7 +125,7 @@ def test_a_killed_command_continues_to_the_same_student(tiny_run: Path, corpus: 
             env={**os.environ, "OMP_NUM_THREADS": "1"},
         )  # fmt: skip
 
-    assert start("student", "whole").wait(timeout=300) == 0
+    assert start("student", "whole").wait(timeout=PATIENCE) == 0
     deaths = 0
     for sign in (
         "student.synthetic/corpus-1/part-00001.tsv.zst", "student/prepared", "student/checkpoints/step-00000010",
@@ -135,7 +136,7 @@ def test_a_killed_command_continues_to_the_same_student(tiny_run: Path, corpus: 
         process.send_signal(signal.SIGKILL)
         deaths += process.wait() == -signal.SIGKILL
     assert deaths >= 2
-    assert start("student", "killed").wait(timeout=300) == 0
+    assert start("student", "killed").wait(timeout=PATIENCE) == 0
     whole, killed = (corpus / folder / "student.synthetic" / "corpus-1" for folder in ("whole", "killed"))
     assert {file.name: file.read_bytes() for file in whole.iterdir()} == {
         file.name: file.read_bytes() for file in killed.iterdir()

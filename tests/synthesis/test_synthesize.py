@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from tests.patience import PATIENCE
 from translator.errors import ConfigError, DataError, OutputError
 from translator.runtime.files import create_file
 from translator.synthesis import TextLines, Wanted, lines_of, synthesize
@@ -244,7 +245,7 @@ def test_processes_that_are_killed_leave_the_same_bytes(translator: Translator, 
             env={**os.environ, "OMP_NUM_THREADS": "1"},
         )  # fmt: skip
 
-    assert start("alone").wait(timeout=300) == 0
+    assert start("alone").wait(timeout=PATIENCE) == 0
     deaths = 0
     for shards in (1, 6):
         processes = [start("together") for _ in range(2)]
@@ -257,7 +258,7 @@ def test_processes_that_are_killed_leave_the_same_bytes(translator: Translator, 
             deaths += process.wait() == -signal.SIGKILL
     assert deaths >= 3
     for process in [start("together") for _ in range(2)]:
-        assert process.wait(timeout=300) == 0
+        assert process.wait(timeout=PATIENCE) == 0
     assert content(tmp_path / "together") == content(tmp_path / "alone")
     assert len(content(tmp_path / "alone")) == 27 + 2
 
@@ -269,7 +270,7 @@ def test_ranks_of_a_job_write_the_same_bytes(
     command = ("synthesize", tiny_run, "--input", tmp_path / "mono.en", "--shard-lines", 20, *SETTINGS)
     assert call_program(*command, "--output", tmp_path / "alone")[0] == 0
     processes = start_ranks(2, "-m", "translator", *command, "--output", tmp_path / "together")
-    outputs = [process.communicate(timeout=300) for process in processes]
+    outputs = [process.communicate(timeout=PATIENCE) for process in processes]
     assert [process.returncode for process in processes] == [0, 0], outputs
     assert [output for output, _ in outputs] == [f"{tmp_path}/together\n", ""]
     assert content(tmp_path / "together") == content(tmp_path / "alone")

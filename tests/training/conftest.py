@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import PATIENCE
 from translator.config import load_config
 from translator.training import train
 
@@ -101,11 +102,11 @@ def terminate_in_training() -> Callable[..., tuple[int, str]]:
             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env={**os.environ, "OMP_NUM_THREADS": "1"}, text=True,
         )  # fmt: skip
         metrics = settings_file.parent / "run" / "metrics.jsonl"
-        deadline = time.monotonic() + 300
+        deadline = time.monotonic() + PATIENCE
         while not metrics.exists() and time.monotonic() < deadline:
             time.sleep(0.05)
         process.send_signal(number)
-        _, errors = process.communicate(timeout=300)
+        _, errors = process.communicate(timeout=PATIENCE)
         return process.returncode, errors
 
     return terminate

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import PATIENCE
 from translator.checkpoints import RunDirectory, read_checkpoint, read_state, run_identity, write_checkpoint
 from translator.config import TokenizerSettings
 from translator.text import train_tokenizer
@@ -141,7 +142,7 @@ def test_all_processes_of_a_job_hear_what_one_finds(begun: Path, start_ranks: St
     for steps, expected, sentence in ((4, 0, "has already ended"), (6, 1, "was begun with other content")):
         command = ["train", begun, f"training.max_steps={steps}", "threads=1"]
         job = start_ranks(2, "-m", "translator", *command)
-        errors = "".join(process.communicate(timeout=300)[1] for process in job)
+        errors = "".join(process.communicate(timeout=PATIENCE)[1] for process in job)
         assert [process.returncode for process in job] == [expected] * 2, errors
         assert errors.count(sentence) == 1
     assert contents(begun.parent) == before

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import PATIENCE
 from translator.checkpoints import RunDirectory
 
 pytestmark = pytest.mark.slow  # Every test starts the program in a process of its own.
@@ -43,7 +44,7 @@ def test_libraries_do_not_come_from_the_working_directory(way: list[str], settin
     for name in names:
         (directory / f"{name}.py").write_text(f"open({str(tmp_path / 'executed')!r}, 'a').write('{name} ')\n")
     command = [sys.executable, *way, "train", str(settings_file), "devices=2", "device=cpu", "training.max_steps=2"]
-    result = subprocess.run(command, cwd=directory, env=ENVIRONMENT, capture_output=True, text=True, timeout=300)
+    result = subprocess.run(command, cwd=directory, env=ENVIRONMENT, capture_output=True, text=True, timeout=PATIENCE)
     assert not (tmp_path / "executed").exists(), (tmp_path / "executed").read_text()
     assert result.returncode == 0, result.stderr
     assert RunDirectory(settings_file.parent / "run").steps() == [2]
@@ -65,6 +66,6 @@ def test_a_second_training_says_for_whom_it_waits(settings_file: Path) -> None:
     waiting = next(line for line in second.stderr if line.startswith("waiting"))
     assert waiting.startswith(f"waiting for process {holder.pid} (") and waiting.endswith(f"at work in {run}\n")
     holder.communicate("")
-    _, errors = second.communicate(timeout=300)
+    _, errors = second.communicate(timeout=PATIENCE)
     assert second.returncode == 0, errors
     assert RunDirectory(run).steps() == [2]

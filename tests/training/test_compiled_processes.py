@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from tests.patience import PATIENCE
 from translator.config import ModelSettings, TrainingSettings
 from translator.errors import ConfigError
 from translator.model import build_model
@@ -29,7 +30,7 @@ def found(
     """What a job of two processes found, by the kind of training."""
     directory = tmp_path_factory.mktemp("ranks")
     processes = start_ranks(2, SCRIPT, directory)
-    ends = [process.communicate(timeout=300) for process in processes]
+    ends = [process.communicate(timeout=PATIENCE) for process in processes]
     assert [process.returncode for process in processes] == [0, 0], ends
     return torch.load(directory / "found")
 

@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from tests.patience import PATIENCE
 from tests.training.varlen_on_cpu import Graphs, graphs, varlen_on_cpu
 from translator.attention import pack
 from translator.checkpoints import RunDirectory, load_bundle, read_checkpoint
@@ -304,7 +305,7 @@ def test_two_processes_learn_what_one_does(
     train(load_config(linked, [*common, "training.accumulate=2", f"run={folder / 'alone'}"]))
     shutil.rmtree(folder / "run", ignore_errors=True)
     processes = start_ranks(2, "-m", "translator", "train", linked, *common, f"training.sharded={sharded}")
-    errors = [process.communicate(timeout=300)[1] for process in processes]
+    errors = [process.communicate(timeout=PATIENCE)[1] for process in processes]
     assert [process.returncode for process in processes] == [0, 0], "".join(errors)
     found, expected = (read_checkpoint(RunDirectory(folder / name).checkpoint(4)) for name in ("run", "alone"))
     for name, weight in expected.weights.items():

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 
+from tests.patience import PATIENCE
 from translator.model import Transformer
 from translator.training.optimizer import make_optimizer
 
@@ -38,7 +39,7 @@ def job(
     """How many processes there were, and what they found for every model and way."""
     directory = tmp_path_factory.mktemp("ranks")
     processes = start_ranks(request.param, SCRIPT, directory)
-    ends = [process.communicate(timeout=300) for process in processes]
+    ends = [process.communicate(timeout=PATIENCE) for process in processes]
     assert [process.returncode for process in processes] == [0] * request.param, ends
     assert ends == [("", "")] * request.param
     return request.param, torch.load(directory / "found")

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 import translator
+from tests.patience import PATIENCE
 from translator.checkpoints import RunDirectory, read_checkpoint
 
 SETTINGS = (
@@ -25,7 +26,7 @@ Start = Callable[..., list[subprocess.Popen[str]]]
 
 def end(processes: list[subprocess.Popen[str]]) -> tuple[list[int], str, str]:
     """Wait for the processes of a job; return their exit codes, and what they wrote to stdout and stderr."""
-    written = [process.communicate(timeout=300) for process in processes]
+    written = [process.communicate(timeout=PATIENCE) for process in processes]
     return [process.returncode for process in processes], *("".join(texts) for texts in zip(*written, strict=True))
 
 
@@ -154,7 +155,7 @@ Updater.__call__ = killed
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(translator.__file__).parents[1])}
     result = subprocess.run(
         [*command, program, "train", settings_file, *SETTINGS],
-        capture_output=True, text=True, env=environment, timeout=300,
+        capture_output=True, text=True, env=environment, timeout=PATIENCE,
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
     assert (settings_file.parent / "killed").exists()

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 import translator
+from tests.patience import PATIENCE
 from translator.checkpoints import RunDirectory, read_checkpoint
 
 ADDRESSES = ("10.214.77.1", "10.214.77.2")
@@ -84,7 +85,7 @@ def start(hosts: list[str]) -> Iterator[Callable[..., list["subprocess.Popen[str
 
 
 def finish(processes: list["subprocess.Popen[str]"]) -> list[str]:
-    written = [process.communicate(timeout=300) for process in processes]
+    written = [process.communicate(timeout=PATIENCE) for process in processes]
     assert [process.returncode for process in processes] == [0, 0], written
     return [errors for _, errors in written]
 
@@ -109,12 +110,12 @@ def test_a_host_dies_and_the_other_continues_the_run(
     run = settings_file.parent / "run"
     words = ("train", settings_file, *SETTINGS, "training.validate_every=20")
     first, second = start(*words, "training.max_steps=100000")
-    deadline = time.monotonic() + 300
+    deadline = time.monotonic() + PATIENCE
     while not RunDirectory(run).steps() and time.monotonic() < deadline:
         time.sleep(0.2)
     assert RunDirectory(run).steps(), first.communicate(timeout=10)
     second.kill()
-    _, errors = first.communicate(timeout=300)
+    _, errors = first.communicate(timeout=PATIENCE)
     assert first.returncode != 0
     assert "error: rank 0: another process of the job no longer answers" in errors, errors
     saved = RunDirectory(run).steps()[-1]
@@ -169,12 +170,12 @@ def test_two_hosts_translate_the_lines_of_one_which_finishes_if_the_other_dies(
     expected, output = tmp_path / "alone.de", tmp_path / "both.de"
     assert call_program(*words, "--output", expected)[0] == 0  # type: ignore[index]
     first, second = start(*words, "--output", output)
-    deadline = time.monotonic() + 300
+    deadline = time.monotonic() + PATIENCE
     while not any(file.stat().st_size for file in tmp_path.glob(".both.de.*.unfinished")):
         assert time.monotonic() < deadline
         time.sleep(0.05)
     second.kill()
-    _, errors = first.communicate(timeout=300)
+    _, errors = first.communicate(timeout=PATIENCE)
     assert first.returncode != 0
     assert "error: rank 0: another process of the job no longer answers" in errors, errors
     assert not output.exists()

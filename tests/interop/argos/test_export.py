@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 import sentencepiece
 
+from tests.patience import PATIENCE
 from translator.checkpoints import Bundle
 from translator.errors import ConfigError, OutputError
 from translator.interop.argos import export_argos
@@ -139,7 +140,7 @@ def test_argos_translate_installs_it_and_translates(
     home = {"HOME": str(tmp_path / "home"), "XDG_DATA_HOME": str(tmp_path / "home"), "ARGOS_COMPUTE_TYPE": "float32"}
     finished = subprocess.run(
         [python or sys.executable, str(Path(__file__).with_name("argos_translate.py")), str(package)],
-        input=json.dumps(LINES), capture_output=True, text=True, timeout=300,
+        input=json.dumps(LINES), capture_output=True, text=True, timeout=PATIENCE,
         env={"PATH": os.environ["PATH"], "OMP_NUM_THREADS": "1", **home},
     )  # fmt: skip
     assert finished.returncode == 0, finished.stderr
