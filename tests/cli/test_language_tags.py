@@ -10,6 +10,9 @@ import pytest
 from translator.checkpoints import Bundle, load_bundle
 from translator.errors import ConfigError
 from translator.evaluation import evaluate
+from translator.serving.metrics import Metrics
+from translator.serving.options import ServerOptions
+from translator.serving.served_model import ServedModel
 from translator.translation import ConstrainedLine, Translator
 
 Command = Callable[..., subprocess.CompletedProcess[bytes]]
@@ -149,3 +152,20 @@ def test_scores_name_the_language(tagged_run: Path, tmp_path: Path, call_program
     assert (entry["to"], entry["sentences"]) == ("nl", 4)
     code, _, errors = call_program("evaluate", tagged_run, "--test-set", "wmt14", "--to", "nl")
     assert code == 2 and "--language-pair" in errors
+
+
+def test_a_server_serves_all_of_the_languages_of_a_run_whose_direction_is_stated(tagged_run: Path) -> None:
+    def served(run: str) -> tuple[str, list[str]]:
+        model = ServedModel(run, ServerOptions(()), Metrics())
+        model.batcher.stop()
+        return model.source, model.targets
+
+    assert served(f"en-nl={tagged_run}") == ("en", ["de", "nl"])
+    with pytest.raises(ConfigError, match="translates into de, nl, and not into fr"):
+        served(f"en-fr={tagged_run}")
+
+
+def test_a_server_calls_the_languages_of_a_run_as_it_is_told(tiny_run: Path) -> None:
+    model = ServedModel(f"fr-it={tiny_run}", ServerOptions(()), Metrics())
+    model.batcher.stop()
+    assert (model.source, model.targets) == ("fr", ["it"])

@@ -16,12 +16,14 @@ FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 PAIR = {"source": "en", "target": "de"}
 
 
-def multipart(fields: list[tuple[str, str]], file: tuple[str, bytes] | None = None) -> tuple[bytes, dict[str, str]]:
+def multipart(
+    fields: list[tuple[str, str]], file: tuple[str, bytes] | None = None, file_field: str = "file"
+) -> tuple[bytes, dict[str, str]]:
     parts = [
         f'--b\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'.encode() for name, value in fields
     ]
     if file is not None:
-        head = f'--b\r\nContent-Disposition: form-data; name="file"; filename="{file[0]}"\r\n\r\n'
+        head = f'--b\r\nContent-Disposition: form-data; name="{file_field}"; filename="{file[0]}"\r\n\r\n'
         parts.append(head.encode() + file[1] + b"\r\n")
     return b"".join(parts) + b"--b--\r\n", {"Content-Type": "multipart/form-data; boundary=b"}
 
@@ -202,6 +204,15 @@ def test_errors_are_sentences(server: Any, fields: dict[str, Any], named: str) -
     status, answer = server.post("/translate", **fields)
     assert status == 400
     assert list(answer) == ["error"] and named in answer["error"]
+
+
+@pytest.mark.parametrize("name", ["q", "target"])
+def test_text_that_comes_as_a_file_is_refused_and_not_its_name_translated(server: Any, name: str) -> None:
+    fields = {"q": LINE, **PAIR}
+    del fields[name]
+    body, headers = multipart([*fields.items()], ("words.txt", b"a dog"), name)
+    status, answer, _ = server.send("/translate", body, headers)
+    assert status == 400 and f"{name} is a file; expected text" in answer["error"]
 
 
 def test_unknown_routes_and_methods(server: Any) -> None:

@@ -18,6 +18,7 @@ from translator.errors import TranslatorError
 from translator.serving import ServerOptions, serve
 from translator.serving.app import Watch
 from translator.serving.metrics import Metrics
+from translator.serving.options import Keys
 
 LINE = "a dog runs."
 PAIR = {"source": "en", "target": "de"}
@@ -165,6 +166,15 @@ def test_keys_and_rates(start_server: Callable[..., Any]) -> None:
     assert "secret" not in server.messages() and "wrong-key" not in server.messages()
 
 
+def test_a_file_of_keys_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    file = tmp_path / "keys.txt"
+    file.write_text("# keys\nsecret-one\n", encoding="utf-8-sig")
+    assert Keys.read(str(file)).identify("secret-one")
+    file.write_text("secret-one\n\nsecret-two\n", encoding="utf-8-sig")
+    keys = Keys.read(str(file))
+    assert keys.identify("secret-one") and keys.identify("secret-two")
+
+
 def test_a_full_queue_refuses_at_once_and_slow_bodies_time_out(start_server: Callable[..., Any]) -> None:
     server = start_server(limits="queue_characters=10, body_seconds=0.3, connections=20")
     thread, results = in_thread(lambda: server.post("/translate", q=DOCUMENT, **PAIR))
@@ -218,11 +228,24 @@ def test_a_replaced_run_is_taken_up_and_a_deleted_one_stays_in_use(start_server:
     assert {status for status, _ in found} == {200}
     assert {answer["translatedText"] for _, answer in found} <= {before, after}
 
+    settings = server.run / "config.yaml"
+    text = settings.read_text()
+    settings.write_text(
+        text.replace("source_language: en", "source_language: ru").replace("language: de", "language: es")
+    )
+    server.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: [own["code"] for own in server.get("/languages")[1]] == ["es", "ru"])
+    russian = "Собака бежит по саду."
+    status, answer = server.post("/translate", q=russian, source="auto", target="es")
+    assert status == 200 and answer["detectedLanguage"]["language"] == "ru"
+    assert [own["language"] for own in server.post("/detect", q=russian)[1]] == ["ru", "es"]
+
     shutil.rmtree(server.run)
-    assert server.post("/translate", q=LINE, **PAIR) == (200, {"translatedText": after})
+    russian_pair = {"source": "ru", "target": "es"}
+    assert server.post("/translate", q=LINE, **russian_pair) == (200, {"translatedText": after})
     server.process.send_signal(signal.SIGHUP)
     wait_until(lambda: "not reloaded" in server.messages())
-    assert server.post("/translate", q=LINE, **PAIR) == (200, {"translatedText": after})
+    assert server.post("/translate", q=LINE, **russian_pair) == (200, {"translatedText": after})
     assert "Traceback" not in server.messages()
 
 

@@ -4,7 +4,7 @@ Its model has 97 languages in less than 5 MB; detectors that are better on singl
 """
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 from translator.text.languages import language_code
@@ -37,7 +37,7 @@ class Detector:
         if self._known:
             self._identifier.set_languages(self._known)
 
-    def rank(self, text: str, among: Sequence[str] | None = None) -> list[Detected]:
+    def rank(self, text: str, among: Collection[str] | None = None) -> list[Detected]:
         """Return the languages, most probable first; `among` restricts them."""
         asked = [code for code in self._languages if among is None or code in among]
         shares: dict[str, float] = {}

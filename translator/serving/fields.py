@@ -97,6 +97,8 @@ def check_fields(model: type[Fields], fields: Mapping[str, Any]) -> Fields:
     known = {name: _clean(value) for name, value in fields.items() if name in names and value is not None}
     known = {name: [value] if name == "protect" and isinstance(value, str) else value for name, value in known.items()}
     for name, value in known.items():
+        if isinstance(value, tuple):
+            raise RequestError(400, f"Invalid request: {name} is a file; expected text (curl: -F '{name}=<FILE')")
         if isinstance(value, list) and name not in lists:
             raise RequestError(400, f"Invalid request: {name} is there more than once")
     if isinstance(known.get("glossary"), str):

@@ -85,7 +85,7 @@ class Keys:
         found = [key.strip() for key in os.environ.get(KEYS_VARIABLE, "").split(",")]
         if file is not None:
             try:
-                lines = Path(file).read_text(encoding="utf-8").splitlines()
+                lines = Path(file).read_text(encoding="utf-8-sig").splitlines()
             except (OSError, UnicodeDecodeError) as error:
                 reason = getattr(error, "strerror", None) or "not UTF-8"
                 raise ConfigError([f"keys: {file} cannot be read ({reason}); expected a key on each line"]) from None

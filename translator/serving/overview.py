@@ -24,7 +24,7 @@ class Overview:
 
     async def languages(self, request: Request) -> Response:
         """`GET` and `POST /languages`."""
-        return JSONResponse(self.models.languages())
+        return JSONResponse(self.models.directions.languages())
 
     async def model_list(self, request: Request) -> Response:
         """`GET /models`: what each model is."""
@@ -32,8 +32,9 @@ class Overview:
 
     async def frontend_settings(self, request: Request) -> Response:
         """`GET /frontend/settings`: what a page needs to know."""
-        by_code = {own["code"]: own for own in self.models.languages()}
-        first = self.models.models[0]
+        directions = self.models.directions
+        by_code = {own["code"]: own for own in directions.languages()}
+        first = directions.models[0]
         pair = {"source": by_code[first.source], "target": by_code[first.targets[0]]}
         limits = self.limits
         return JSONResponse(

@@ -11,13 +11,13 @@ from translator.errors import TranslatorError
 from translator.inspection import inspect_sentence
 from translator.inspection.page import attention_page
 from translator.inspection.page.encoding import encode_maps
+from translator.runtime.console import warn
 from translator.serving.admission import Admission
-from translator.serving.directions import Directions
 from translator.serving.documents import DocumentError, first_text, open_document
 from translator.serving.fields import AttentionFields, DetectFields, FileFields, TranslateFields, check_fields
 from translator.serving.models import Models
 from translator.serving.options import ServerOptions
-from translator.serving.refusals import RequestError, overloaded, too_large
+from translator.serving.refusals import RETRY_SECONDS, RequestError, overloaded, too_large
 from translator.serving.text_translation import TextTranslation
 from translator.serving.texts import alignment_of, characters_of, score_of
 from translator.serving.translated_files import TranslatedFiles
@@ -31,8 +31,8 @@ class Service:
 
     def __init__(self, options: ServerOptions, models: Models, admission: Admission) -> None:
         self.limits, self._admission = options.limits, admission
-        self._directions = Directions(models)
-        self._translation = TextTranslation(self._directions)
+        self._models = models
+        self._translation = TextTranslation(models)
         self._files = TranslatedFiles(options.files)
         self._inspections = 0
 
@@ -61,7 +61,7 @@ class Service:
         """`POST /detect`."""
         asked = check_fields(DetectFields, await self._admission.fields_of(request))
         self._check_size([asked.q])
-        return JSONResponse([own._asdict() for own in self._directions.detector.rank(asked.q)])
+        return JSONResponse([own._asdict() for own in self._models.directions.detector.rank(asked.q)])
 
     async def translate_file(self, request: Request) -> Response:
         """`POST /translate_file`: answers where the translated file can be fetched."""
@@ -77,7 +77,7 @@ class Service:
         try:
             if source == "auto":
                 text = await asyncio.to_thread(first_text, name, data)
-                source = self._directions.find(text, "auto", asked.target)[1].language
+                source = self._models.directions.find(text, "auto", asked.target)[1].language
             # Documents are read and written in threads, so that a large one holds nobody up.
             texts, form, rebuild = await asyncio.to_thread(open_document, name, data, source, asked.target)
         except DocumentError as error:
@@ -87,7 +87,11 @@ class Service:
         _, translated = await self._translation.translate(request, texts, own)
         ending = name[name.rfind(".") :].lower()
         written = await asyncio.to_thread(rebuild, [text.texts[0] for text in translated])
-        kept = self._files.add(written, ending)
+        try:
+            kept = await asyncio.to_thread(self._files.add, written, ending)
+        except OSError as error:
+            warn(f"a translated file cannot be kept: {error}")
+            raise RequestError(503, "The translated file cannot be kept", RETRY_SECONDS) from None
         return JSONResponse({"translatedFileUrl": str(request.url_for("download_file", name=kept))})
 
     async def download_file(self, request: Request) -> Response:
@@ -104,13 +108,14 @@ class Service:
         longest, most = max(len(asked.q), len(asked.translation or "")), self.limits.attention_characters
         if most and longest > most:
             raise too_large(f"The sentence has {longest:,} characters; the limit for attention is {most:,}")
-        model, _ = self._directions.find(asked.q, asked.source, asked.target)
-        if model is None:
+        direction, _ = self._models.directions.find(asked.q, asked.source, asked.target)
+        if direction is None:
             raise RequestError(400, f"{asked.target} is not supported")
         if self._inspections >= _MOST_INSPECTIONS:
             raise overloaded()
         self._inspections += 1
-        to = model.options(self._directions.target_of(model, asked.target)).to
+        model = direction.model
+        to = model.options(direction.target).to
         try:
             maps = await asyncio.to_thread(
                 partial(inspect_sentence, model.translator, asked.q, asked.translation, to=to)

@@ -12,9 +12,9 @@ from translator.config.decoding_rules import PROTECTED
 from translator.errors import ConfigError, TranslatorError
 from translator.serving.batcher import QueueFullError, StoppedError
 from translator.serving.detection import Detected
-from translator.serving.directions import Directions
+from translator.serving.directions import Direction
 from translator.serving.fields import TranslateFields
-from translator.serving.models import ServedModel
+from translator.serving.models import Models
 from translator.serving.refusals import RequestError, overloaded
 from translator.serving.texts import MarkedText, PlainText, TranslatedText
 from translator.translation import TranslatedLine
@@ -30,8 +30,8 @@ Result = TypeVar("Result")
 class TextTranslation:
     """Translates texts with the models of a server."""
 
-    def __init__(self, directions: Directions) -> None:
-        self._directions = directions
+    def __init__(self, models: Models) -> None:
+        self._models = models
 
     async def translate(
         self, request: Request, texts: list[str], asked: TranslateFields
@@ -53,11 +53,13 @@ class TextTranslation:
         raise AssertionError("the loop returns or raises")
 
     async def _translate(self, texts: list[str], asked: TranslateFields) -> tuple[list[Detected], list[TranslatedText]]:
-        found = [self._directions.find(text, asked.source, asked.target) for text in texts]
+        directions = self._models.directions
+        found = [directions.find(text, asked.source, asked.target) for text in texts]
         marking = Marking("html" if asked.format == "html" else "none", _patterns(asked.protect))
         results: list[TranslatedText | None] = [None] * len(texts)
 
-        async def translate_with(model: ServedModel, indices: list[int]) -> None:
+        async def translate_with(direction: Direction, indices: list[int]) -> None:
+            model = direction.model
             own = marking._replace(protect=(*model.settings.protect, *marking.protect))
             is_marked = own != Marking()
             is_long = is_marked and sum(len(texts[index]) for index in indices) > _LONG_TEXT
@@ -71,7 +73,7 @@ class TextTranslation:
                 in_thread=is_long,
             )
             options = model.options(
-                self._directions.target_of(model, asked.target), n_best=asked.alternatives + 1, is_segment=is_marked,
+                direction.target, n_best=asked.alternatives + 1, is_segment=is_marked,
                 with_alignment=is_marked or asked.alignment or asked.characters, with_scores=asked.scores,
                 glossary=tuple(asked.glossary.items()),
             )  # fmt: skip
@@ -83,16 +85,16 @@ class TextTranslation:
             for index, text in zip(indices, joined, strict=True):
                 results[index] = text
 
-        by_model: dict[int, tuple[ServedModel, list[int]]] = {}
-        for index, (model, _) in enumerate(found):
-            if model is None:
+        by_direction: dict[Direction, list[int]] = {}
+        for index, (direction, _) in enumerate(found):
+            if direction is None:
                 results[index] = _unchanged(texts[index])
             else:
-                by_model.setdefault(id(model), (model, []))[1].append(index)
-        if len(by_model) == 1:  # Nearly always, and then without another task.
-            await translate_with(*next(iter(by_model.values())))
+                by_direction.setdefault(direction, []).append(index)
+        if len(by_direction) == 1:  # Nearly always, and then without another task.
+            await translate_with(*next(iter(by_direction.items())))
         else:
-            await asyncio.gather(*(translate_with(*own) for own in by_model.values()))
+            await asyncio.gather(*(translate_with(*own) for own in by_direction.items()))
         return [detected for _, detected in found], [own for own in results if own is not None]
 
 

@@ -1,6 +1,7 @@
 """Translated files that wait to be fetched: in a directory that worker processes share, bounded in size and time."""
 
 import contextlib
+import os
 import re
 import secrets
 import time
@@ -18,7 +19,11 @@ class TranslatedFiles:
         self._directory = Path(directory)
 
     def add(self, data: bytes, ending: str) -> str:
-        """Keep a file and return its name, which nobody can guess."""
+        """Keep a file and return its name, which nobody can guess.
+
+        Raises `OSError` if it cannot be written.
+        """
+        self._make_directory()
         self._delete_old(len(data))
         name = secrets.token_hex(16) + ending
         temporary = self._directory / f".{name}"
@@ -29,7 +34,16 @@ class TranslatedFiles:
     def find(self, name: str) -> Path | None:
         """Return the file of that name if it is still there."""
         path = self._directory / name
-        return path if _NAME.fullmatch(name) and path.is_file() else None
+        with contextlib.suppress(OSError):
+            if _NAME.fullmatch(name) and path.stat().st_mtime >= time.time() - _SECONDS:
+                return path
+        return None
+
+    def _make_directory(self) -> None:
+        """Make the directory again if something has tidied it away, as is done with what is long unused in /tmp."""
+        self._directory.mkdir(mode=0o700, exist_ok=True)
+        if hasattr(os, "getuid") and self._directory.stat().st_uid != os.getuid():
+            raise PermissionError(f"{self._directory} belongs to somebody else")
 
     def _delete_old(self, wanted: int) -> None:
         found = []
