@@ -93,6 +93,54 @@ def test_tokens_and_parts_joined_are_the_line(line: str) -> None:
         assert TAG.findall(restored) == TAG.findall(line) or "<!" in line
 
 
+@pytest.mark.parametrize(
+    ("before", "between", "after", "count"),
+    [
+        ("<b>", "one two", "</b>", 20_000),
+        ("<b>", "one two", "</i>", 20_000),
+        ("", "one two", "<i></i>", 20_000),
+        ("", "<wbr>one ", "", 20_000),
+        ("", "<i>x</i> ", "", 20_000),
+        ("", "<p>one <b>two</b> " + "<i></i>" * 90 + "</p>", "", 300),
+    ],
+)
+def test_crowds_of_tags_take_no_longer_than_others(before: str, between: str, after: str, count: int) -> None:
+    line = before * count + between * (1 if before or after else count) + after * count
+    ((translated,),) = translate_marked([[line]], HTML, lambda lines: [unchanged(str(own)) for own in lines])
+    assert TAG.sub("", translated.text) == TAG.sub("", line)
+    assert sorted(TAG.findall(translated.text)) == sorted(TAG.findall(line))
+
+
+def unchanged(line: str) -> TranslatedLine:
+    return TranslatedLine(line, (Translation(line),))
+
+
+@pytest.mark.parametrize(
+    ("count", "expected"), [(99, "<b></b>" * 99 + "two one"), (101, "one" + "<b></b>" * 101 + " two")]
+)
+def test_a_sentence_holds_two_hundred_tags(count: int, expected: str) -> None:
+    assert marked("one" + "<b></b>" * count + " two") == expected
+
+
+def test_a_sentence_holds_fifty_elements_inside_each_other() -> None:
+    assert marked("one " + "<b>" * 50 + "two three" + "</b>" * 50) == "<b>" * 50 + "three two" + "</b>" * 50 + " one"
+    assert marked("one " + "<b>" * 51 + "two three" + "</b>" * 51) == "one " + "<b>" * 51 + "three two" + "</b>" * 51
+
+
+@given(st.lists(st.sampled_from(["<a>", "<b>", "<i>", "</a>", "</b>", "</i>", "x"]), max_size=30))
+def test_a_closing_tag_belongs_to_the_last_open_one_of_its_name(parts: list[str]) -> None:
+    tokens = read_tokens("".join(parts), "html")
+    waiting: list[int] = []
+    partners: dict[int, int] = {}
+    for index, token in enumerate(tokens):
+        if token.kind == "open":
+            waiting.append(index)
+        elif token.kind == "close" and (same := [own for own in waiting if tokens[own].name == token.name]):
+            partners |= {index: same[-1], same[-1]: index}
+            waiting = [own for own in waiting if own < same[-1]]
+    assert {at: token.partner for at, token in enumerate(tokens) if token.partner is not None} == partners
+
+
 @given(st.randoms(use_true_random=False))
 def test_every_tag_and_string_comes_back_with_any_model(tiny_translator: Translator, draw: random.Random) -> None:
     line = random_line(draw)

@@ -7,7 +7,7 @@ valid whatever the alignment says. What has no text goes where it crosses the fe
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from translator.translation.markup.segment import Item, Segment
@@ -33,11 +33,21 @@ class _Cell:
     is_kept: bool = False
     """Whether it is an atom, which nothing may replace."""
 
+    def __post_init__(self) -> None:
+        self._total = sum((right - left) * weight for left, right, weight in self.sources)
+        self._first = min((left for left, _, _ in self.sources), default=0)
+        self._last = max((right for _, right, _ in self.sources), default=0)
+
     def share(self, begin: int, end: int) -> float | None:
         """Return how much of it comes from some characters of the source, 0 to 1; None if it comes from nowhere."""
-        total = sum((right - left) * weight for left, right, weight in self.sources)
+        if not self._total:
+            return None
+        if self._last <= begin or end <= self._first:
+            return 0.0
+        if begin <= self._first and self._last <= end:
+            return 1.0
         inside = sum(max(0, min(right, end) - max(left, begin)) * weight for left, right, weight in self.sources)
-        return inside / total if total else None
+        return inside / self._total
 
 
 def put_back(segment: Segment, translation: str, links: Sequence[Link], escape: Callable[[str], str]) -> str:
@@ -59,21 +69,32 @@ def _proportional(segment: Segment, translation: str) -> Link:
 
 def _cells(segment: Segment, text: str, links: Sequence[Link], escape: Callable[[str], str]) -> list[_Cell]:
     """Divide a translation, with every atom of the segment in a cell of its own."""
-    atoms = segment.atoms()
     kept: list[tuple[int, int, Item | None]] = []
     missing: list[Item] = []
+    is_taken = bytearray(len(text))
+    # Where each text is; what is taken stays taken, so that no place has to be looked at twice.
+    places: dict[str, Iterator[tuple[int, int]]] = {}
+
+    def next_free(shown: str) -> tuple[int, int] | None:
+        if shown not in places:
+            places[shown] = _occurrences(shown, text)
+        for begin, end in places[shown]:
+            if not any(is_taken[begin:end]):
+                is_taken[begin:end] = b"\1" * (end - begin)
+                return begin, end
+        return None
+
+    atoms = segment.atoms()
     for atom in atoms:
-        shown = segment.text[atom.begin : atom.end]
-        free = [span for span in _occurrences(shown, text) if not any(_meet(span, own[:2]) for own in kept)]
-        if free:
-            kept.append((*free[0], atom))
+        span = next_free(segment.text[atom.begin : atom.end])
+        if span is not None:
+            kept.append((*span, atom))
         else:
             missing.append(atom)
-    for atom in {segment.text[own.begin : own.end]: own for own in atoms if own.kind == "protected"}.values():
+    for shown in {segment.text[own.begin : own.end]: None for own in atoms if own.kind == "protected"}:
         # A protected string that the model wrote more often than the source does.
-        shown = segment.text[atom.begin : atom.end]
-        surplus = [span for span in _occurrences(shown, text) if not any(_meet(span, own[:2]) for own in kept)]
-        kept += [(*span, None) for span in surplus]
+        while (span := next_free(shown)) is not None:
+            kept.append((*span, None))
     kept.sort(key=lambda own: own[0])
     cells: list[_Cell] = []
     position = 0
@@ -96,14 +117,10 @@ def _end_of(text: str, begin: int, least: int) -> int:
     return max(least, len(text[:begin].rstrip()) if begin and text[begin - 1].isspace() else begin)
 
 
-def _occurrences(shown: str, text: str) -> list[tuple[int, int]]:
-    """Return where a text is in another as words of its own."""
+def _occurrences(shown: str, text: str) -> Iterator[tuple[int, int]]:
+    """Yield where a text is in another as words of its own."""
     before, after = (r"(?<!\w)" if shown[0].isalnum() else ""), (r"(?!\w)" if shown[-1].isalnum() else "")
-    return [match.span() for match in re.finditer(f"{before}{re.escape(shown)}{after}", text)]
-
-
-def _meet(span: tuple[int, int], other: tuple[int, int]) -> bool:
-    return span[0] < other[1] and other[0] < span[1]
+    return (match.span() for match in re.finditer(f"{before}{re.escape(shown)}{after}", text))
 
 
 def _sources(begin: int, end: int, links: Sequence[Link]) -> list[tuple[int, int, int]]:
@@ -171,6 +188,7 @@ def _write(items: Sequence[Item], cells: Sequence[_Cell], low: int, high: int, s
     """Write the cells from `low` to `high`, with `items`, which are inside the same element."""
     placed: list[tuple[int, int, int, Item]] = []
     taken = [False] * len(cells)
+    is_inside = [False] * (len(cells) + 1)  # of what is placed already, for the boundaries between cells
     items = [item for item in items if item.kind in ("element", "point")]
     for index, item in sorted(enumerate(items), key=lambda own: own[1].begin - own[1].end):
         run: tuple[int, int] | None = None
@@ -178,11 +196,11 @@ def _write(items: Sequence[Item], cells: Sequence[_Cell], low: int, high: int, s
             is_all = (item.begin, item.end) == source and not any(taken[low:high])
             run = (low, high) if is_all else _best_run(cells, low, high, (item.begin, item.end), taken)
         if run is None:
-            inside = {at for begin, end, _, _ in placed for at in range(begin + 1, end)}
-            free = [at for at in range(low, high + 1) if at not in inside]
+            free = [at for at in range(low, high + 1) if not is_inside[at]]
             at = _best_boundary(cells, free, item.begin)
             run = (at, at)
         taken[run[0] : run[1]] = [True] * (run[1] - run[0])
+        is_inside[run[0] + 1 : run[1]] = [True] * max(0, run[1] - run[0] - 1)
         placed.append((*run, index, item))
     placed.sort(key=lambda own: (own[0], own[1] > own[0], own[2]))
     written, position = [], low

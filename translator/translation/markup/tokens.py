@@ -3,6 +3,7 @@
 import html
 import re
 from dataclasses import dataclass, field
+from itertools import accumulate
 
 _TOKEN = re.compile(
     r"<!--.*?(?:-->|$)|<!\[CDATA\[.*?(?:\]\]>|$)|<\?.*?(?:\?>|$)|<![A-Za-z][^>]*+(?:>|$)"
@@ -23,6 +24,10 @@ _INLINE = frozenset(
     "a abbr acronym b bdi bdo big cite code data del dfn em font i img input ins kbd label mark meter output "  # noqa: SIM905
     "picture q ruby rb rp rt s samp small span strike strong sub sup svg time tt u var wbr".split()
 )
+_MOST_MARKS = 200
+"""Tags and what else is no text in a segment."""
+_DEEPEST = 50
+"""Elements inside each other in a segment."""
 
 
 @dataclass
@@ -111,16 +116,19 @@ def _tag(raw: str, match: re.Match[str], markup: str) -> Token:
 
 
 def _pair(tokens: list[Token]) -> None:
-    """Find the partner of each tag."""
+    """Find the partner of each tag: the last open one of its name, which closes all that were opened after it."""
     waiting: list[int] = []
+    open_by_name: dict[str, int] = {}
     for index, token in enumerate(tokens):
         if token.kind == "open":
             waiting.append(index)
-        elif token.kind == "close":
-            depth = next((at for at in reversed(range(len(waiting))) if tokens[waiting[at]].name == token.name), None)
-            if depth is not None:
-                token.partner, tokens[waiting[depth]].partner = waiting[depth], index
-                del waiting[depth:]
+            open_by_name[token.name] = open_by_name.get(token.name, 0) + 1
+        elif token.kind == "close" and open_by_name.get(token.name):
+            while token.partner is None:
+                last = waiting.pop()
+                open_by_name[tokens[last].name] -= 1
+                if tokens[last].name == token.name:
+                    token.partner, tokens[last].partner = last, index
 
 
 def _without_untouched(tokens: list[Token], markup: str) -> list[Token]:
@@ -151,8 +159,9 @@ def _without_untouched(tokens: list[Token], markup: str) -> list[Token]:
 def find_borders(tokens: list[Token], markup: str) -> list[bool]:
     """Tell for each token whether it stays where it is, between segments that are translated on their own.
 
-    Those are blocks, tags without a partner in the line, and elements around any of them. In XML, whose elements have
-    no meaning for us, those that stand beside text are inline, and those in an element without text of its own are not.
+    Those are blocks, tags without a partner in the line, elements around any of them, and crowds of tags. In XML, whose
+    elements have no meaning for us, those that stand beside text are inline, and those in an element without text of
+    its own are not.
     """
     borders = [token.kind == "border" for token in tokens]
     parents = _parents(tokens)
@@ -169,7 +178,23 @@ def find_borders(tokens: list[Token], markup: str) -> list[bool]:
     for index, token in enumerate(tokens):
         if token.kind == "open" and token.partner is not None and before[token.partner] > before[index + 1]:
             borders[index] = borders[token.partner] = True
+    _spread_crowds(tokens, borders)
     return borders
+
+
+def _spread_crowds(tokens: list[Token], borders: list[bool]) -> None:
+    """Make borders of everything but text where no sentence has so many tags, or so deep ones.
+
+    The time to put them into a translation grows with their number times that of the words.
+    """
+    begin = 0
+    for end in [*(index for index, is_border in enumerate(borders) if is_border), len(tokens)]:
+        marks = [index for index in range(begin, end) if tokens[index].kind != "text"]
+        depths = accumulate((tokens[index].kind == "open") - (tokens[index].kind == "close") for index in marks)
+        if len(marks) > _MOST_MARKS or max(depths, default=0) > _DEEPEST:
+            for index in marks:
+                borders[index] = True
+        begin = end + 1
 
 
 def _parents(tokens: list[Token]) -> list[int | None]:
