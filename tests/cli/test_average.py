@@ -53,6 +53,24 @@ def test_averaged_weights_replace_averaged_weights(run: Path, call_program: Prog
     assert sorted(path.name for path in (run / "models").iterdir()) == ["final", "mean"]
 
 
+def test_steps_may_be_in_any_order_and_the_newest_names_the_result(run: Path, call_program: Program) -> None:
+    words = ["--step", "20", "--step", "10", "--step", "20"]
+    code, printed, errors = call_program("average", run, *words)
+    assert code == 0 and "average of step-00000010, step-00000020" in printed, errors
+    assert read_checkpoint(run / "models" / "average").state["step"] == 20
+    code, _, errors = call_program("average", run, "--best", "1", "--step", "10")
+    assert code == 2 and "--best and --step each name checkpoints" in " ".join(errors.split())
+
+
+def test_the_newest_are_those_that_were_validated(run: Path, call_program: Program) -> None:
+    directory = RunDirectory(run)
+    weights = read_checkpoint(directory.checkpoint(20)).weights
+    history = [{"step": step, "loss": 1.0, "bleu": 0.0, "chrf": 0.0} for step in (10, 20)]
+    write_checkpoint(directory.checkpoint(23), Checkpoint(weights, {}, {"step": 23, "history": history}))
+    code, printed, errors = call_program("average", run, "--last", "2")
+    assert code == 0 and "average of step-00000010, step-00000020" in printed, errors
+
+
 @pytest.mark.parametrize("stranger", ["notes.txt", "notes/today.txt", "model.safetensors/x", "only"])
 def test_a_directory_with_files_of_others_is_not_replaced(run: Path, call_program: Program, stranger: str) -> None:
     place = run / "models" / "mean"

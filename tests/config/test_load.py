@@ -17,6 +17,21 @@ def problems_of(*overrides: str, path: Path | None = None) -> list[str]:
     return caught.value.problems
 
 
+@pytest.mark.parametrize(("written", "steps"), [("16.1k", 16_100), ("4.02k", 4_020), ("1.1M", 1_100_000)])
+def test_whole_numbers_with_k_and_m_are_exact(written: str, steps: int) -> None:
+    assert load_config(None, [f"training.max_steps={written}"]).training.max_steps == steps
+
+
+@pytest.mark.parametrize("section", ["training:", "training: null", "training: {}"])
+def test_a_section_whose_settings_are_commented_out_takes_settings_of_the_command_line(
+    tmp_path: Path, section: str
+) -> None:
+    file = tmp_path / "settings.yaml"
+    file.write_text(f"{section}\n#  max_steps: 100\n")
+    assert load_config(file, ["training.max_steps=7"]).training.max_steps == 7
+    assert load_config(file, []).training.max_steps is not None
+
+
 def test_yaml_scalars_are_converted_by_the_type_of_the_field(tmp_path: Path) -> None:
     file = tmp_path / "norwegian.yaml"
     file.write_text(

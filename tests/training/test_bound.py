@@ -87,6 +87,45 @@ def test_an_end_that_came_early_is_an_end(begun: Path, call_program: Call) -> No
     assert code == 0 and "finished after 6 steps" in errors
 
 
+def test_a_run_that_was_interrupted_has_the_checkpoints_and_averages_of_one_that_was_not(
+    settings_file: Path, call_program: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    count_step = Trainer._count_step
+
+    def stop_between_validations(trainer: Trainer, sums: UpdateSums) -> None:
+        count_step(trainer, sums)
+        if trainer.progress.step in (6, 9, 10):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    runs = [RunDirectory(settings_file.parent / name) for name in ("whole", "parts")]
+    assert call_program("train", settings_file, f"run={runs[0].root}")[0] == 0
+    with monkeypatch.context() as patched:
+        patched.setattr(Trainer, "_count_step", stop_between_validations)
+        found = []
+        for _ in range(4):
+            code, _, errors = call_program("train", settings_file, f"run={runs[1].root}")
+            found.append((code, runs[1].steps()))
+    # The checkpoint of an interruption is kept until the next validation, beside the two of `keep_last`.
+    assert found == [(143, [4, 6]), (143, [4, 8, 9]), (143, [4, 8, 10]), (0, [8, 12])], errors
+    averages = [
+        [entry["checkpoints"] for line in run.metrics.read_text().splitlines()
+         if (entry := json.loads(line))["kind"] == "valid_average"]
+        for run in runs
+    ]  # fmt: skip
+    assert averages[0] == averages[1] == [["step-00000008", "step-00000012"]]
+    assert runs[0].steps() == runs[1].steps()
+    whole, parts = ((run.models / "final" / "model.safetensors").read_bytes() for run in runs)
+    assert whole == parts
+
+
+def test_a_run_that_ended_for_want_of_patience_names_that(begun: Path, call_program: Call) -> None:
+    words = ["training.patience=1", "training.validate_every=1", "training.learning_rate=0.01"]
+    assert call_program("train", begun, *words, "training.max_steps=60", "training.best_metric=chrf")[0] == 0
+    code, _, errors = call_program("train", begun, *words, "training.max_steps=80", "training.best_metric=chrf")
+    assert code == 0
+    assert "has already ended" in errors and "raise training.patience to continue" in errors
+
+
 def test_final_weights_are_chosen_again_if_training_stopped_later(
     begun: Path, call_program: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:

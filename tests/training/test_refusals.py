@@ -106,3 +106,24 @@ def test_data_are_not_replaced_while_another_process_trains_on_them(settings_fil
         code, _, errors = call_program("train", settings_file, "tokenizer.vocab_size=340")
     assert code == 1 and f"process {os.getpid()} (" in errors and f") is training in {run}" in errors
     assert contents(run) == before
+
+
+def test_validation_pairs_that_do_not_fit_into_the_model_are_counted_and_one_has_to(
+    settings_file: Path, call_program: Call
+) -> None:
+    words = ["data.max_length=25", "model.max_positions=27", "training.max_steps=1"]
+    code, _, errors = call_program("train", settings_file, *words)
+    assert code == 0 and "validation:" not in errors
+    valid = [settings_file.parent / f"valid.{language}" for language in ("en", "de")]
+    long = 3 * "the old man in the garden reads today at home. " + "\n"
+    for file in valid:
+        file.write_text(file.read_text() + 4 * long)
+    code, _, errors = call_program("train", settings_file, *words, f"run={settings_file.parent / 'some'}")
+    assert code == 0
+    assert "validation: 10 of 14 validation pairs fit into model.max_positions=27; the others are left out" in errors
+    for file in valid:
+        file.write_text(4 * long)
+    run = settings_file.parent / "none"
+    code, _, errors = call_program("train", settings_file, *words, f"run={run}")
+    assert code == 1 and "0 of 4 validation pairs fit into model.max_positions=27; raise it" in " ".join(errors.split())
+    assert not (run / "metrics.jsonl").exists()

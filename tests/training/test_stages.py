@@ -91,6 +91,14 @@ def test_resuming_before_in_and_after_a_change_is_exact(two_corpora: Path, stop:
     [
         (("{weights: [1, 2, 3]}",), "found 3 weights, expected 2, one for each entry of data.train"),
         (("{weights: [0, 0]}",), "all weights are 0"),
+        (
+            ("{weights: [1, 0], until: 20k}", "{weights: [0, 1], until: 3}", "{weights: [1, 1]}"),
+            "stage 2, until: found 3, expected more than 20000",
+        ),
+        (
+            ("{weights: [1, 0], until: 2epochs}", "{weights: [0, 1], until: 2epochs}", "{weights: [1, 1]}"),
+            "stage 2, until: found 2epoch, expected more than 2epoch",
+        ),
         (("{weights: [1, 0]}", "{weights: [0, 1]}"), "stage 1, until: say when it ends"),
         (("{weights: [1, 0], until: 3}",), "stage 1, until: leave it out of the last stage"),
     ],

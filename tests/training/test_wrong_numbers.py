@@ -4,6 +4,7 @@ import itertools
 import json
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import torch
 from translator.checkpoints import RunDirectory, read_checkpoint
 from translator.model import Transformer
 from translator.training.update import Updater
+from translator.training.validation import Validation, Validator
 
 Call = Callable[..., tuple[int, str, str]]
 
@@ -80,6 +82,40 @@ def test_several_in_a_row_go_back_with_half_the_learning_rate(
     assert rates[12] == pytest.approx(0.5 * 0.01 * math.sqrt(4 / 12))
 
 
+def test_it_goes_back_to_before_the_row_and_not_to_a_checkpoint_within(
+    settings_file: Path, call_program: Call, poison: Any
+) -> None:
+    # Steps 6 to 11, with a validation after step 8.
+    poison(lambda update: 6 <= update <= 11)
+    code, _, errors = call_program("train", settings_file, "training.max_skipped=6", "training.keep_last=5")
+    assert code == 0, errors
+    assert "6 steps in a row had a gradient that is not finite: going back to" in errors
+    assert "step-00000004, with half" in errors
+    run = RunDirectory(settings_file.parent / "run")
+    assert run.steps() == [4, 8, 12]
+    state = read_checkpoint(run.checkpoint(8)).state
+    assert (state["rollbacks"], state["skipped_in_a_row"]) == (1, 0)
+
+
+def test_it_does_not_go_back_to_weights_without_a_validation_loss(
+    settings_file: Path, call_program: Call, poison: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The weights are useless from step 8 on, whose gradient was finite; then no gradient is.
+    poison(lambda update: 9 <= update <= 11)
+    validate = Validator.__call__
+
+    def useless_once(self: Validator, model: Transformer) -> Validation:
+        found, steps = validate(self, model), len(calls)
+        calls.append(steps)
+        return replace(found, loss=math.nan) if steps == 1 else found
+
+    calls: list[int] = []
+    monkeypatch.setattr(Validator, "__call__", useless_once)
+    code, _, errors = call_program("train", settings_file, "training.max_skipped=3", "training.keep_last=5")
+    assert code == 0, errors
+    assert "step-00000004, with half" in errors
+
+
 def test_without_a_checkpoint_it_goes_back_to_the_beginning(
     settings_file: Path, call_program: Call, poison: Any
 ) -> None:
@@ -98,10 +134,17 @@ def test_it_gives_up_in_the_end_and_the_last_checkpoint_is_good(
     code, _, errors = call_program("train", settings_file, *settings)
     assert code == 1
     assert "did not help 2 times (now 0.25 of the one in the settings)" in errors
-    assert "Lower training.learning_rate" in errors
     run = RunDirectory(settings_file.parent / "run")
+    begin = f"start_from={run.root}:4"
+    assert f"Train another run (run=DIRECTORY) that begins with {run.checkpoint(4)} ({begin})" in " ".join(
+        errors.split()
+    )
     assert run.steps() == [4]
     checkpoint = read_checkpoint(run.checkpoint(4))
     assert all(torch.isfinite(weight).all() for weight in checkpoint.weights.values())
     # What went back once does not do so again for the same reason.
     assert (checkpoint.state["rollbacks"], checkpoint.state["rate_scale"]) == (2, 0.25)
+    poison(lambda update: False)
+    other = settings_file.parent / "other"
+    code, _, errors = call_program("train", settings_file, f"run={other}", begin, "training.max_steps=2")
+    assert code == 0, errors

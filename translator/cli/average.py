@@ -39,10 +39,14 @@ def average(
     path = directory.model(name)
     directory.refuse_links()
     refuse_foreign(path, files_of_checkpoint)
+    validated = best_steps(directory, config.training.best_metric)
+    if best is not None and step:
+        raise typer.BadParameter("--best and --step each name checkpoints; expected one of them")
     if best is not None:
-        steps = best_steps(directory, config.training.best_metric)[:best]
+        steps = validated[:best]
     else:
-        steps = step or directory.steps()[-last:]
+        # What an interruption left among the newest is none of the training's own.
+        steps = sorted(set(step)) if step else (sorted(validated) or directory.steps())[-last:]
     paths = [directory.weights(str(number)) for number in steps]
     result = average_checkpoints(paths)
     identity = run_identity(run)

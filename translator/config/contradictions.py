@@ -1,5 +1,7 @@
 """Settings of model, tokenizer, data and training that are impossible together, a sentence each."""
 
+from itertools import pairwise
+
 from translator.config.corpus_spec import corpus_mistakes, entries_of
 from translator.config.guided_alignment import guided_mistakes
 from translator.config.heads import KINDS
@@ -82,4 +84,8 @@ def _stage_mistakes(config: Config) -> list[str]:
         if (stage.until is None) != (number == len(stages)):
             expected = "leave it out of the last stage" if stage.until else "say when it ends, such as until: 20k"
             problems.append(f"{where}, until: {expected}")
+    ends = [(number, stage.until) for number, stage in enumerate(stages, start=1) if stage.until is not None]
+    for (_, before), (number, until) in pairwise(ends):
+        if until.unit == before.unit and until.amount <= before.amount:
+            problems.append(f"training.stages, stage {number}, until: found {until}, expected more than {before}")
     return problems

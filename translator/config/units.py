@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from pydantic import BeforeValidator, GetCoreSchemaHandler, GetJsonSchemaHandler
@@ -20,8 +21,9 @@ def parse_count(value: Any) -> Any:
     match = _COUNT.match(value)
     if match is None:
         raise ValueError("expected a whole number such as 4096, 25k or 1.5M")
-    count = float(match[1].replace("_", "").replace(",", "")) * _SCALES[match[2]]
-    if not count.is_integer():
+    # Not a float, in which 16.1 times 1,000 is no whole number.
+    count = Decimal(match[1].replace("_", "").replace(",", "")) * _SCALES[match[2]]
+    if count != int(count):
         raise ValueError("expected a whole number such as 4096, 25k or 1.5M")
     return int(count)
 

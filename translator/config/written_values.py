@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from translator.config.paths import RUN_CONFIG, is_run_config
+from translator.config.typed_values import NULLS
 from translator.config.yaml_file import MAX_DEPTH, parse_yaml, read_yaml
 from translator.errors import ConfigError
 
@@ -114,7 +115,10 @@ def _insert(values: dict[str, Any], key: str, value: Any, problems: list[str]) -
         return
     section_values = values
     for section in sections:
-        child = section_values.setdefault(section, {})
+        child = section_values.get(section, {})
+        if child is None or (isinstance(child, str) and child in NULLS):
+            child = {}  # A section whose settings are all commented out.
+        section_values[section] = child
         if not isinstance(child, dict):
             problems.append(f"`{key}`: `{section}` has no settings inside")
             return

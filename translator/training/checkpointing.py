@@ -1,5 +1,7 @@
 """The checkpoints of a running training: which one it continues from, when one is written, which are kept."""
 
+import contextlib
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,11 +14,13 @@ from translator.checkpoints import (
     files_of_checkpoint,
     read_checkpoint,
     read_newest,
+    read_state,
     set_aside_damaged,
     write_checkpoint,
 )
 from translator.config import TrainingSettings
 from translator.distributed.world import World
+from translator.errors import DamagedCheckpointError
 from translator.runtime.console import warn
 from translator.runtime.directories import foreign_names
 from translator.training.progress import Progress
@@ -49,6 +53,20 @@ class Checkpointing:
             return step, found[1] if found is not None else None
         return step, read_checkpoint(self.run.checkpoint(step))
 
+    def return_to_good(self) -> tuple[int, Checkpoint | None]:
+        """Remove all checkpoints after the newest good one, and read that; return its step, or 0 and None.
+
+        Within a row of skipped steps the weights stay what they were, so that what was saved there is as bad as its
+        end; and so is what had a validation loss that is not finite.
+        """
+        if self.world.is_main:
+            for step in reversed(self.run.steps()):
+                with contextlib.suppress(DamagedCheckpointError):
+                    if _is_good(read_state(self.run.checkpoint(step))[0]):
+                        break
+                self._remove(step)
+        return self.newest()
+
     def steps(self) -> list[int]:
         """Return the steps of the checkpoints that exist, oldest first."""
         return self.world.gather(self.run.steps())[0]
@@ -74,8 +92,10 @@ class Checkpointing:
         if self.world.is_main:
             write_checkpoint(self.run.checkpoint(progress.step), checkpoint)
             steps = self.run.steps()
+            # What is saved for an interruption is kept until the next validation and displaces nothing, so that a run
+            # has the same checkpoints whether it was interrupted or not.
             best = [step for step in progress.best_steps(settings.best_metric) if step in steps]
-            kept = {*steps[-settings.keep_last :], *best[: settings.keep_best]}
+            kept = {progress.step, *sorted(best)[-settings.keep_last :], *best[: settings.keep_best]}
             if settings.keep_every is not None:
                 kept.update(step for step in steps if step % settings.keep_every == 0)
             with explained_disk_errors(self.run):
@@ -84,3 +104,10 @@ class Checkpointing:
                         self._remove(step)
         self.saved_step = progress.step
         self.world.barrier()
+
+
+def _is_good(state: Mapping[str, Any]) -> bool:
+    """Whether the weights of a checkpoint had a gradient and, where they were validated, a loss."""
+    history = state.get("history", [])
+    was_validated = bool(history) and history[-1]["step"] == state["step"]
+    return not state.get("skipped_in_a_row") and (not was_validated or math.isfinite(history[-1]["loss"]))

@@ -102,7 +102,8 @@ class BegunRun:
             if final.get("ended_at", progress.step) < progress.step:
                 # Interrupted after an earlier end: the final weights are yet to be chosen among more checkpoints.
                 return None
-            step, how = progress.step, "raise training.max_steps to continue"
+            limits = progress.limits_reached(config.training) or progress.limits_reached(self.config.training)
+            step, how = progress.step, f"raise {' and '.join(limits)} to continue"
         self._check_vocabulary()
         say(f"{self.run.root} has already ended, after step {step:,}; {how}{self._changes(config)}")
         return final

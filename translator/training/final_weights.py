@@ -17,18 +17,18 @@ from translator.translation.alignment_head import keep_alignment_head, learn_ali
 
 
 def choose_final_weights(
-    run: RunDirectory, steps: Sequence[int], best: Sequence[int], settings: TrainingSettings,
+    run: RunDirectory, best: Sequence[int], settings: TrainingSettings,
     validate: Callable[[Checkpoint, str | None], Checkpoint],
 ) -> Checkpoint:  # fmt: skip
     """Choose among the best checkpoint and the averages that `settings` ask for what validates best.
 
-    `steps` are the checkpoints that exist, oldest first, `best` those that were validated, best first. `validate`
-    returns weights with their figures as state, and reports them if it is given a title. The state's `from` names the
-    checkpoints that were chosen.
+    `best` are the steps of the checkpoints that exist and were validated, best first; others, which an interruption
+    left, do not count. `validate` returns weights with their figures as state, and reports them if it is given a
+    title. The state's `from` names the checkpoints that were chosen.
     """
     chosen = validate(read_checkpoint(run.checkpoint(best[0]), with_optimizer=False), None)
     chosen.state["from"] = [run.checkpoint(best[0]).name]
-    groups = {"last": steps[-settings.average_last :], "best": sorted(best[: settings.average_best])}
+    groups = {"last": sorted(best)[-settings.average_last :], "best": sorted(best[: settings.average_best])}
     for name, group in groups.items():
         if len(group) > 1:
             average = average_checkpoints([run.checkpoint(step) for step in group])

@@ -77,12 +77,17 @@ class Progress:
 
     def has_ended(self, settings: TrainingSettings) -> bool:
         """Whether there is nothing left to train under `settings`."""
-        if self.step >= settings.max_steps:
-            return True
-        if settings.max_epochs is not None and self.epoch >= settings.max_epochs:
-            return True
+        return bool(self.limits_reached(settings))
+
+    def limits_reached(self, settings: TrainingSettings) -> list[str]:
+        """Return the names of the settings because of which there is nothing left to train."""
         patience = settings.patience
-        return patience is not None and self.stale_validations(settings.best_metric) >= patience
+        reached = {
+            "training.max_steps": self.step >= settings.max_steps,
+            "training.max_epochs": settings.max_epochs is not None and self.epoch >= settings.max_epochs,
+            "training.patience": patience is not None and self.stale_validations(settings.best_metric) >= patience,
+        }
+        return [name for name, is_reached in reached.items() if is_reached]
 
     def is_due(self, every: Duration | Literal["auto"], epochs_before: int) -> bool:
         """Whether a validation is due after the step that was just done, before which `epochs_before` were complete.

@@ -174,15 +174,16 @@ class Trainer:
     def _roll_back(self) -> None:
         """Go back to the last good checkpoint, and continue with half the learning rate and other batches."""
         now = self.progress
+        step, checkpoint = self.checkpoints.return_to_good()
         if now.rollbacks >= self.settings.max_rollbacks:
+            begin = f" that begins with {self.run.checkpoint(step)} (start_from={self.run.root}:{step})" if step else ""
             raise TrainingError(
                 f"{counted(now.skipped_in_a_row, 'step')} in a row up to step {now.step:,} had a gradient that is not "
                 f"finite, and going back with a lower learning rate did not help {counted(now.rollbacks, 'time')} (now "
-                f"{now.rate_scale:g} of the one in the settings). The last checkpoint is intact. Lower "
-                "training.learning_rate, raise training.warmup_steps, set training.clip_norm=1 or precision=fp32; the "
-                f"training pairs of these steps are named in {self.run.metrics}"
+                f"{now.rate_scale:g} of the one in the settings). Train another run (run=DIRECTORY){begin} with a "
+                "lower training.learning_rate, a longer training.warmup_steps, training.clip_norm=1 or precision=fp32; "
+                f"the training pairs of these steps are named in {self.run.metrics}"
             )
-        step, checkpoint = self.checkpoints.newest()
         if checkpoint is None:
             where, progress = "the beginning", Progress()
             self.state.restart(self.make_model())
@@ -268,7 +269,7 @@ class Trainer:
             self._validate_and_save()
             steps = self.checkpoints.steps()
         best = [step for step in progress.best_steps(metric) if step in steps]
-        final = choose_final_weights(self.run, steps, best, self.settings, self._validated)
+        final = choose_final_weights(self.run, best, self.settings, self._validated)
         final.state["ended_at"] = progress.step
         if self.world.is_main:
             write_final_model(self.run, final, self.validate.some_pairs(_ALIGNED_PAIRS))

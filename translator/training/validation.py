@@ -14,10 +14,12 @@ from translator.data.batches import SpecialTokens, make_batch
 from translator.data.dataset import ParallelDataset
 from translator.decoding import translate_ids
 from translator.distributed.world import World
+from translator.errors import DataError
 from translator.evaluation import Score, choose_tokenizer, score
 from translator.inference import TransformerStepModel
 from translator.model import Transformer
 from translator.runtime.console import say
+from translator.runtime.counted import counted
 from translator.runtime.device import Machine
 from translator.runtime.halving import Halving
 from translator.text import TokenizerPair
@@ -75,7 +77,8 @@ class Validator:
     ) -> None:  # fmt: skip
         """`language` is the code of the target language, if there is one; BLEU's tokenizer follows it.
 
-        Raises `EvaluationError` if the tokenizer that the settings name is not available.
+        Raises `EvaluationError` if the tokenizer that the settings name is not available, and `DataError` if no pair
+        fits into the model.
         """
         self.dataset, self.tokenizers, self.settings = dataset, tokenizers, settings
         self.decoding = validation_decoding(decoding, settings)
@@ -83,6 +86,11 @@ class Validator:
         self.world = world or World()
         longest = np.maximum(dataset.source_lengths, dataset.target_lengths)
         self._usable = np.flatnonzero(longest + ADDED_TOKENS <= max_positions)
+        if len(self._usable) < len(dataset):
+            fit = f"{len(self._usable):,} of {counted(len(dataset), 'validation pair')} fit into model.max_positions="
+            if not len(self._usable):
+                raise DataError(f"{fit}{max_positions}; raise it, or validate with shorter pairs (data.valid)")
+            say(f"validation: {fit}{max_positions}; the others are left out")
         count = min(settings.validation_sentences, len(self._usable))
         self._decoded = self._usable[np.linspace(0, len(self._usable) - 1, count).astype(np.int64)]
         _, references = self.dataset.texts(self._decoded)

@@ -82,7 +82,7 @@ class TrainingSettings(Settings):
     """Stages with weights of their own for the corpora of `data.train`, such as first mostly back-translated text and
     then clean text: `[{weights: [1, 3], until: 20k}, {weights: [1, 0]}]`. Each begins with a new epoch."""
     freeze: list[str] = []
-    """Patterns of parameter names that are not trained, such as `encoder_layers.*` or `*embedding*`."""
+    """Patterns of parameter names that are not trained, such as `encoder_layers.*`."""
     validate_every: DurationOrAuto = "auto"
     """Between two validations (loss, and BLEU by decoding); a checkpoint is saved with each. `auto` is an epoch, or as
     many as take 50 steps."""
@@ -113,10 +113,10 @@ class TrainingSettings(Settings):
     """Newest checkpoints whose weights are averaged at the end; 1 does not average."""
     average_best: FewCount = 1
     """Best checkpoints whose weights are averaged at the end; 1 does not average. Whichever of the averages
-    and the last checkpoint validates best becomes the model."""
+    and the best checkpoint validates best becomes the model."""
     max_skipped: PositiveCount = 10
-    """Steps in a row with a gradient that is not finite after which training goes back to the last checkpoint,
-    with half the learning rate and other batches. (Every such step is skipped.)"""
+    """Steps in a row with a gradient that is not finite after which training goes back to the last checkpoint
+    before them, with half the learning rate and other batches. (Every such step is skipped.)"""
     max_rollbacks: NonNegativeCount = 3
     """How often training goes back before it gives up."""
     log_every: PositiveCount = 50
