@@ -72,6 +72,7 @@ def test_runs_translate_the_source(
         (["first", "short"], 1, "short has 4 lines but the reference has 12; expected the same number"),
         (["first", "first"], 1, "expected different runs or files"),
         (["first", "second", "--output", "page.txt"], 1, "expected a file name that ends in .html"),
+        (["first", "second", "--set", "beam_size=2"], 2, "--set is for what is translated here"),
         (["first", "second", "--tokenize", "14a"], 1, "no BLEU tokenizer '14a'"),
     ],
 )

@@ -220,6 +220,18 @@ def test_several_test_sets_are_a_table(run: Path, files: tuple[Path, Path], call
     [
         ([], "expected RUN, or --hypothesis FILE and --reference FILE"),
         (["RUN", "--hypothesis", "SOURCE", "--reference", "SOURCE"], "--hypothesis is scored without a run"),
+        (
+            ["--hypothesis", "SOURCE", "--reference", "SOURCE", "--engine", "native"],
+            "--hypothesis is scored without a run",
+        ),
+        (
+            ["--hypothesis", "SOURCE", "--reference", "SOURCE", "--language-pair", "en-zh"],
+            "--hypothesis is scored without a run",
+        ),
+        (
+            ["RUN", "--source", "SOURCE", "--reference", "SOURCE", "--language-pair", "en-zh"],
+            "--language-pair is that of a --test-set",
+        ),
         (["--hypothesis", "SOURCE"], "found 1 --hypothesis and 0 --reference"),
         (
             ["--hypothesis", "SOURCE", "--hypothesis", "SOURCE", *["--reference", "SOURCE"] * 3],

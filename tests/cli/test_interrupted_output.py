@@ -70,6 +70,14 @@ def expected(translate: Translate, tmp_path: Path) -> bytes:
     return content
 
 
+def test_warnings_name_the_line_of_the_input_after_an_interruption_too(translate: Translate, tmp_path: Path) -> None:
+    lines = [*LINES[:200], "dog " * 90 + "\n", *LINES[200:]]
+    assert translate(lines, 150)[0] == 130
+    code, errors = translate(lines)
+    assert code == 0 and "resuming" in errors
+    assert "line 201 is longer than" in errors
+
+
 @pytest.mark.parametrize("again", [1, 60, 199])
 def test_interrupted_again_while_it_reads_what_is_done(
     translate: Translate, expected: bytes, tmp_path: Path, again: int

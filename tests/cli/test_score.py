@@ -177,6 +177,19 @@ def test_no_lines(tiny_run: Path, call_program: Program, tmp_path: Path) -> None
     assert "0 pairs, 0 tokens, end of sentence included: nothing to score" in errors
 
 
+@pytest.mark.parametrize("side", ["--source", "--target"])
+def test_text_that_is_not_utf_8_can_be_refused(
+    tiny_run: Path, tmp_path: Path, call_program: Program, side: str
+) -> None:
+    good, bad = tmp_path / "good", tmp_path / "bad"
+    good.write_bytes(b"a dog\n")
+    bad.write_bytes(b"a \xff\n")
+    words = ["--source", good, "--target", good, side, bad]
+    assert call_program("score", tiny_run, *words)[0] == 0
+    code, output, errors = call_program("score", tiny_run, *words, "--set", "invalid_utf8=refuse")
+    assert (code, output) == (1, "") and f"{bad}, line 1" in errors
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [

@@ -15,9 +15,9 @@ import torch
 
 from tests.patience import PATIENCE
 from translator.checkpoints import RunDirectory, read_checkpoint
-from translator.config import DataSettings, entries_of, read_run_config, write_config
+from translator.config import DataSettings, DecodingSettings, entries_of, read_run_config, write_config
 from translator.errors import ConfigError
-from translator.synthesis import student_config
+from translator.synthesis import Wanted, distill, student_config
 from translator.text import load_tokenizers, open_corpus
 
 SHAPE = [
@@ -66,6 +66,26 @@ def test_a_student_does_not_learn_the_links_of_its_teacher(tiny_run: Path, tmp_p
             student_config(teacher, "runs/student", ["training.guided_alignment=0.1"])
     with pytest.raises(ConfigError, match="alignments: a student learns from translations of its teachers"):
         student_config(teacher, "runs/student", ["data.train=c.{en,de}", "data.alignments=c.links"])
+
+
+def test_what_belongs_to_the_references_is_not_taken_for_the_translations(
+    tiny_run: Path, corpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their scores are not those of the translations, and as one of two corpora they go in the same direction."""
+    asked: list[DataSettings] = []
+    module = sys.modules[distill.__module__]
+    monkeypatch.setattr(module, "synthesize", lambda *_, **__: None)
+    monkeypatch.setattr(module, "train", lambda config: asked.append(config.data))
+    reversed_sides = ["data.source_language=de", "data.target_language=en"]
+    for words in ([f"data.train={corpus}/one.{{en,de}}", *reversed_sides],
+                  [f"data.train=[{{path: '{corpus}/one.{{en,de}}', scores: {corpus}/scores}}]"]):  # fmt: skip
+        student = student_config(tiny_run, corpus / "student", [*SHAPE, *words])
+        distill(None, student, corpus / "made", DecodingSettings(), Wanted(), references=True)  # type: ignore[arg-type]
+    for references, made in (entries_of(data.train) for data in asked):
+        assert (references.path, made.path) == (f"{corpus}/one.{{en,de}}", str(corpus / "made" / "corpus-1"))
+    swapped, scored = (entries_of(data.train) for data in asked)
+    assert [(entry.source_language, entry.target_language) for entry in swapped] == [("de", "en"), ("de", "en")]
+    assert [entry.scores for entry in scored] == [f"{corpus}/scores", None]
 
 
 def test_teachers_translate_every_corpus_and_the_student_learns_from_that(

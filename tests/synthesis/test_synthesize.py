@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from tests.patience import PATIENCE
+from translator.cli.synthesize import words_of_options
 from translator.errors import ConfigError, DataError, OutputError
 from translator.runtime.files import create_file
 from translator.synthesis import TextLines, Wanted, lines_of, synthesize
@@ -274,3 +275,20 @@ def test_ranks_of_a_job_write_the_same_bytes(
     assert [process.returncode for process in processes] == [0, 0], outputs
     assert [output for output, _ in outputs] == [f"{tmp_path}/together\n", ""]
     assert content(tmp_path / "together") == content(tmp_path / "alone")
+
+
+@pytest.mark.parametrize(
+    ("stated", "n_best", "expected"),
+    [
+        ([], None, ["n_best=2"]),
+        (["beam_size=8"], None, ["n_best=8", "beam_size=8"]),
+        (["decoding.beam_size=8"], None, ["n_best=8", "decoding.beam_size=8"]),
+        (["decoding.n_best=3", "beam_size=4"], None, ["decoding.n_best=3", "beam_size=4"]),
+        ([], 6, ["n_best=6", "beam_size=6"]),
+        (["beam_size=9"], 6, ["n_best=6", "beam_size=9"]),
+    ],
+)
+def test_the_nearest_is_chosen_among_as_many_as_the_beam_that_is_asked_for(
+    tiny_run: Path, stated: list[str], n_best: int | None, expected: list[str]
+) -> None:
+    assert words_of_options(tiny_run, n_best, False, True, stated) == expected

@@ -41,6 +41,8 @@ def test_a_line_without_text_is_blank(raw: str) -> None:
         ('{"text": "a", "requird": []}', "in, line 2, requird: there is no such field"),
         ('{"text": "a", "requird": []}', "did you mean required?"),
         ('{"text": "a", "text": "b"}', "in, line 2, text: the field is there twice"),
+        ('{"text": "a", "prefix": "x\\ud800"}', "in, line 2, prefix: found 'x\\ud800', half of a character"),
+        ('{"text": "a", "required": ["b", "\\udc00"]}', "in, line 2, required: found '\\udc00', half of a character"),
         ("[" * 100_000, "in, line 2: cannot be read as JSON ("),
         ("1" * 5000, "in, line 2: cannot be read as JSON ("),
     ],

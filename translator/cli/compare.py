@@ -119,6 +119,8 @@ def _translate_or_read(
                 f"{name} has {counted(len(text), 'line')} but the reference has {lines:,}; expected the same number"
             )
     calls = {system: read_call(system, settings) for system in systems if system.is_dir()}
+    if settings and not calls:
+        raise typer.BadParameter("--set is for what is translated here; expected a run among the systems")
     for system, call in calls.items():
         translator = Translator.load(system, **stated_machine(call))
         with progress(description=f"translating with {system.name}", unit="lines", total=lines) as bar:

@@ -82,10 +82,11 @@ def evaluate(
 
     options = {"tokenize": tokenize, "lowercase": lowercase}
     if hypothesis:
-        if run is not None or test_set or together_with or settings or weights:
+        of_run = run, test_set, language_pair, together_with, settings, weights, engine is not EngineChoice.auto
+        if any(of_run):
             raise typer.BadParameter(
                 "--hypothesis is scored without a run; expected --hypothesis FILE, --reference FILE and perhaps "
-                "--source FILE, and no RUN, --test-set, --with, --set or --weights"
+                "--source FILE, and no RUN, --test-set, --language-pair, --with, --engine, --set or --weights"
             )
         scored = _score_files(hypothesis, reference or [], source or [], to, options)
         with join_world() as world:
@@ -96,6 +97,8 @@ def evaluate(
         raise typer.BadParameter("expected RUN, or --hypothesis FILE and --reference FILE")
     if bool(source and reference) == bool(test_set) or bool(source) != bool(reference):
         raise typer.BadParameter("expected --source FILE and --reference FILE, or --test-set NAME")
+    if language_pair is not None and not test_set:
+        raise typer.BadParameter("--language-pair is that of a --test-set; --tokenize chooses BLEU's tokenizer")
     groups = _share_out(reference or [], len(source), "--source") if source else []
     data = read_run_config(run).data
     if test_set and language_pair is None and data.language_tags:

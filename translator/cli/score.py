@@ -32,7 +32,7 @@ def score(
     One line for each pair; in nats, with the end of sentence included.
     """
     from translator.checkpoints import load_bundle
-    from translator.config import replace_stated, stated_machine
+    from translator.config import read_run_config, replace_stated, stated_machine
     from translator.runtime.console import ResultStream, progress, say
     from translator.text import decode_lines
     from translator.translation.score_lines import Totals, format_line, pair_lines, score_lines
@@ -43,7 +43,8 @@ def score(
         pairs: Iterator[tuple[str, str]] = iter(())
         if world.is_main:
             inputs = open_inputs([source, target])
-            sources, targets = (decode_lines(stream, name) for name, stream in inputs)
+            refuse = replace_stated(read_run_config(run).decoding, call).invalid_utf8 == "refuse"
+            sources, targets = (decode_lines(stream, name, refuse=refuse) for name, stream in inputs)
             pairs = pair_lines(sources, targets, (inputs[0][0], inputs[1][0]))
         bundles = [load_bundle(run, weights=weights, **stated_machine(call))]
         bundles += [load_bundle(other, **stated_machine(call)) for other in together_with or []]

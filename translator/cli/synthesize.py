@@ -96,15 +96,16 @@ def words_of_options(run: Path, n_best: int | None, sample: bool, nearest: bool,
 
     Unless it is stated, the beam is wide enough for the number of translations.
     """
-    from translator.config import read_run_config
+    from translator.config import read_call_settings, read_run_config
 
     words = ["search=sampling"] if sample else []
-    beam_size = read_run_config(run).decoding.beam_size
-    if n_best is None and nearest and not any(word.startswith("n_best=") for word in stated):
+    asked = read_call_settings(stated).decoding
+    beam_size = (asked if "beam_size" in asked.model_fields_set else read_run_config(run).decoding).beam_size
+    if n_best is None and nearest and "n_best" not in asked.model_fields_set:
         n_best = beam_size
     if n_best is not None:
         words.append(f"n_best={n_best}")
-        is_beam = not sample and not any(word.startswith(("beam_size=", "search=")) for word in stated)
+        is_beam = not sample and asked.model_fields_set.isdisjoint({"beam_size", "search"})
         if is_beam and beam_size < n_best:
             words.append(f"beam_size={n_best}")
     return [*words, *stated]

@@ -18,6 +18,7 @@ from translator.errors import ConfigError
 from translator.runtime.console import say
 from translator.synthesis.lines import CorpusLines
 from translator.synthesis.synthesize import Wanted, synthesize
+from translator.text.corpus import KNOWN_COLUMNS
 from translator.text.tokenizer_pair import JOINT_MODEL, tokenizer_files
 from translator.training import TrainingResult, train
 from translator.translation import Translator
@@ -82,9 +83,15 @@ def distill(
     if student.data.valid is None:
         also = ", and their references," if references else ""
         say(f"no data.valid is set: what the teachers made of the last sources{also} is held out for validation")
-    trained: Any = [{**entry.model_dump(), "path": str(path)} for entry, path in zip(entries, paths, strict=True)]
+    stated = [entry.model_dump() for entry in entries]
+    if references and not is_list_of_entries(student.data.train) and corpora[0].languages not in KNOWN_COLUMNS:
+        # The settings say which side of one corpus is the source, but not of those in a list.
+        stated[0] |= dict(zip(("source_language", "target_language"), corpora[0].languages, strict=True))
+    # What belongs to the pairs of a corpus does not belong to those that are made of it.
+    not_theirs = {"scores": None, "score_column": None, "alignments": None}
+    trained: Any = [{**entry, **not_theirs, "path": str(path)} for entry, path in zip(stated, paths, strict=True)]
     if references:
-        trained = [*(entry.model_dump() for entry in entries), *trained]
+        trained = [*stated, *trained]
     elif not is_list_of_entries(student.data.train):
         trained = str(paths[0])
     values = student.model_dump(exclude_unset=True)

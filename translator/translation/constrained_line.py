@@ -64,7 +64,9 @@ def read_json_line(raw: str, where: str) -> ConstrainedLine:
     return ConstrainedLine(
         # A line feed would divide the line in two.
         text=_text(fields["text"], where, "text").replace("\n", " "),
-        prefix=None if fields.get("prefix") is None else _text(fields["prefix"], where, "prefix"),
+        prefix=None
+        if fields.get("prefix") is None
+        else _whole(_text(fields["prefix"], where, "prefix"), where, "prefix"),
         required=_texts(fields.get("required"), where, "required"),
         banned=_texts(fields.get("banned"), where, "banned"),
         to=None if fields.get("to") is None else _text(fields["to"], where, "to"),
@@ -97,7 +99,17 @@ def _texts(value: Any, where: str, field: str) -> tuple[str, ...]:
         return ()
     if not isinstance(value, list) or not all(isinstance(text, str) for text in value):
         raise DataError(f'{where}, {field}: found {_shown(value)}, expected a list of texts, such as ["Hund"]')
-    return tuple(value)
+    return tuple([_whole(text, where, field) for text in value])
+
+
+def _prefix(value: Any, where: str) -> str | None:
+    return None if value is None else _whole(_text(value, where, "prefix"), where, "prefix")
+
+
+def _whole(text: str, where: str, field: str) -> str:
+    if any("\ud800" <= letter <= "\udfff" for letter in text):
+        raise DataError(f"{where}, {field}: found {ascii(text)[:40]}, half of a character; expected whole ones")
+    return text
 
 
 def _shown(value: Any) -> str:

@@ -80,6 +80,7 @@ def translate_inputs(
                 blocks_of(wanted(), waits=source.waits), settings, to=to, engine=shared,
                 glossary=glossary, markup=markup, lines_choose=input_form == "jsonl",
                 with_scores=form != "text", with_alignment=form == "jsonl", on_progress=on_progress,
+                first=destination.lines + 1,
             )  # fmt: skip
             for line in translated:
                 destination.write(unanswered.popleft(), format_translations(line, destination.lines + 1, form))
