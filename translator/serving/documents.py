@@ -4,17 +4,14 @@ import re
 from collections.abc import Callable, Sequence
 from xml.etree import ElementTree
 
-from translator.serving.word_documents import DamagedError, open_word
+from translator.serving.refusals import DocumentError
+from translator.serving.word_documents import open_word
 from translator.text.languages import same_language
 
 FORMATS = (".txt", ".html", ".htm", ".srt", ".tmx", ".docx")
 _LANGUAGE = "{http://www.w3.org/XML/1998/namespace}lang"
 _DETECTED_BYTES = 4000
 _TIMES = re.compile(r"\d+:\d\d:\d\d[,.]\d+\s*-->")
-
-
-class DocumentError(Exception):
-    """A file that cannot be read."""
 
 
 Texts = Sequence[str]
@@ -57,10 +54,7 @@ def _ending(name: str) -> str:
 
 
 def _open_word(data: bytes) -> tuple[list[str], str, Rebuild]:
-    try:
-        texts, rebuild = open_word(data)
-    except DamagedError as error:
-        raise DocumentError(str(error)) from None
+    texts, rebuild = open_word(data)
     return texts, "html", rebuild
 
 
