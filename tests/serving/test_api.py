@@ -173,6 +173,26 @@ def test_a_word_document_is_translated(server: Any, expected: Callable[..., list
     assert paragraph.text == expected("The old farmer has slept.")[0]
 
 
+def test_the_language_of_markup_is_that_of_its_text(server: Any) -> None:
+    style = "<style>" + "body { margin: 0; padding: 0; color: black }\n" * 50 + "</style>"
+    page = f"<html>{style}<p>Der alte Bauer schläft und der Hund läuft durch den Garten.</p></html>"
+    status, answer = server.post("/translate", q=page, source="auto", target="de", format="html")
+    assert (status, answer["detectedLanguage"]["language"], answer["translatedText"]) == (200, "de", page)
+
+
+def test_a_memory_is_translated_from_the_language_that_it_states(
+    server: Any, expected: Callable[..., list[str]]
+) -> None:
+    line = "Der alte Bauer schläft und der Hund läuft."
+    unit = f'<tu><tuv xml:lang="en-US"><seg>{line}</seg></tuv></tu>'
+    data = f'<tmx version="1.4"><header srclang="de"/><body>{unit}</body></tmx>'.encode("utf-16")
+    body, headers = multipart([("source", "auto"), ("target", "de")], ("a.tmx", data))
+    status, answer, _ = server.send("/translate_file", body, headers)
+    assert status == 200
+    with urllib.request.urlopen(answer["translatedFileUrl"]) as file:
+        assert f'<tuv xml:lang="de"><seg>{expected(line)[0]}</seg></tuv>' in file.read().decode()
+
+
 def test_attention_is_a_page_or_its_data(server: Any) -> None:
     status, page, headers = server.send("/attention", urlencode({"q": LINE, **PAIR}).encode(), FORM)
     assert status == 200 and page.startswith("<!doctype html>")

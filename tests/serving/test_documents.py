@@ -2,32 +2,30 @@
 
 import pytest
 
-from translator.serving.documents import DocumentError, open_document
+from translator.serving import texts
+from translator.serving.documents import look_into_document, open_document
+from translator.serving.refusals import DocumentError
 
-SRT = (
-    "1\r\n00:00:01,000 --> 00:00:02,000\r\nA <i>dog</i>\r\nruns.\r\n\r\n2\r\n00:00:03,000 --> 00:00:04,000\r\nYes.\r\n"
+STYLE = "<style>" + "body { margin: 0; padding: 0; color: black; background-color: white }\n" * 1_000 + "</style>"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "sample"),
+    [
+        ("a.txt", "Der Hund läuft.", "Der Hund läuft."),
+        ("a.html", f"<title>Seite</title>{STYLE}<p>Der <b>Hund</b> läuft.</p>", "Seite Der Hund läuft."),
+        ("a.srt", "1\n00:00:01,000 --> 00:00:02,000\nDer <i>Hund</i>\nläuft & bellt.\n", "Der Hund läuft & bellt."),
+        ("a.tmx", "<tmx><tuv><seg>Der <ph>{the name}</ph> läuft.</seg></tuv></tmx>", "Der  läuft."),
+    ],
 )
-TMX = """<?xml version="1.0"?><tmx version="1.4"><header srclang="en"/><body>
-<tu><tuv xml:lang="en-US"><seg>A <bpt i="1"/>dog</seg></tuv></tu>
-<tu><tuv xml:lang="en"><seg>kept</seg></tuv><tuv xml:lang="de"><seg>da</seg></tuv></tu>
-</body></tmx>"""
+def test_languages_are_told_by_what_is_translated(name: str, text: str, sample: str) -> None:
+    assert look_into_document(name, text.encode()).sample == sample
 
 
-def test_subtitles_keep_times_and_numbers() -> None:
-    texts, form, rebuild = open_document("a.SRT", SRT.encode(), "en", "de")
-    assert (texts, form) == (["A <i>dog</i> runs.", "Yes."], "html")
-    written = rebuild(["Ein Hund", "Ja."]).decode()
-    assert (
-        written == "1\r\n00:00:01,000 --> 00:00:02,000\r\nEin Hund\r\n\r\n2\r\n00:00:03,000 --> 00:00:04,000\r\nJa.\r\n"
-    )
-
-
-def test_a_translation_memory_gets_what_it_lacks() -> None:
-    texts, form, rebuild = open_document("a.tmx", TMX.encode(), "en", "de")
-    assert (texts, form) == (["A dog"], "text")
-    written = rebuild(["Ein \x01Hund"]).decode()
-    assert '<tuv xml:lang="de"><seg>Ein Hund</seg></tuv>' in written
-    assert written.count("<tuv") == 4
+def test_a_long_page_is_read_as_far_as_its_language_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(texts, "_ENOUGH", 10)
+    monkeypatch.setattr(texts, "_BEGINNING", 20)
+    assert look_into_document("a.html", b"<p>one two three</p><p>four</p>").sample == "one two three"
 
 
 @pytest.mark.parametrize(
@@ -38,9 +36,13 @@ def test_a_translation_memory_gets_what_it_lacks() -> None:
         ("noname", b"", "expected .txt"),
         ("a.txt", b"\xff\xfe", "UTF-8"),
         ("a.tmx", b"<tmx>", "no XML"),
+        ("a.tmx", b'<?xml version="1.0" encoding="nobodys"?><tmx/>', "no XML"),
+        ("a.tmx", '<!DOCTYPE x [<!ENTITY a "b">]><tmx/>'.encode("utf-16"), "entities"),
         ("a.tmx", b'<!DOCTYPE x [<!ENTITY a "b">]><tmx/>', "entities"),
     ],
 )
 def test_files_that_cannot_be_read(name: str, data: bytes, named: str) -> None:
     with pytest.raises(DocumentError, match=named):
         open_document(name, data, "en", "de")
+    with pytest.raises(DocumentError, match=named):
+        look_into_document(name, data)

@@ -10,7 +10,8 @@ import pytest
 from docx.oxml import OxmlElement
 
 from translator.serving import word_documents
-from translator.serving.word_documents import DamagedError, open_word
+from translator.serving.refusals import DocumentError
+from translator.serving.word_documents import open_word
 
 
 def saved(document: Any) -> bytes:
@@ -79,6 +80,82 @@ def test_what_is_between_runs_stays_and_links_move() -> None:
     assert [own.text for own in paragraph.hyperlinks] == ["drei"]
 
 
+def written_by(data: bytes, *, upper: bool = False) -> Any:
+    """Return a document whose texts were replaced by themselves, or by their capitals."""
+    texts, rebuild = open_word(data)
+    return docx.Document(io.BytesIO(rebuild([text.upper() if upper else text for text in texts])))
+
+
+def test_what_is_in_a_run_beside_its_text_stays_between_texts() -> None:
+    document = docx.Document()
+    run = document.add_paragraph("see ").add_run("one\ttwo\nthree")
+    run.bold = True
+    note = OxmlElement("w:footnoteReference")
+    run._r.append(note)
+    document.add_paragraph("").add_run().add_break()
+    document.paragraphs[1].runs[0].add_text("four")
+    document.add_paragraph("12\t34")
+    texts, _ = open_word(saved(document))
+    assert texts == ['see <span id="1">one</span>', "two", "three", "four"]
+    same, other = written_by(saved(document)), written_by(saved(document), upper=True)
+    assert [own.text for own in same.paragraphs] == ["see one\ttwo\nthree", "\nfour", "12\t34"]
+    assert [own.text for own in other.paragraphs][1:] == ["\nFOUR", "12\t34"]
+    for paragraph in (same.paragraphs[0], other.paragraphs[0]):
+        assert [bool(own.bold) for own in paragraph.runs] == [False, *[True] * (len(paragraph.runs) - 1)]
+        assert [own.tag.rpartition("}")[2] for own in paragraph.runs[-1]._r] == ["rPr", "footnoteReference"]
+
+
+def test_runs_in_links_are_divided_too() -> None:
+    document = docx.Document()
+    paragraph = document.add_paragraph("one ")
+    link = OxmlElement("w:hyperlink")
+    link.append(paragraph.add_run("two\tthree ")._r)
+    link.append(paragraph.add_run("four")._r)
+    paragraph._p.append(link)
+    assert open_word(saved(document))[0] == ["one", "two", "three four"]
+    (paragraph,) = written_by(saved(document), upper=True).paragraphs
+    assert paragraph.text == "ONE TWO\tTHREE FOUR"
+    assert [own.text for own in paragraph.hyperlinks] == ["TWO\tTHREE FOUR"]
+
+
+def test_hyphens_are_part_of_their_words() -> None:
+    document = docx.Document()
+    run = document.add_paragraph("an ").add_run("e")
+    run._r.append(OxmlElement("w:noBreakHyphen"))
+    run.add_text("mail ad")
+    run._r.append(OxmlElement("w:softHyphen"))
+    document.paragraphs[0].add_run("dress")
+    document.paragraphs[0].add_run()._r.append(OxmlElement("w:noBreakHyphen"))
+    number = document.add_paragraph("555").add_run()
+    number._r.append(OxmlElement("w:noBreakHyphen"))
+    assert open_word(saved(document))[0] == ["an e-mail address-"]
+    same = written_by(saved(document))
+    assert [own.text for own in same.paragraphs] == ["an e-mail address-", "555-"]
+    assert number._r.xml == same.paragraphs[1].runs[1]._r.xml
+
+
+def test_comments_stay_as_they_are() -> None:
+    document = docx.Document()
+    paragraph = document.add_paragraph("a line")
+    document.add_comment(paragraph.runs, text="a comment", author="a")
+    assert open_word(saved(document))[0] == ["a line"]
+    (comment,) = written_by(saved(document), upper=True).comments
+    assert comment.text == "a comment"
+
+
+@pytest.mark.parametrize(
+    "pieces", [("  one", " two three  "), (" ", " one two three\u00a0"), ("  one  ", ""), ("a", "  ")]
+)
+def test_white_space_around_a_text_is_written_once(pieces: tuple[str, str]) -> None:
+    document = docx.Document()
+    paragraph = document.add_paragraph()
+    paragraph.add_run(pieces[0]).bold = True
+    paragraph.add_run(pieces[1])
+    (text,) = open_word(saved(document))[0]
+    assert re.sub("<.*?>", "", text) == "".join(pieces).strip()
+    assert written_by(saved(document)).paragraphs[0].text == "".join(pieces)
+
+
 def test_text_boxes_are_read_once() -> None:
     document = docx.Document()
     outer = document.add_paragraph("outer")
@@ -98,5 +175,5 @@ def test_text_boxes_are_read_once() -> None:
 def test_a_document_that_unpacks_to_too_much_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     data = saved(docx.Document())
     monkeypatch.setattr(word_documents, "_MOST_UNPACKED", 1_000)
-    with pytest.raises(DamagedError, match="the limit is 1,000"):
+    with pytest.raises(DocumentError, match="the limit is 1,000"):
         open_word(data)

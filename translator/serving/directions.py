@@ -33,7 +33,7 @@ class Directions:
         self._check_served(target)
         detected = Detected(source, 100.0)
         if source == "auto":
-            among = {own.model.source for own in self._all if same_language(target, own.target)}
+            among = set(self.sources_of(target))
             among |= {code for code in self.codes if same_language(target, code)}
             detected = self.detector.rank(text, among)[0]
         else:
@@ -42,6 +42,10 @@ class Directions:
         if found is None and not same_language(detected.language, target):
             raise RequestError(400, f"{target[:40]} is not available as a target language from {source[:40]}")
         return found, detected
+
+    def sources_of(self, target: str) -> list[str]:
+        """Return the languages that can be translated into `target`."""
+        return [own.model.source for own in self._all if same_language(target, own.target)]
 
     def _check_served(self, code: str, expected: str = "") -> None:
         if code not in self.codes and not any(same_language(code, own) for own in self.codes):

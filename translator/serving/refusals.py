@@ -1,4 +1,4 @@
-"""Requests that are refused: an error of the API as an exception."""
+"""Requests that are refused: an error of the API as an exception, and what is wrong with a file."""
 
 RETRY_SECONDS = 1
 
@@ -10,6 +10,10 @@ class RequestError(Exception):
         """`retry_after` is in seconds; `reason` is what `/metrics` counts it as, if it does."""
         super().__init__(message)
         self.status, self.message, self.retry_after, self.reason = status, message, retry_after, reason
+
+
+class DocumentError(Exception):
+    """A file that cannot be read."""
 
 
 def overloaded() -> RequestError:

@@ -13,14 +13,15 @@ from translator.inspection.page import attention_page
 from translator.inspection.page.encoding import encode_maps
 from translator.runtime.console import warn
 from translator.serving.admission import Admission
-from translator.serving.documents import DocumentError, first_text, open_document
+from translator.serving.documents import Look, look_into_document, open_document
 from translator.serving.fields import AttentionFields, DetectFields, FileFields, TranslateFields, check_fields
 from translator.serving.models import Models
 from translator.serving.options import ServerOptions
-from translator.serving.refusals import RETRY_SECONDS, RequestError, overloaded, too_large
+from translator.serving.refusals import RETRY_SECONDS, DocumentError, RequestError, overloaded, too_large
 from translator.serving.text_translation import TextTranslation
 from translator.serving.texts import alignment_of, characters_of, score_of
 from translator.serving.translated_files import TranslatedFiles
+from translator.text.languages import same_language
 
 _MOST_INSPECTIONS = 4
 """Requests for attention that may wait at once; each keeps a thread busy."""
@@ -30,8 +31,7 @@ class Service:
     """What the server does for its clients."""
 
     def __init__(self, options: ServerOptions, models: Models, admission: Admission) -> None:
-        self.limits, self._admission = options.limits, admission
-        self._models = models
+        self.limits, self._models, self._admission = options.limits, models, admission
         self._translation = TextTranslation(models)
         self._files = TranslatedFiles(options.files)
         self._inspections = 0
@@ -41,7 +41,8 @@ class Service:
         asked = check_fields(TranslateFields, await self._admission.fields_of(request))
         texts = asked.q if isinstance(asked.q, list) else [asked.q]
         self._check_size([*texts, asked.prefix] if asked.prefix else texts, asked.alternatives)
-        found, translated = await self._translation.translate(request, texts, asked)
+        markup = "html" if asked.format == "html" else "none"
+        found, translated = await self._translation.translate(request, texts, asked, markup)
         answer: dict[str, Any] = {"translatedText": [own.texts[0] for own in translated]}
         if asked.alternatives:
             answer["alternatives"] = [list(own.texts[1 : 1 + asked.alternatives]) for own in translated]
@@ -76,15 +77,14 @@ class Service:
         source = asked.source
         try:
             if source == "auto":
-                text = await asyncio.to_thread(first_text, name, data)
-                source = self._models.directions.find(text, "auto", asked.target)[1].language
+                source = self._source_of(await asyncio.to_thread(look_into_document, name, data), asked.target)
             # Documents are read and written in threads, so that a large one holds nobody up.
-            texts, form, rebuild = await asyncio.to_thread(open_document, name, data, source, asked.target)
+            texts, markup, rebuild = await asyncio.to_thread(open_document, name, data, source, asked.target)
         except DocumentError as error:
             raise RequestError(400, f"{name[:80]}: {error}") from None
         self._check_size(texts)
-        own = TranslateFields.model_validate({"q": texts, "source": source, "target": asked.target, "format": form})
-        _, translated = await self._translation.translate(request, texts, own)
+        own = TranslateFields.model_validate({"q": texts, "source": source, "target": asked.target})
+        _, translated = await self._translation.translate(request, texts, own, markup)
         ending = name[name.rfind(".") :].lower()
         written = await asyncio.to_thread(rebuild, [text.texts[0] for text in translated])
         try:
@@ -128,6 +128,13 @@ class Service:
             return JSONResponse(encode_maps(maps))
         # The page has a policy of its own, and only our own page may show it in a frame.
         return HTMLResponse(attention_page(maps), headers={"Content-Security-Policy": "frame-ancestors 'self'"})
+
+    def _source_of(self, look: Look, target: str) -> str:
+        """Return the language of a file: one that it states and that can be translated, or what its text looks like."""
+        directions = self._models.directions
+        sources = directions.sources_of(target)
+        stated = (own for code in look.stated for own in sources if same_language(own, code))
+        return next(stated, None) or directions.find(look.sample, "auto", target)[1].language
 
     def _check_size(self, texts: list[str], alternatives: int = 0) -> None:
         limits = self.limits

@@ -16,7 +16,7 @@ from translator.serving.directions import Direction
 from translator.serving.fields import TranslateFields
 from translator.serving.models import Models
 from translator.serving.refusals import RequestError, overloaded
-from translator.serving.texts import MarkedText, PlainText, TranslatedText
+from translator.serving.texts import MarkedText, PlainText, TranslatedText, sample_of
 from translator.translation import TranslatedLine
 from translator.translation.markup import Marking
 
@@ -34,12 +34,15 @@ class TextTranslation:
         self._models = models
 
     async def translate(
-        self, request: Request, texts: list[str], asked: TranslateFields
+        self, request: Request, texts: list[str], asked: TranslateFields, markup: str
     ) -> tuple[list[Detected], list[TranslatedText]]:
-        """Translate texts, each with the model of its language; return those languages, too."""
+        """Translate texts, each with the model of its language; return those languages, too.
+
+        `markup` is that of the texts (`Marking.markup`), whatever format was asked for.
+        """
         for attempt in (1, 2):
             try:
-                return await _unless_gone(request, self._translate(texts, asked))
+                return await _unless_gone(request, self._translate(texts, asked, markup))
             except StoppedError:
                 # The models were replaced at this moment.
                 if attempt == 2:
@@ -52,10 +55,18 @@ class TextTranslation:
                 raise RequestError(400, str(error)) from None
         raise AssertionError("the loop returns or raises")
 
-    async def _translate(self, texts: list[str], asked: TranslateFields) -> tuple[list[Detected], list[TranslatedText]]:
+    async def _translate(
+        self, texts: list[str], asked: TranslateFields, markup: str
+    ) -> tuple[list[Detected], list[TranslatedText]]:
+        # Tags and styles are in no language.
+        samples = texts
+        if asked.source == "auto" and markup != "none":
+            samples = await _run(
+                lambda: [sample_of([text], markup) for text in texts], in_thread=sum(map(len, texts)) > _LONG_TEXT
+            )
         directions = self._models.directions
-        found = [directions.find(text, asked.source, asked.target) for text in texts]
-        marking = Marking("html" if asked.format == "html" else "none", _patterns(asked.protect))
+        found = [directions.find(sample, asked.source, asked.target) for sample in samples]
+        marking = Marking(markup, _patterns(asked.protect))
         results: list[TranslatedText | None] = [None] * len(texts)
 
         async def translate_with(direction: Direction, indices: list[int]) -> None:

@@ -4,11 +4,16 @@ Line feeds stay where they are. With markup, a text is taken apart into segments
 segments of a document share batches with other requests.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from translator.translation import ConstrainedLine, TranslatedLine, Translation
 from translator.translation.markup import MarkedLine, Marking
+
+_ENOUGH = 2_000
+"""Characters by which a language is detected (`detection.py`)."""
+_BEGINNING = 20_000
+"""Characters in which there are usually so many that are no markup."""
 
 
 class TranslatedText(NamedTuple):
@@ -55,6 +60,27 @@ class MarkedText:
             "\n".join(_with_line_feeds(line, rank) for line in translated) + self._end for rank in range(max(1, count))
         ]
         return TranslatedText(tuple(dict.fromkeys(texts)), translated)
+
+
+def sample_of(texts: Iterable[str], markup: str) -> str:
+    """Return text by which the language of texts is detected: the beginning of what is translated, without markup."""
+    found = ""
+    for text in texts:
+        if text.strip():
+            found += " " * bool(found) + (text[:_ENOUGH] if markup == "none" else _text_of(text, markup))
+        if len(found) >= _ENOUGH:
+            break
+    return found
+
+
+def _text_of(text: str, markup: str) -> str:
+    """Return the text of the first segments: enough of them, or all."""
+    found = ""
+    for size in dict.fromkeys((min(_BEGINNING, len(text)), len(text))):
+        found = " ".join(segment.text for segment in MarkedLine.read(text[:size], Marking(markup)).segments)
+        if len(found) >= _ENOUGH:
+            break
+    return found
 
 
 def alignment_of(line: TranslatedLine) -> list[list[int]]:

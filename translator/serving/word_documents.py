@@ -2,7 +2,9 @@
 
 A paragraph consists of runs, each with one formatting. Adjacent runs are one text in which a `span` is around whatever
 is formatted differently from most of it, so that the formatting follows its words into the translation. Anything else
-between runs (a tab, a line break, a picture, a field, a footnote) stays where it is and separates texts.
+in or between runs (a tab, a line break, a picture, a field, a footnote) stays where it is and separates texts. Hyphens
+of their own are part of their words: the one that does not break is read and written as `-`, and an optional one is
+left out of what is translated.
 """
 
 import copy
@@ -13,39 +15,44 @@ from collections.abc import Callable, Sequence
 from html.parser import HTMLParser
 from typing import Any
 
+from translator.serving.refusals import DocumentError
+
 _MOST_UNPACKED = 64 << 20
 """Bytes of all parts of a document: a small file can unpack to any size."""
 _NAMESPACE = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 _PARAGRAPH, _RUN, _TEXT, _LINK, _FORMAT = (
     f"{_NAMESPACE}{name}" for name in ("p", "r", "t", "hyperlink", "rPr")
 )  # fmt: skip
+_HYPHENS = {f"{_NAMESPACE}noBreakHyphen": "-", f"{_NAMESPACE}softHyphen": ""}
+_LETTERS = {_TEXT, *_HYPHENS}
 _IGNORED = {f"{_NAMESPACE}{name}" for name in ("lastRenderedPageBreak", "proofErr", "bookmarkStart", "bookmarkEnd")}
 _SPACE = "{http://www.w3.org/XML/1998/namespace}space"
-
-
-class DamagedError(Exception):
-    """A file that is no Word document, or too large a one."""
 
 
 def open_word(data: bytes) -> tuple[list[str], Callable[[Sequence[str]], bytes]]:
     """Return the texts of a document, as HTML, and what makes the document of their translations.
 
-    Raises `DamagedError`.
+    Raises `DocumentError` if it is no Word document, or too large a one.
     """
     import docx
+    from docx.opc.constants import CONTENT_TYPE
 
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             size = sum(part.file_size for part in archive.infolist())
         if size > _MOST_UNPACKED:
-            raise DamagedError(f"the document unpacks to {size:,} bytes; the limit is {_MOST_UNPACKED:,}")
+            raise DocumentError(f"the document unpacks to {size:,} bytes; the limit is {_MOST_UNPACKED:,}")
         document = docx.Document(io.BytesIO(data))
-        # Headers and footers are parts of their own.
-        elements = [part.element for part in document.part.package.iter_parts() if hasattr(part, "element")]
-    except DamagedError:
+        # Headers and footers are parts of their own; so are comments, which stay as they are.
+        kinds = (CONTENT_TYPE.WML_DOCUMENT_MAIN, CONTENT_TYPE.WML_HEADER, CONTENT_TYPE.WML_FOOTER)
+        elements = [part.element for part in document.part.package.iter_parts() if part.content_type in kinds]
+    except DocumentError:
         raise
     except Exception as error:  # Many kinds from the archive, XML and relations; all mean the same.
-        raise DamagedError(f"the file is no Word document ({type(error).__name__})") from None
+        raise DocumentError(f"the file is no Word document ({type(error).__name__})") from None
+    for element in elements:
+        for run in list(element.iter(_RUN)):
+            _split(run)
     stretches = [_Stretch(own) for element in elements for own in _find_stretches(element)]
 
     def rebuild(translated: Sequence[str]) -> bytes:
@@ -58,6 +65,26 @@ def open_word(data: bytes) -> tuple[list[str], Callable[[Sequence[str]], bytes]]
     return [stretch.text for stretch in stretches], rebuild
 
 
+def _split(run: Any) -> None:
+    """Make runs of equal formatting of a run that has text and something else, each of which has one of the two."""
+    kinds = [own.tag in _LETTERS for own in run if own.tag not in _IGNORED and own.tag != _FORMAT]
+    if all(kinds) or not any(kinds):
+        return
+    formatting = run.find(_FORMAT)
+    current, is_text = run, kinds[0]
+    for own in list(run):
+        if own.tag == _FORMAT:
+            continue
+        if own.tag not in _IGNORED and (own.tag in _LETTERS) != is_text:
+            following = run.makeelement(run.tag, run.attrib, run.nsmap)
+            if formatting is not None:
+                following.append(copy.deepcopy(formatting))
+            current.addnext(following)
+            current, is_text = following, not is_text
+        if current is not run:
+            current.append(own)
+
+
 def _find_stretches(root: Any) -> list[list[Any]]:
     """Return all longest sequences of adjacent runs and links that have nothing but text, with a letter in it."""
     found: list[list[Any]] = []
@@ -65,19 +92,23 @@ def _find_stretches(root: Any) -> list[list[Any]]:
         # Runs may be in a tracked insertion or a content control.
         inner = (own for own in paragraph.iterdescendants() if own.tag not in (_RUN, _LINK, _PARAGRAPH))
         for parent in [paragraph, *inner]:
-            if parent is not paragraph and next(parent.iterancestors(_PARAGRAPH), None) is not paragraph:
-                continue  # A text box has paragraphs of its own.
-            current: list[Any] = []
-            for child in parent:
-                if _is_text(child):
-                    current.append(child)
-                elif child.tag not in _IGNORED and not _is_empty(child):
-                    found.append(current)
-                    # A link with a tab or a picture is not moved.
-                    found += [[own] for own in child if _is_text(own)] if child.tag == _LINK else []
-                    current = []
-            found.append(current)
+            # A text box has paragraphs of its own.
+            if parent is paragraph or next(parent.iterancestors(_PARAGRAPH), None) is paragraph:
+                found += _stretches_in(parent)
     return [own for own in found if any(letter.isalpha() for element in own for letter in _text_of(element))]
+
+
+def _stretches_in(parent: Any) -> list[list[Any]]:
+    found: list[list[Any]] = []
+    current: list[Any] = []
+    for child in parent:
+        if _is_text(child):
+            current.append(child)
+        elif child.tag not in _IGNORED and not _is_empty(child):
+            # A link with a tab or a picture is not moved.
+            found += [current, *(_stretches_in(child) if child.tag == _LINK else [])]
+            current = []
+    return [*found, current]
 
 
 def _is_text(element: Any) -> bool:
@@ -86,7 +117,7 @@ def _is_text(element: Any) -> bool:
         inner = [own for own in element if own.tag not in _IGNORED and not _is_empty(own)]
         return bool(inner) and all(own.tag == _RUN and _is_text(own) for own in inner)
     own_tags = {own.tag for own in element} - _IGNORED - {_FORMAT}
-    return element.tag == _RUN and own_tags == {_TEXT}
+    return element.tag == _RUN and bool(own_tags) and own_tags <= _LETTERS
 
 
 def _is_empty(element: Any) -> bool:
@@ -95,7 +126,7 @@ def _is_empty(element: Any) -> bool:
 
 
 def _text_of(element: Any) -> str:
-    return "".join(own.text or "" for own in element.iter(_TEXT))
+    return "".join(_HYPHENS.get(own.tag, own.text or "") for own in element.iter(*_LETTERS))
 
 
 class _Stretch:
@@ -120,11 +151,13 @@ class _Stretch:
         whole = "".join(texts)
         self._before = whole[: len(whole) - len(whole.lstrip())]
         self._after = whole[len(whole.rstrip()) :]
-        written = [
-            escaped if _format(template) == usual else f'<span id="{index}">{escaped}</span>'
-            for index, (template, escaped) in enumerate(zip(self._templates, map(html.escape, texts), strict=True))
-        ]
-        self.text = "".join(written).strip()
+        begin, end = len(self._before), len(whole) - len(self._after)
+        written, at = [], 0
+        for index, (template, text) in enumerate(zip(self._templates, texts, strict=True)):
+            shown = html.escape(text[max(0, begin - at) : max(0, end - at)])
+            written.append(f'<span id="{index}">{shown}</span>' if shown and _format(template) != usual else shown)
+            at += len(text)
+        self.text = "".join(written)
 
     def replace(self, translation: str) -> None:
         """Put a translation, as HTML, in the place of the text."""
@@ -176,9 +209,10 @@ def _canonical(element: Any) -> tuple[Any, ...]:
 def _with_text(template: Any, text: str) -> Any:
     """Return a copy of a run or link that has another text."""
     element = copy.deepcopy(template)
-    first, *others = element.iter(_TEXT)
+    first, *others = element.iter(*_LETTERS)
     for other in others:
         other.getparent().remove(other)
+    first.tag = _TEXT
     first.text = "".join(letter for letter in text if letter >= " " or letter in "\t")
     first.set(_SPACE, "preserve")
     return element

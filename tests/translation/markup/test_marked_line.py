@@ -16,7 +16,7 @@ from translator.translation.markup import MarkedLine, Marking, translate_marked
 from translator.translation.markup.tokens import read_tokens
 from translator.translation.result import TranslatedLine, Translation
 
-HTML, XML = Marking("html"), Marking("xml")
+HTML, XML, SUBTITLE = Marking("html"), Marking("xml"), Marking("subtitle")
 
 
 def reversed_words(lines: Sequence[object]) -> list[TranslatedLine]:
@@ -63,6 +63,23 @@ def test_in_xml_what_is_beside_text_is_inline() -> None:
     assert marked("<a><x>one two</x><y>three four</y></a>", XML) == "<a><x>two one</x><y>four three</y></a>"
 
 
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("Q&A &amp; 3 > 2 < 4 <3", "<3 4 < 2 > 3 &amp; Q&A"),
+        ("one <i>two <font color=red>three</font></i> four", "four <i><font color=red>three</font> two</i> one"),
+        (r"{\an8}one two", r"{\an8}two one"),
+        ("<I >one two", "<I >two one"),
+        ("one two</i>", "two one</i>"),
+        ("one <b>two <i>three</b> four</i> five", "five four <b><i>three two</b> one</i>"),
+        ("<br> {name}", "{name} <br>"),
+        ("<i>...</i>", "<i>...</i>"),
+    ],
+)
+def test_subtitles_have_tags_but_no_entities(line: str, expected: str) -> None:
+    assert marked(line, SUBTITLE) == expected
+
+
 def test_protected_strings_are_never_lost() -> None:
     line = "see {name} and %s at http://a.de/b?c=1, 5 km"
 
@@ -82,8 +99,10 @@ def test_protected_strings_are_never_lost() -> None:
 @given(st.text(st.one_of(st.sampled_from("<>/ab \"'=&;!-?[]"), st.characters(codec="utf-8")), max_size=40))
 def test_tokens_and_parts_joined_are_the_line(line: str) -> None:
     line = line.replace("\n", "").replace("\r", "")
-    for markup in ("html", "xml"):
+    for markup in ("html", "xml", "subtitle"):
         assert "".join(token.raw for token in read_tokens(line, markup)) == line
+        if markup == "subtitle":
+            continue
 
         def unchanged(lines: Sequence[object]) -> list[TranslatedLine]:
             return [TranslatedLine(str(own), (Translation(str(own)),)) for own in lines]

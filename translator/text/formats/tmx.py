@@ -10,8 +10,8 @@ from translator.text.formats.xml_stream import Attributes, Segment, XmlReader, r
 from translator.text.languages import language_code, same_language
 
 _SKIPPED = "unit of TMX without both languages"
-# Their content is markup of the original document. That of `hi` is text.
-_CODES = frozenset({"bpt", "ept", "ph", "it", "ut"})
+CODES = frozenset({"bpt", "ept", "ph", "it", "ut"})
+"""Inline elements whose content is markup of the original document. That of `hi` is text."""
 
 
 class _Units(XmlReader):
@@ -34,7 +34,7 @@ class _Units(XmlReader):
         elif self._segment is not None:
             self._segment.start(name)
         elif name == "seg":
-            self._segment = Segment(_CODES)
+            self._segment = Segment(CODES)
         elif name == "tuv":
             self._language = attributes.get("xml:lang") or attributes.get("lang") or ""
         elif name == "tu":

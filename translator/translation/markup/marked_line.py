@@ -20,13 +20,13 @@ class Marking(NamedTuple):
     """What of a line is not plain text."""
 
     markup: str = "none"
-    """One of `MARKUPS`."""
+    """One of `MARKUPS`, or `subtitle`: a text of SubRip, with tags but without entities."""
     protect: tuple[str, ...] = ()
     """Kinds of strings and regular expressions (`decoding.protect`)."""
 
     def escape(self, text: str) -> str:
         """Write text so that it is not read as markup."""
-        if self.markup == "none":
+        if self.markup in ("none", "subtitle"):
             return text
         return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 

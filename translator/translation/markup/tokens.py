@@ -1,4 +1,4 @@
-"""A line of HTML or XML as tokens, which joined are the line: text, tags, and what is not for translation."""
+"""A line with markup as tokens, which joined are the line: text, tags, and what is not for translation."""
 
 import html
 import re
@@ -10,9 +10,12 @@ _TOKEN = re.compile(
     r"""|<(?P<close>/?)(?P<name>[A-Za-z_][^\s/<>"'=]*+)(?:[^<>"']|"[^"]*"|'[^']*')*+>""",
     re.DOTALL,
 )
+_SUBTITLE_TOKEN = re.compile(r"\{\\[^{}]*+\}|<(?P<close>/?)(?P<name>[bisu]|font)(?:\s[^<>]*+)?>", re.IGNORECASE)
+_TOKENS = {"html": _TOKEN, "xml": _TOKEN, "subtitle": _SUBTITLE_TOKEN}
 _RAW = re.compile(r"<(script|style|textarea|template)\b", re.IGNORECASE)
 _ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{0,31});")
 _XML_ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|amp|lt|gt|quot|apos);")
+_ENTITIES = {"html": _ENTITY, "xml": _XML_ENTITY, "subtitle": re.compile(r"(?!)")}
 _UNTOUCHED = re.compile(
     r"""\stranslate\s*=\s*["']?no\b|\sclass\s*=\s*(?:"[^"]*\bnotranslate\b|'[^']*\bnotranslate\b|notranslate\b)""",
     re.IGNORECASE,
@@ -58,10 +61,14 @@ def plain_characters(text: str) -> list[tuple[str, str]]:
 
 
 def read_tokens(line: str, markup: str) -> list[Token]:
-    """Return the tokens of a line of `html` or `xml`, with tags paired; a `<` that begins no tag is text."""
+    """Return the tokens of a line of `html` or `xml` or of a `subtitle`, with tags paired.
+
+    A `<` that begins no tag is text. Subtitles have the tags that players know (SubRip: `<i>`, `<b>`, `<u>`, `<s>`,
+    `<font>`, and `{\\an8}` and others of SubStation), no entities, and no blocks: a tag without a partner is a point.
+    """
     tokens: list[Token] = []
     position = 0
-    while (match := _TOKEN.search(line, position)) is not None:
+    while (match := _TOKENS[markup].search(line, position)) is not None:
         tokens += _text_tokens(line[position : match.start()], markup)
         position = match.end()
         raw = match[0]
@@ -73,6 +80,11 @@ def read_tokens(line: str, markup: str) -> list[Token]:
             tokens.append(_tag(raw, match, markup))
     tokens += _text_tokens(line[position:], markup)
     _pair(tokens)
+    if markup == "subtitle":
+        for token in tokens:
+            if token.kind in ("open", "close") and token.partner is None:
+                token.kind = "point"
+        return tokens
     return _without_untouched(tokens, markup)
 
 
@@ -81,7 +93,7 @@ def _text_tokens(text: str, markup: str) -> list[Token]:
     tokens: list[Token] = []
     characters: list[tuple[str, str]] = []
     position = 0
-    for match in (_ENTITY if markup == "html" else _XML_ENTITY).finditer(text):
+    for match in _ENTITIES[markup].finditer(text):
         characters += plain_characters(text[position : match.start()])
         position = match.end()
         shown = html.unescape(match[0])
@@ -105,7 +117,7 @@ def _text_token(characters: list[tuple[str, str]]) -> Token:
 def _tag(raw: str, match: re.Match[str], markup: str) -> Token:
     name = match["name"]
     if name is None:
-        return Token("point" if raw.startswith(("<!--", "<![", "<?")) else "border", raw)
+        return Token("point" if raw.startswith(("<!--", "<![", "<?", "{")) else "border", raw)
     if markup == "xml":
         kind = "close" if match["close"] else "point" if raw.endswith("/>") else "open"
         return Token(kind, raw, name)
@@ -170,7 +182,7 @@ def find_borders(tokens: list[Token], markup: str) -> list[bool]:
     }
     for index, token in enumerate(tokens):
         if token.kind in ("open", "close"):
-            is_block = token.name not in _INLINE if markup == "html" else parents[index] not in with_text
+            is_block = token.name not in _INLINE if markup != "xml" else parents[index] not in with_text
             borders[index] = token.partner is None or is_block
     before = [0]
     for border in borders:
