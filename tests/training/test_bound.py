@@ -154,6 +154,44 @@ def test_final_weights_are_chosen_again_if_training_stopped_later(
     assert contents(run.root) == before
 
 
+def test_corpora_and_base_may_be_somewhere_else(begun: Path, call_program: Call) -> None:
+    folder, run = begun.parent, interrupt(begun)
+    tuned = folder / "tuned"
+    words = [f"run={tuned}", f"start_from={run}", f"data.alignments={folder}/train.links", "training.max_steps=2"]
+    links = "".join("0-0\n" for _ in (folder / "train.en").read_text().splitlines())
+    (folder / "train.links").write_text(links)
+    assert call_program("train", begun, *words)[0] == 0
+    (folder / "moved").mkdir()
+    for name in ("train.en", "train.de", "valid.en", "valid.de", "train.links"):
+        (folder / name).rename(folder / "moved" / name)
+    run.rename(folder / "moved" / "base")
+    moved = [f"data.{name}={folder}/moved/{name}.{{en,de}}" for name in ("train", "valid")]
+    words = [*moved, f"run={tuned}", f"start_from={folder}/moved/base", f"data.alignments={folder}/moved/train.links"]
+    code, _, errors = call_program("train", begun, *words, "training.max_steps=4")
+    assert code == 0 and "resuming after step 2" in errors, errors
+    # What it is bound to is known by its own settings from now on.
+    code, _, errors = call_program("train", tuned / "config.yaml", "training.max_steps=6")
+    assert code == 0 and "resuming after step 4" in errors, errors
+    add_lines(folder / "moved" / "any")
+    code, _, errors = call_program("train", begun, *words, "training.max_steps=8")
+    assert code == 1 and f"was begun with other content of {folder}/moved/train.en and train.de" in errors
+
+
+def test_without_a_record_of_its_content_a_corpus_has_to_be_where_it_was(begun: Path, call_program: Call) -> None:
+    folder, run = begun.parent, interrupt(begun)
+    path = RunDirectory(run).checkpoint(4)
+    checkpoint = read_checkpoint(path)
+    for name in ("began_with", "identity"):
+        checkpoint.state.pop(name, None)
+    write_checkpoint(path, checkpoint)
+    shutil.rmtree(run / "prepared")
+    for side in ("en", "de"):
+        shutil.copy(folder / f"train.{side}", folder / f"other.{side}")
+    words = ["training.max_steps=6", f"data.train={folder}/other.{{en,de}}"]
+    code, _, errors = call_program("train", begun, *words)
+    assert code == 1 and "was begun with other content of data.train" in errors
+
+
 @pytest.mark.parametrize("name", ["train", "valid"])
 @pytest.mark.parametrize("finished", [True, False])
 def test_a_run_does_not_continue_on_a_corpus_that_changed(

@@ -4,6 +4,7 @@ Nothing is written here. `train` checks twice: before any work, and again when t
 """
 
 import contextlib
+from typing import Any
 
 from translator.checkpoints import RunDirectory
 from translator.config import Config, read_run_config, resolve_preset
@@ -19,6 +20,10 @@ _CHANGEABLE = (
     "training.keep_", "training.average_", "training.log_every", "training.tensorboard", "training.batch_tokens",
     "training.accumulate", "training.sharded", "training.activations", "training.attention_kernel",
 )  # fmt: skip
+
+# Settings that name what a run is bound to by its content (`BegunRun.check`), wherever it is.
+_PLACES = ("data.train", "data.valid", "data.alignments", "tokenizer.model", "start_from")
+_PLACES_OF_CORPUS = ("path", "scores", "alignments")
 
 
 def foresee(config: Config, run: RunDirectory) -> Config:
@@ -72,11 +77,20 @@ def check_agreement(config: Config, run: RunDirectory) -> Config:
     problems = [
         f"{name}: {run.root} began with {old!r}, found {new!r}; keep it or choose another run directory"
         for name, (old, new) in changed_settings(begun, config).items()
-        if not name.startswith(_CHANGEABLE)
+        if not name.startswith(_CHANGEABLE) and not (name in _PLACES and _without_places(old) == _without_places(new))
     ]
     if problems:
         raise ConfigError(problems)
     return config
+
+
+def _without_places(value: Any) -> Any:
+    """Return what is left of a setting in `_PLACES` without the paths: entries of corpora, or whether there are any."""
+    if not isinstance(value, list) or not all(isinstance(entry, dict) for entry in value):
+        return value is not None
+    return [
+        {name: own is not None if name in _PLACES_OF_CORPUS else own for name, own in entry.items()} for entry in value
+    ]
 
 
 def with_batch_tokens(config: Config, size: int) -> Config:

@@ -196,7 +196,11 @@ class BegunRun:
         elif (manifest := self._manifest()) is not None and has_vocabulary(manifest, self.tokenizers):
             before = fingerprints(manifest["inputs"])
         else:
-            return []
+            # Nothing is known of the content but where it was.
+            places = {
+                name: (getattr(self.config.data, name), getattr(config.data, name)) for name in ("train", "valid")
+            }
+            return [f"data.{name}" for name, (old, new) in places.items() if old != new]
         described = corpora_inputs(config.data)
         now = fingerprints(described)
         return [described[name]["name"] for name in now if now[name] != before.get(name)] or [
