@@ -13,6 +13,7 @@ from translator.evaluation import evaluate
 from translator.serving.metrics import Metrics
 from translator.serving.options import ServerOptions
 from translator.serving.served_model import ServedModel
+from translator.text import open_corpus
 from translator.translation import ConstrainedLine, Translator
 
 Command = Callable[..., subprocess.CompletedProcess[bytes]]
@@ -169,3 +170,18 @@ def test_a_server_calls_the_languages_of_a_run_as_it_is_told(tiny_run: Path) -> 
     model = ServedModel(f"fr-it={tiny_run}", ServerOptions(()), Metrics())
     model.batcher.stop()
     assert (model.source, model.targets) == ("fr", ["it"])
+
+
+@pytest.mark.parametrize("sides", ["en,de", "de,en"])
+def test_a_parallel_corpus_is_translated_into_the_language_that_is_asked_for(
+    tagged_run: Path, tmp_path: Path, call_program: Program, sides: str
+) -> None:
+    corpus = f"{tagged_run.parent}/corpus.{{{sides}}}"
+    output = tmp_path / "made"
+    code, _, errors = call_program("synthesize", tagged_run, "--input", corpus, "--to", "de", "--output", output)
+    assert code == 0, errors
+    pairs = dict(zip(SENTENCES["en"], SENTENCES["de"], strict=True))
+    made = [(pair[0], pair[1]) for pair in open_corpus(str(output)).pairs()]
+    assert len(made) == 16 and all(pairs[source] == target for source, target in made)
+    code, _, errors = call_program("synthesize", tagged_run, "--input", corpus, "--to", "nl", "--output", output)
+    assert code == 1 and "expected nl as one of them" in errors

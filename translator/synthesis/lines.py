@@ -11,6 +11,8 @@ from typing import NamedTuple, Protocol
 from translator.config import DataSettings
 from translator.errors import DataError
 from translator.text import Corpus, InputLines, count_lines, hash_file, open_corpus, open_input
+from translator.text.corpus import KNOWN_COLUMNS
+from translator.text.languages import same_language
 from translator.text.open_corpus import is_corpus
 
 
@@ -98,8 +100,8 @@ class CorpusLines:
 def lines_of(names: Sequence[str], data: DataSettings, to: str | None = None, *, refuse: bool = False) -> Lines:
     """Return the lines of files of text, or of one parallel corpus, for a run with these settings.
 
-    The corpus is read in the direction of the run; `to` is as in `Wanted`, `refuse` as in `TextLines`. Raises
-    `DataError` for what cannot be opened.
+    The corpus is read in the direction of the run, or, if that has several source languages, in its own that ends in
+    `to`, which is as in `Wanted`; `refuse` is as in `TextLines`. Raises `DataError` for what cannot be opened.
     """
     corpora = [name for name in names if is_corpus(name)]
     if not corpora:
@@ -108,4 +110,17 @@ def lines_of(names: Sequence[str], data: DataSettings, to: str | None = None, *,
         raise DataError(
             f"{corpora[0]} is a parallel corpus, and {len(names)} inputs are given; give one corpus, or text alone"
         )
+    if data.source_language is None and to is not None:
+        return CorpusLines(_corpus_into(corpora[0], to))
     return CorpusLines(open_corpus(corpora[0], data.source_language, to or data.target_language))
+
+
+def _corpus_into(name: str, to: str) -> Corpus:
+    """Open a corpus with its target side in the language `to`, as far as it says which languages it has."""
+    corpus = open_corpus(name)
+    first, second = corpus.languages
+    if first is None or second is None or corpus.languages in KNOWN_COLUMNS or same_language(to, second):
+        return corpus
+    if not same_language(to, first):
+        raise DataError(f"{name} has the languages {first} and {second}; expected {to} as one of them")
+    return open_corpus(name, second, first)
