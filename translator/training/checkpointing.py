@@ -1,6 +1,5 @@
 """The checkpoints of a running training: which one it continues from, when one is written, which are kept."""
 
-import contextlib
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -61,9 +60,12 @@ class Checkpointing:
         """
         if self.world.is_main:
             for step in reversed(self.run.steps()):
-                with contextlib.suppress(DamagedCheckpointError):
-                    if _is_good(read_state(self.run.checkpoint(step))[0]):
-                        break
+                try:
+                    state, _ = read_state(self.run.checkpoint(step))
+                except DamagedCheckpointError:
+                    continue  # It is set aside by `newest`, and not removed.
+                if _is_good(state):
+                    break
                 self._remove(step)
         return self.newest()
 
