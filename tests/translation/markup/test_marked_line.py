@@ -134,6 +134,50 @@ def unchanged(line: str) -> TranslatedLine:
     return TranslatedLine(line, (Translation(line),))
 
 
+def test_long_lines_of_linked_words_take_no_longer_than_others() -> None:
+    line = "<b>" + "one two " * 20_000 + "</b>"
+    assert TAG.sub("", marked(line)).split() == ["two", "one"] * 20_000
+
+
+@pytest.mark.parametrize("is_linked", [True, False])
+def test_crowds_of_strings_that_the_model_loses_come_back_once(is_linked: bool) -> None:
+    numbers = [str(number) for number in range(3000)]
+    line = " ".join(f"one {number}" for number in numbers)
+
+    def without_numbers(lines: Sequence[object]) -> list[TranslatedLine]:
+        (text,) = map(str, lines)
+        spans = [match.span() for match in re.finditer(r"\S+", text)] if is_linked else []
+        return [
+            TranslatedLine(
+                text, (Translation(re.sub(r"\d", "x", text), characters=tuple((*own, *own) for own in spans)),)
+            )
+        ]
+
+    ((found,),) = translate_marked([[line]], Marking("none", ("number",)), without_numbers)
+    assert sorted(re.findall(r"\d+", found.text), key=int) == numbers
+
+
+@given(st.randoms(use_true_random=False))
+def test_every_word_is_written_once_whatever_the_links_say(draw: random.Random) -> None:
+    def wild(lines: Sequence[object]) -> list[TranslatedLine]:
+        found = []
+        for line in map(str, lines):
+            text = " ".join(f"t{index}" for index in range(draw.randint(1, 12)))
+            links = []
+            for _ in range(draw.randint(0, 20)):
+                begin, target = draw.randint(0, len(line)), draw.randint(0, len(text))
+                links.append((begin, begin + draw.randint(0, 9), target, target + draw.randint(0, 9)))
+            expected.extend(text.split())
+            found.append(TranslatedLine(line, (Translation(text, characters=tuple(links)),)))
+        return found
+
+    expected: list[str] = []
+    parts = re.split(r"(<[^>]*>)", random_line(draw).replace(' translate="no"', ""))
+    line = "".join(part if part.startswith("<") else re.sub(r"[^\W\d]+", "w", part) for part in parts)
+    ((found,),) = translate_marked([[line]], Marking("html"), wild)
+    assert re.findall(r"t\d+", TAG.sub("", found.text)) == expected
+
+
 @pytest.mark.parametrize(
     ("count", "expected"), [(99, "<b></b>" * 99 + "two one"), (101, "one" + "<b></b>" * 101 + " two")]
 )

@@ -7,8 +7,10 @@ valid whatever the alignment says. What has no text goes where it crosses the fe
 """
 
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 
 from translator.translation.markup.segment import Item, Segment
 
@@ -17,6 +19,8 @@ Link = tuple[int, int, int, int]
 
 _UNSPACED = "\u0e00-\u0eff\u0f00-\u0fff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
 _CELL = re.compile(rf"[{_UNSPACED}]|[^\W{_UNSPACED}]+|[^\w\s]")
+_MOST_LOST = 100
+"""Strings that the model lost and that are put where their sources are; the time for each grows with the words."""
 
 
 @dataclass
@@ -50,6 +54,30 @@ class _Cell:
         return inside / self._total
 
 
+class _Links:
+    """The links of a line, to be asked what some of its characters come from."""
+
+    def __init__(self, links: Sequence[Link]) -> None:
+        self._links = sorted(links, key=lambda link: link[2])
+        self._begins = [link[2] for link in self._links]
+        # Where the last of a link and all before it ends, which rises although links may overlap.
+        self._ends = list(accumulate((link[3] for link in self._links), max))
+
+    def sources(self, begin: int, end: int) -> list[tuple[int, int, int]]:
+        """Return what characters of the translation come from: of the source (begin, end), with weights."""
+        if len(self._links) == 1:
+            # Nothing is known but where the texts begin and end.
+            ((left, right, first, last),) = self._links
+            scale = (right - left) / max(1, last - first)
+            return [(round(left + (begin - first) * scale), max(1, round(left + (end - first) * scale)), 1)]
+        near = self._links[bisect_right(self._ends, begin) : bisect_left(self._begins, end)]
+        return [
+            (left, right, min(end, last) - max(begin, first))
+            for left, right, first, last in near
+            if min(end, last) > max(begin, first) and right > left
+        ]
+
+
 def put_back(segment: Segment, translation: str, links: Sequence[Link], escape: Callable[[str], str]) -> str:
     """Return a translation of the segment's text with everything that was taken out, and the white space around it.
 
@@ -57,8 +85,7 @@ def put_back(segment: Segment, translation: str, links: Sequence[Link], escape: 
     relative positions. `escape` writes text as the markup wants it.
     """
     translation = translation.strip()
-    links = links or [_proportional(segment, translation)]
-    cells = _cells(segment, translation, links, escape)
+    cells = _cells(segment, translation, _Links(links or [_proportional(segment, translation)]), escape)
     content = _write(segment.items, cells, 0, len(cells), (0, len(segment.text)))
     return segment.lead + content + segment.trail
 
@@ -67,7 +94,7 @@ def _proportional(segment: Segment, translation: str) -> Link:
     return 0, len(segment.text), 0, len(translation)
 
 
-def _cells(segment: Segment, text: str, links: Sequence[Link], escape: Callable[[str], str]) -> list[_Cell]:
+def _cells(segment: Segment, text: str, links: _Links, escape: Callable[[str], str]) -> list[_Cell]:
     """Divide a translation, with every atom of the segment in a cell of its own."""
     kept: list[tuple[int, int, Item | None]] = []
     missing: list[Item] = []
@@ -101,50 +128,59 @@ def _cells(segment: Segment, text: str, links: Sequence[Link], escape: Callable[
     for begin, end, own in [*kept, (len(text), len(text), None)]:
         for match in _CELL.finditer(text, position, begin):
             gap = text[_end_of(text, match.start(), position) : match.start()]
-            cells.append(_Cell(escape(match[0]), gap, _sources(match.start(), match.end(), links)))
+            cells.append(_Cell(escape(match[0]), gap, links.sources(*match.span())))
         if own is not None:
             gap = text[_end_of(text, begin, 0) : begin]
             cells.append(_Cell(own.before, gap, [(own.begin, own.end, 1)], True))
         position = end
-    for atom in missing:
-        around = segment.text[: atom.begin][-1:], segment.text[atom.end :][:1]
-        _insert(cells, atom, (around[0].isspace(), around[1].isspace()))
+    for index, atom in enumerate(missing):
+        run = _place(cells, atom) if index < _MOST_LOST else None
+        if run is None:
+            at = round(len(cells) * atom.begin / len(segment.text))
+            run = (at, at)
+        around = segment.text[max(0, atom.begin - 1) : atom.begin], segment.text[atom.end : atom.end + 1]
+        _insert(cells, atom, run, (around[0].isspace(), around[1].isspace()))
     return cells
 
 
 def _end_of(text: str, begin: int, least: int) -> int:
     """Return where the white space before `begin` begins."""
-    return max(least, len(text[:begin].rstrip()) if begin and text[begin - 1].isspace() else begin)
+    while begin > least and text[begin - 1].isspace():
+        begin -= 1
+    return begin
 
 
 def _occurrences(shown: str, text: str) -> Iterator[tuple[int, int]]:
     """Yield where a text is in another as words of its own."""
-    before, after = (r"(?<!\w)" if shown[0].isalnum() else ""), (r"(?!\w)" if shown[-1].isalnum() else "")
-    return (match.span() for match in re.finditer(f"{before}{re.escape(shown)}{after}", text))
+    begin = text.find(shown)
+    while begin >= 0:
+        end = begin + len(shown)
+        is_inside = (shown[0].isalnum() and _is_word(text[begin - 1 : begin])) or (
+            shown[-1].isalnum() and _is_word(text[end : end + 1])
+        )
+        if not is_inside:
+            yield begin, end
+        begin = text.find(shown, begin + 1 if is_inside else end)
 
 
-def _sources(begin: int, end: int, links: Sequence[Link]) -> list[tuple[int, int, int]]:
-    if len(links) == 1:
-        # Nothing is known but where the texts begin and end.
-        (left, right, first, last) = links[0]
-        scale = (right - left) / max(1, last - first)
-        return [(round(left + (begin - first) * scale), max(1, round(left + (end - first) * scale)), 1)]
-    return [
-        (left, right, min(end, last) - max(begin, first))
-        for left, right, first, last in links
-        if min(end, last) > max(begin, first) and right > left
-    ]
+def _is_word(character: str) -> bool:
+    return character.isalnum() or character == "_"
 
 
-def _insert(cells: list[_Cell], atom: Item, spaces: tuple[bool, bool]) -> None:
-    """Write an atom instead of the cells that come from it, or between others if there are none.
-
-    `spaces` tell whether white space is before and after it in the source, as there must be in the translation.
-    """
+def _place(cells: Sequence[_Cell], atom: Item) -> tuple[int, int]:
+    """Return the cells that come from an atom, or the place between others if there are none."""
     run = _best_run(cells, 0, len(cells), (atom.begin, atom.end), [cell.is_kept for cell in cells])
     if run is None:
         at = _best_boundary(cells, range(len(cells) + 1), atom.begin)
         run = (at, at)
+    return run
+
+
+def _insert(cells: list[_Cell], atom: Item, run: tuple[int, int], spaces: tuple[bool, bool]) -> None:
+    """Write an atom instead of a run of cells.
+
+    `spaces` tell whether white space is before and after it in the source, as there must be in the translation.
+    """
     gap = cells[run[0]].gap if run[0] < len(cells) else ""
     cells[run[0] : run[1]] = [
         _Cell(atom.before, gap or (" " if run[0] and spaces[0] else ""), [(atom.begin, atom.end, 1)], True)
