@@ -116,6 +116,23 @@ def test_it_does_not_go_back_to_weights_without_a_validation_loss(
     assert "step-00000004, with half" in errors
 
 
+def test_a_damaged_checkpoint_on_the_way_back_is_set_aside_and_not_removed(
+    settings_file: Path, call_program: Call, poison: Any
+) -> None:
+    run = RunDirectory(settings_file.parent / "run")
+
+    def is_bad(update: int) -> bool:
+        if update == 9:
+            (run.checkpoint(8) / "state.json").write_text("{")
+        return 9 <= update <= 11
+
+    poison(is_bad)
+    code, _, errors = call_program("train", settings_file, "training.max_skipped=3", "training.keep_last=5")
+    assert code == 0, errors
+    assert "step-00000004, with half" in errors
+    assert (run.checkpoints / "damaged-step-00000008").is_dir()
+
+
 def test_without_a_checkpoint_it_goes_back_to_the_beginning(
     settings_file: Path, call_program: Call, poison: Any
 ) -> None:
