@@ -64,9 +64,7 @@ def read_json_line(raw: str, where: str) -> ConstrainedLine:
     return ConstrainedLine(
         # A line feed would divide the line in two.
         text=_text(fields["text"], where, "text").replace("\n", " "),
-        prefix=None
-        if fields.get("prefix") is None
-        else _whole(_text(fields["prefix"], where, "prefix"), where, "prefix"),
+        prefix=_prefix(fields.get("prefix"), where),
         required=_texts(fields.get("required"), where, "required"),
         banned=_texts(fields.get("banned"), where, "banned"),
         to=None if fields.get("to") is None else _text(fields["to"], where, "to"),
