@@ -15,7 +15,15 @@ import torch
 
 from tests.patience import PATIENCE
 from translator.checkpoints import RunDirectory, read_checkpoint
-from translator.config import DataSettings, DecodingSettings, entries_of, read_run_config, write_config
+from translator.config import (
+    Config,
+    DataSettings,
+    DecodingSettings,
+    complete_config,
+    entries_of,
+    read_run_config,
+    write_config,
+)
 from translator.errors import ConfigError
 from translator.synthesis import Wanted, distill, student_config
 from translator.text import load_tokenizers, open_corpus
@@ -86,6 +94,39 @@ def test_what_belongs_to_the_references_is_not_taken_for_the_translations(
     swapped, scored = (entries_of(data.train) for data in asked)
     assert [(entry.source_language, entry.target_language) for entry in swapped] == [("de", "en"), ("de", "en")]
     assert [entry.scores for entry in scored] == [f"{corpus}/scores", None]
+
+
+def test_translations_have_the_weights_of_their_references_in_stages(
+    tiny_run: Path, corpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Config] = []
+    module = sys.modules[distill.__module__]
+    monkeypatch.setattr(module, "synthesize", lambda *_, **__: None)
+    monkeypatch.setattr(module, "train", lambda config: asked.append(complete_config(config)))
+    words = [f"data.train=[{{path: '{corpus}/one.{{en,de}}'}}, {{path: '{corpus}/two.{{en,de}}'}}]",
+             "training.stages=[{until: 2, weights: [1, 0]}, {weights: [1, 3]}]"]  # fmt: skip
+    student = student_config(tiny_run, corpus / "student", [*SHAPE, *words])
+    teacher: Any = None
+    for references in (True, False):
+        distill(teacher, student, corpus / "made", DecodingSettings(), Wanted(), references=references)
+    weights = [[stage.weights for stage in config.training.stages] for config in asked]
+    assert weights == [[[1, 0, 1, 0], [1, 3, 1, 3]], [[1, 0], [1, 3]]]
+
+
+def test_a_student_in_the_working_directory(
+    tiny_run: Path, corpus: Path, monkeypatch: pytest.MonkeyPatch, call_program: Callable[..., Any]
+) -> None:
+    """The translations are next to it, as if its name had been given."""
+    asked: list[Path] = []
+    monkeypatch.setattr("translator.synthesis.distill", lambda *words, **_: asked.append(words[2]))
+    for directory in (corpus / "student", corpus / "student" / "logs"):
+        directory.mkdir()
+    monkeypatch.chdir(corpus / "student")
+    data = f"data.train={corpus}/one.{{en,de}}"
+    call_program("distill", tiny_run, "--run", ".", *SHAPE, data)
+    monkeypatch.chdir(corpus / "student" / "logs")
+    call_program("distill", tiny_run, "--run", "..", *SHAPE, data)
+    assert asked == [corpus / "student.synthetic"] * 2
 
 
 def test_teachers_translate_every_corpus_and_the_student_learns_from_that(

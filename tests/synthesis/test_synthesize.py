@@ -128,6 +128,10 @@ def test_a_reverse_model_scores_the_pairs(translator: Translator, text: TextLine
     scored = score_lines([reverse], [(row[1], row[0]) for row in rows], translator.settings)
     expected = [own.target.log_probability / len(own.pieces) for own in scored if own.target is not None]
     assert [float(row[3]) for row in rows] == pytest.approx(expected, abs=1e-4)
+    data = data.model_copy(update={"source_language": "deu", "target_language": "en-GB"})
+    named = replace(reverse, config=config.model_copy(update={"data": data}))
+    synthesize(translator, text, tmp_path / "named", translator.settings, scorer=named)
+    assert table(tmp_path / "named") == table(tmp_path / "syn")
     with pytest.raises(ConfigError, match="translates en to de, expected de to en"):
         synthesize(translator, text, tmp_path / "other", translator.settings, scorer=translator.bundle)
 

@@ -50,6 +50,8 @@ def distill(
     teachers = [Path(word) for word in arguments if "=" not in word]
     if not teachers:
         raise typer.BadParameter("name at least one TEACHER, a run directory")
+    # `.` and `..` have no name of their own.
+    own = run if run.name not in ("", "..") else run.resolve()
     overrides = [word for word in arguments if "=" in word]
     with shared_by_processes(lambda: student_config(teachers[0], run, overrides)) as (student, world):
         call = read_call(teachers[0], words_of_options(teachers[0], n_best, sample, nearest, settings or []))
@@ -57,7 +59,7 @@ def distill(
         translator, decoding = load_translator(teachers[0], call, teachers[1:], engine, **machine)
         scorer = load_bundle(score_with, **{**machine, **stated_machine(call)}) if score_with is not None else None
         result = distill(
-            translator, student, output or run.with_name(f"{run.name}.synthetic"), decoding,
+            translator, student, output or own.with_name(f"{own.name}.synthetic"), decoding,
             Wanted(nearest=nearest, keep_best=keep_best, shard_lines=shard_lines), references=references,
             scorer=scorer, world=world,
         )  # fmt: skip

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from translator.errors import CheckpointError
+from translator.errors import CheckpointError, ConfigError
 from translator.interop.ctranslate2.model import import_ctranslate2, is_ctranslate2
 from translator.interop.download import HUB, download
 from translator.interop.huggingface import import_huggingface, is_huggingface
@@ -16,7 +16,8 @@ def read_foreign(
 ) -> ImportedModel:
     """Read a model of another system; raise `CheckpointError` if it is of none that can be read.
 
-    `vocabularies` and `tokenizers` are for Marian, whose files have no fixed names (see `import_marian`).
+    `vocabularies` and `tokenizers` are for Marian, whose files have no fixed names (see `import_marian`); raises
+    `ConfigError` if they are given for another system.
     """
     path = download(str(source).removeprefix(HUB)) if str(source).startswith(HUB) else Path(source)
     if not path.exists():
@@ -28,6 +29,10 @@ def read_foreign(
             f"{path} looks like a model of fairseq or OpenNMT-py, whose files run code when they are read; convert it "
             "with CTranslate2's converter for that program (ct2-fairseq-converter, ct2-opennmt-py-converter), on a "
             "machine where that code may run, and import the directory that it writes"
+        )
+    if (vocabularies or tokenizers) and (is_ctranslate2(path) or is_huggingface(path)):
+        raise ConfigError(
+            [f"--vocabulary, --tokenizer: they are for models of Marian, and {path} is another's; leave them out"]
         )
     try:
         if is_ctranslate2(path):

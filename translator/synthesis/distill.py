@@ -68,8 +68,8 @@ def distill(
     """Let teachers translate the training sources of `student` into `output`, and train the student on that.
 
     Each training corpus becomes a directory in `output`; with `references` the student is trained on the corpora as
-    they are as well. Its validation and test corpora stay as they are. `settings`, `wanted`, `scorer` and `world` are
-    as in `synthesize`.
+    they are as well, and `training.stages` give translations the weights of their references. Its validation and test
+    corpora stay as they are. `settings`, `wanted`, `scorer` and `world` are as in `synthesize`.
     """
     corpora = open_corpora(student.data)["train"]
     entries = entries_of(student.data.train)
@@ -90,9 +90,13 @@ def distill(
     # What belongs to the pairs of a corpus does not belong to those that are made of it.
     not_theirs = {"scores": None, "score_column": None, "alignments": None}
     trained: Any = [{**entry, **not_theirs, "path": str(path)} for entry, path in zip(stated, paths, strict=True)]
+    values = student.model_dump(exclude_unset=True)
     if references:
         trained = [*stated, *trained]
+        if student.training.stages:
+            # Translations have the weights of their references there, as they have in the entries.
+            stages = values["training"]["stages"]
+            values["training"]["stages"] = [{**stage, "weights": stage["weights"] * 2} for stage in stages]
     elif not is_list_of_entries(student.data.train):
         trained = str(paths[0])
-    values = student.model_dump(exclude_unset=True)
     return train(Config.model_validate({**values, "data": {**values["data"], "train": trained}}))

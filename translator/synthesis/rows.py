@@ -13,6 +13,7 @@ from translator.errors import ConfigError
 from translator.inference.steps import TransformerStepModel
 from translator.synthesis.lines import Line
 from translator.text import choose_tag, with_tag
+from translator.text.languages import same_language
 from translator.translation.result import TranslatedLine, Translation
 
 _DIGITS = 4
@@ -79,7 +80,8 @@ class ReverseScorer:
         """`languages` are those of lines and translations. Raises `ConfigError` if the model is for others."""
         data = bundle.config.data
         own = data.source_language, data.target_language
-        if None not in (*own, *languages) and not data.language_tags and own != languages[::-1]:
+        known = [(a, b) for a, b in zip(own, languages[::-1], strict=True) if a is not None and b is not None]
+        if len(known) == 2 and not data.language_tags and not all(same_language(a, b) for a, b in known):
             raise ConfigError(
                 [
                     f"score-with: {bundle.directory} translates {own[0]} to {own[1]}, expected {languages[1]} to "

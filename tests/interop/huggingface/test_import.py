@@ -1,5 +1,6 @@
 """Directories of `transformers` as runs: exports come back with equal bits, OPUS-MT's kind computes the same."""
 
+import dataclasses
 import io
 import json
 import pickle
@@ -57,8 +58,6 @@ def test_an_export_comes_back_with_equal_bits(
 
 
 def with_tokenizers(bundle: Bundle, tokenizers: TokenizerPair) -> Bundle:
-    import dataclasses
-
     return dataclasses.replace(bundle, tokenizers=tokenizers)
 
 
@@ -186,6 +185,41 @@ def test_hostile_directories_are_refused_in_a_sentence(
         assert (code, output) == (1, "") and "Traceback" not in errors and name in errors, (name, errors)
         assert not run.exists()
     assert not trap.exists()
+
+
+@pytest.mark.parametrize("tie", ["all", "decoder"])
+def test_a_matrix_may_have_any_of_its_names_and_special_tokens_may_be_objects(
+    bundle: Bundle, with_model: Make, tmp_path: Path, tie: str
+) -> None:
+    bundle = with_model(bundle, tie_embeddings=tie)
+    path = export_huggingface(bundle, tmp_path / "model")
+    tensors = load_file(path / "model.safetensors")
+    kept = "model.shared.weight" if tie == "all" else "model.decoder.embed_tokens.weight"
+    tensors["lm_head.weight"] = tensors.pop(kept)
+    save_file(tensors, path / "model.safetensors")
+    stated = json.loads((path / "tokenizer_config.json").read_text())
+    tokens = {"eos_token": {"__type": "AddedToken", "content": stated["eos_token"]}, "unk_token": None}
+    (path / "tokenizer_config.json").write_text(json.dumps(stated | tokens))
+    model = read_foreign(path, Languages())
+    assert model.tokenizers.files() == bundle.tokenizers.files()
+    expected = model_tensors(bundle.model)
+    assert model.settings.tie_embeddings == tie and expected.keys() == model.weights.keys()
+    assert all(torch.equal(expected[name], model.weights[name]) for name in expected)
+
+
+def test_the_search_of_the_model_is_kept(bundle: Bundle, tmp_path: Path) -> None:
+    decoding = bundle.config.decoding.model_copy(update={"beam_size": 3, "block_ngrams": 4})
+    config = bundle.config.model_copy(update={"decoding": decoding})
+    path = export_huggingface(dataclasses.replace(bundle, config=config), tmp_path / "model")
+    found = read_foreign(path, Languages()).decoding
+    assert (found["beam_size"], found["block_ngrams"]) == (3, 4)
+
+
+def test_files_that_only_marian_needs_are_refused(bundle: Bundle, tmp_path: Path) -> None:
+    path = export_huggingface(bundle, tmp_path / "model")
+    for files in ({"vocabularies": [path / "vocab.json"]}, {"tokenizers": [path / "source.spm"]}):
+        with pytest.raises(TranslatorError, match="they are for models of Marian"):
+            read_foreign(path, Languages(), **files)
 
 
 def change(path: Path, **values: Any) -> None:

@@ -189,6 +189,18 @@ def test_a_vocabulary_of_another_model_is_refused(spm: Path, tmp_path: Path) -> 
         read_foreign(tmp_path / "model.npz", Languages(), [spm])
 
 
+def test_a_tokenizer_that_would_not_be_used_is_refused(spm: Path, tmp_path: Path) -> None:
+    with pytest.raises(TranslatorError, match="--tokenizer: the vocabulary .*vocab.spm cuts words itself"):
+        read_foreign(model_directory(tmp_path / "marian", spm), Languages(), tokenizers=[spm])
+
+
+def test_configurations_that_cannot_be_read_are_passed_over(spm: Path, tmp_path: Path) -> None:
+    path = model_directory(tmp_path / "marian", spm)
+    (path / "train.yml").symlink_to(tmp_path / "gone.yml")
+    (path / "old.yml").mkdir()
+    assert read_foreign(path, Languages()).decoding["beam_size"] == 3
+
+
 def test_arrays_of_any_other_shape_are_refused(spm: Path, tmp_path: Path) -> None:
     values = settings()
     arrays = random_arrays(values, vocabulary_of(spm))

@@ -122,12 +122,14 @@ def _read_tensors(path: Path) -> dict[str, Tensor]:
 
 def _embeddings(tensors: Tensors, config: Mapping[str, Any], where: str) -> tuple[Tensor, Tensor, Tensor]:
     """Return the matrices `[V, d_model]` of source, target and output, in fp32, scaled as ours are."""
-    shared = tensors.get("model.shared.weight")
-    source = tensors.get("model.encoder.embed_tokens.weight", shared)
-    target = tensors.get("model.decoder.embed_tokens.weight", shared)
+    encoder, decoder = (f"model.{side}.embed_tokens.weight" for side in ("encoder", "decoder"))
+    tied, shares = (config.get(name, True) for name in ("tie_word_embeddings", "share_encoder_decoder_embeddings"))
+    # Of the names of a matrix, a safetensors file has any one.
+    same = [*([encoder, decoder] if shares else []), *(["lm_head.weight"] if tied else [])]
+    source = _first(tensors, encoder, "model.shared.weight", *(same if shares else []))
+    target = _first(tensors, decoder, "model.shared.weight", *same)
     if source is None or target is None or source.ndim != 2 or target.ndim != 2:
         raise CheckpointError(f"{where} has no embeddings; expected model.shared.weight, or those of both sides")
-    tied = config.get("tie_word_embeddings", True)
     output = target if tied else tensors.get("lm_head.weight", target)
     source, target, output = source.float(), target.float(), output.float()
     if not config.get("scale_embedding", False):
@@ -135,6 +137,10 @@ def _embeddings(tensors: Tensors, config: Mapping[str, Any], where: str) -> tupl
         scale = math.sqrt(source.shape[1])
         source, target = source / scale, target / scale
     return source, target, output
+
+
+def _first(tensors: Tensors, *names: str) -> Tensor | None:
+    return next((tensors[name] for name in names if name in tensors), None)
 
 
 def _positions(tensors: Tensors, settings: Mapping[str, Any], where: str) -> dict[str, str]:
@@ -173,4 +179,6 @@ def _decoding(path: Path, config: Mapping[str, Any]) -> dict[str, Any]:
         found["beam_size"] = beams
     if isinstance(exponent := config.get("length_penalty", 1.0), int | float):
         found |= {"length_penalty": "mean", "length_alpha": float(exponent)}
+    if isinstance(ngrams := config.get("no_repeat_ngram_size"), int):
+        found["block_ngrams"] = ngrams
     return found

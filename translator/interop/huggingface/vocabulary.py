@@ -1,7 +1,7 @@
 """The files of a MarianTokenizer as tokenizers of ours."""
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from translator.errors import CheckpointError, TokenizerError
 from translator.interop.huggingface.tokenizer import SOURCE_SPM, TARGET_SPM, TARGET_VOCABULARY, VOCABULARY
@@ -43,7 +43,9 @@ def load_pieces(path: Path, pieces: Pieces) -> tuple[TokenizerPair, Kept]:
         )
     config = path / "tokenizer_config.json"
     stated = read_json(config, {}, CheckpointError, "download it again") if config.is_file() else {}
-    end, unknown = (str(stated.get(f"{name}_token", default)) for name, default in (("eos", "</s>"), ("unk", "<unk>")))
+    end, unknown = (
+        _name(stated.get(f"{name}_token"), default) for name, default in (("eos", "</s>"), ("unk", "<unk>"))
+    )
     second = path / TARGET_VOCABULARY
     lists = [path / VOCABULARY, second if second.is_file() else path / VOCABULARY]
     made: list[Tokenizer] = []
@@ -63,6 +65,13 @@ def load_pieces(path: Path, pieces: Pieces) -> tuple[TokenizerPair, Kept]:
         made.append(tokenizer_for(spm, vocabulary))
     joint = made[0].digest == made[1].digest
     return TokenizerPair(made[0], made[0] if joint else made[1], joint), Kept(*rows)
+
+
+def _name(stated: Any, default: str) -> str:
+    """The name of a special token, which the library also writes as an object with the name as its `content`."""
+    if isinstance(stated, dict):
+        stated = stated.get("content")
+    return default if stated is None else str(stated)
 
 
 def _read_pieces(file: Path, size: int) -> list[str]:

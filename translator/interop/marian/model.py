@@ -37,9 +37,13 @@ def import_marian(
     weights = our_weights(read.arrays, settings, str(file))
     target = len(weights.get("target_embedding.weight", weights["output_weight"]))
     sizes = len(weights.get("source_embedding.weight", weights["output_weight"])), target
-    pair = load_vocabularies(
-        vocabularies or _vocabulary_files(directory, decoder), tokenizers or _spm_files(directory), sizes
-    )
+    vocabularies = vocabularies or _vocabulary_files(directory, decoder)
+    if tokenizers and all(file.suffix not in _LISTS for file in vocabularies):
+        raise ConfigError(
+            [f"--tokenizer: the vocabulary {vocabularies[0]} cuts words itself; leave it out, or name a list of pieces "
+             f"({', '.join(_LISTS)}) with --vocabulary"]
+        )  # fmt: skip
+    pair = load_vocabularies(vocabularies, tokenizers or _spm_files(directory), sizes)
     return ImportedModel(
         "Marian", str(file), settings, pair, weights, languages, bool(pair.source.tags), _decoding(decoder)
     )
@@ -76,10 +80,10 @@ def _decoder_settings(directory: Path) -> dict[str, Any]:
     """What the configuration of marian-decoder says, if there is just one that names a model."""
     found = []
     for file in sorted([*directory.glob("*.yml"), *directory.glob("*.yaml")]):
-        if file.stat().st_size < 1 << 16 and "vocab" not in file.name:
+        if "vocab" not in file.name and file.is_file() and file.stat().st_size < 1 << 16:
             try:
                 settings = parse_settings(file.read_text("utf-8"), str(file))
-            except (ConfigError, UnicodeDecodeError):
+            except (ConfigError, OSError, UnicodeDecodeError):
                 continue
             if "models" in settings:
                 found.append(settings)
