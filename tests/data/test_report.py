@@ -94,3 +94,10 @@ def test_prepared_data_are_found_by_their_own_directory_or_the_run(
     assert find_prepared(tmp_path / "run") == prepared.directory
     with pytest.raises(DataError, match="is neither a run .* nor prepared data"):
         find_prepared(tmp_path)
+
+
+def test_a_synthetic_corpus_is_not_taken_for_damaged_data(tmp_path: Path) -> None:
+    for name in ("request.json", "manifest.json"):
+        (tmp_path / name).write_text("{}")
+    with pytest.raises(DataError, match="is a corpus of `translator synthesize`, not prepared data"):
+        find_prepared(tmp_path)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from translator.text.languages import language_code, same_language
+from translator.text.languages import language_code, read_direction, same_language
 
 
 @pytest.mark.parametrize(
@@ -21,3 +21,23 @@ def test_regions_may_be_left_out() -> None:
     assert same_language("en", "en-US") and same_language("pt_BR", "pt") and same_language("deu", "de")
     assert not same_language("pt-BR", "pt-PT") and not same_language("en", "de")
     assert same_language("tlh", "TLH"), "codes that are not in the table are compared as they are"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("en-pt", ("en", "pt")),
+        ("EN-DE", ("EN", "DE")),
+        ("en_US-pt_BR", ("en_US", "pt_BR")),
+        ("en-pt-BR", ("en", "pt-BR")),
+        ("pt-BR-en", ("pt-BR", "en")),
+        ("zh-Hant-es-419", ("zh-Hant", "es-419")),
+        ("en-pt-br", None),
+        ("en", None),
+        ("en-", None),
+        ("-en", None),
+        ("runs/en-de", None),
+    ],
+)
+def test_directions(text: str, expected: tuple[str, str] | None) -> None:
+    assert read_direction(text) == expected

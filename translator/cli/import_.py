@@ -1,6 +1,5 @@
 """`translator import`: a model of another system as a run."""
 
-import re
 from pathlib import Path
 from typing import Annotated
 
@@ -36,12 +35,13 @@ def import_model(
     from translator.interop.detect import read_foreign
     from translator.interop.imported import Languages, write_imported
     from translator.runtime.console import print_result, say
+    from translator.text.languages import read_direction
 
     known = Languages()
     if languages is not None:
-        if (found := re.fullmatch(r"([A-Za-z][\w]*)-([A-Za-z][\w]*)", languages)) is None:
-            raise typer.BadParameter(f"--languages: found {languages!r}, expected two codes such as en-pt")
-        known = Languages(found[1], found[2])
+        if (found := read_direction(languages)) is None:
+            raise typer.BadParameter(f"--languages: found {languages!r}, expected two codes such as en-pt or en-pt-BR")
+        known = Languages(*found)
     for name, files in (("--vocabulary", vocabulary), ("--tokenizer", tokenizer)):
         if files is not None and len(files) > 2:
             raise typer.BadParameter(f"{name}: found {len(files)} files, expected one, or one for each side")

@@ -14,6 +14,7 @@ from translator.data.manifest import MANIFEST
 from translator.data.prepared import PreparedData
 from translator.errors import DataError
 from translator.text import Tokenizer
+from translator.text.formats.synthetic import is_synthetic
 
 PERCENTILES = (50, 90, 95, 99)
 _CHUNK_PAIRS = 65_536
@@ -21,6 +22,11 @@ _CHUNK_PAIRS = 65_536
 
 def find_prepared(directory: Path) -> Path:
     """Return `directory` if it holds prepared data, or the prepared data of the run that it holds; else `DataError`."""
+    if is_synthetic(directory):
+        raise DataError(
+            f"{directory} is a corpus of `translator synthesize`, not prepared data; for its figures, name it as a "
+            f"corpus: `translator data report data.train={directory}`"
+        )
     if (directory / MANIFEST).is_file():
         return directory
     if (directory / RUN_CONFIG).is_file():

@@ -11,9 +11,10 @@ from torch import Tensor
 
 from translator.checkpoints import Checkpoint, Identity, RunDirectory, check_shapes, write_checkpoint
 from translator.checkpoints.run_directory import FINAL
-from translator.config import Config, ModelSettings, resolve_preset, write_config
+from translator.config import Config, DecodingSettings, ModelSettings, resolve_preset, write_config
 from translator.errors import CheckpointError, ConfigError, TokenizerError
 from translator.model import parameter_shapes
+from translator.runtime.console import warn
 from translator.runtime.directories import new_directory
 from translator.runtime.outputs import real_path
 from translator.text import Tokenizer, TokenizerPair, Vocabulary, require_shared_ids, save_tokenizers
@@ -139,9 +140,21 @@ def _config(model: ImportedModel, path: Path) -> Config:
         "data": {name: value for name, value in data.items() if value is not None},
         "tokenizer": {"joint": model.tokenizers.share_ids},
         "model": model.settings.model_dump(),
-        "decoding": dict(model.decoding),
+        "decoding": _accepted(model.decoding, model.origin),
     }
     try:
         return resolve_preset(Config.model_validate(stated))
     except ValidationError as error:
         raise _explained(error, model.origin) from None
+
+
+def _accepted(decoding: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Return the settings of a search without those that ours cannot have, which are named on stderr."""
+    try:
+        DecodingSettings.model_validate(decoding)
+    except ValidationError as error:
+        refused = {str(each["loc"][0]): f"{each['input']!r} ({each['msg']})" for each in error.errors()}
+        for name, found in refused.items():
+            warn(f"{where}: decoding.{name} is left at its default, because the model's is {found}")
+        return {name: value for name, value in decoding.items() if name not in refused}
+    return dict(decoding)

@@ -1,6 +1,5 @@
 """A run that is served: which directions it translates, what is known about it, and the thread that translates."""
 
-import re
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -16,10 +15,9 @@ from translator.runtime.console import warn
 from translator.serving.batcher import BATCH_LINES, Batcher, Line
 from translator.serving.metrics import Metrics
 from translator.serving.options import ServerOptions
-from translator.text.languages import same_language
+from translator.text.languages import read_direction, same_language
 from translator.translation import Glossary, TranslatedLine, Translator
 
-_STATED = re.compile(r"([A-Za-z]{2,3}(?:[-_][A-Za-z0-9]+)*?)-([A-Za-z]{2,3}(?:_[A-Za-z0-9]+)*)=(.+)")
 _WARM_UP = "1"
 
 
@@ -40,8 +38,9 @@ class ServedModel:
 
     def __init__(self, run: str, options: ServerOptions, metrics: Metrics) -> None:
         """Load a run and translate a line, so that the first request finds everything loaded."""
-        stated = _STATED.fullmatch(run) if not Path(run).exists() else None
-        self.run = Path(stated[3] if stated else run)
+        direction, _, path = run.partition("=")
+        stated = read_direction(direction) if path and not Path(run).exists() else None
+        self.run = Path(path if stated else run)
         self._metrics = metrics
         self.translator = Translator.load(self.run, engine=options.engine, **options.machine)
         self.settings = replace_stated(self.translator.settings, settings_from(dict(options.settings)))
@@ -50,7 +49,7 @@ class ServedModel:
         self.has_tags = self.translator.bundle.config.data.language_tags
         source, targets = languages_of(self.translator.bundle)
         if stated:
-            source, targets = stated[1], self._stated_targets(stated[2], targets)
+            source, targets = stated[0], self._stated_targets(stated[1], targets)
         if source is None or not targets:
             raise ConfigError(
                 [f"run: {self.run} does not say which languages it translates; write SOURCE-TARGET={self.run}, "

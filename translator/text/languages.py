@@ -28,6 +28,7 @@ chinese 中文 汉语
 """
 _BOKMAAL_AND_NYNORSK = {"nb": "Norwegian Bokmål", "nn": "Norwegian Nynorsk"}
 _CODES = {name: names.split()[0] for names in _NAMES.split(";") for name in names.split()}
+_OWN = re.compile(r"[a-z]{2,3}(?:_\w+)?")
 _WITH_REGION = re.compile(r"([a-z]{2,3})([-_][a-z0-9]{2,8})*")
 
 
@@ -54,6 +55,19 @@ def same_language(wanted: str, found: str) -> bool:
         return False
     codes = [language_code(text) or text.partition("-")[0] for text in (first, second)]
     return codes[0] == codes[1]
+
+
+def read_direction(text: str) -> tuple[str, str] | None:
+    """Return the two codes of `SOURCE-TARGET`; None if it is none, or not clear where the target begins.
+
+    Of two parts the second is the target; of more, all begin with a capital or a digit but the two languages, as in
+    `en-US-pt-BR`.
+    """
+    parts = text.split("-")
+    begins = [index for index in range(1, len(parts)) if len(parts) == 2 or _OWN.fullmatch(parts[index])]
+    if len(begins) != 1 or not all(re.fullmatch(r"\w+", part) for part in parts) or not parts[0][0].isalpha():
+        return None
+    return "-".join(parts[: begins[0]]), "-".join(parts[begins[0] :])
 
 
 def language_name(code: str) -> str:

@@ -16,6 +16,7 @@ from safetensors.torch import load_file, save_file
 
 from translator.attention import pack
 from translator.checkpoints import Bundle, load_bundle, model_tensors
+from translator.config import DecodingSettings
 from translator.errors import CheckpointError, TranslatorError
 from translator.interop.detect import read_foreign
 from translator.interop.huggingface import export_huggingface
@@ -213,6 +214,16 @@ def test_the_search_of_the_model_is_kept(bundle: Bundle, tmp_path: Path) -> None
     path = export_huggingface(dataclasses.replace(bundle, config=config), tmp_path / "model")
     found = read_foreign(path, Languages()).decoding
     assert (found["beam_size"], found["block_ngrams"]) == (3, 4)
+
+
+def test_a_search_that_we_do_not_have_does_not_stop_the_import(
+    bundle: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = export_huggingface(bundle, tmp_path / "model")
+    (path / "generation_config.json").write_text(json.dumps({"num_beams": 3, "length_penalty": -1.0}))
+    config = write_imported(read_foreign(path, Languages()), tmp_path / "run")
+    assert (config.decoding.beam_size, config.decoding.length_alpha) == (3, DecodingSettings().length_alpha)
+    assert "decoding.length_alpha is left at its default, because the model's is -1.0" in capsys.readouterr().err
 
 
 def test_files_that_only_marian_needs_are_refused(bundle: Bundle, tmp_path: Path) -> None:
