@@ -22,6 +22,7 @@ FILES = ("--source", "{0}/text", "--reference", "{0}/text")
         (("--heads", "cross.1"), 1, "found 'cross.1', expected KIND.LAYER.HEAD"),
         (("--heads", "cross.1.1,cross.1.2"), 1, "nothing would be left of cross.1"),
         (("--heads", "cross.1.1", "--set", "beam=3"), 1, "beam"),
+        (("--heads", "cross.1.1", "--set", "beam_size=3"), 1, "decoding.beam_size: prune does not translate"),
     ],
 )
 def test_mistakes_are_explained(

@@ -44,7 +44,7 @@ def prune(
     The result is a smaller, faster run that every command accepts, `train` included.
     """
     from translator.checkpoints import load_bundle
-    from translator.config import KINDS, parse_head, read_call_settings, stated_machine
+    from translator.config import KINDS, parse_head, read_call_settings, refuse_decoding, stated_machine
     from translator.inspection.pairs import read_pairs
     from translator.inspection.prune import check_output, choose_heads, prune_run
     from translator.inspection.table import describe_counts
@@ -62,7 +62,9 @@ def prune(
         )
     if (source is None) != (reference is None) or (source is None and not named):
         raise typer.BadParameter("to measure how much heads matter, give --source FILE and --reference FILE")
-    machine = stated_machine(read_call_settings(settings or []))
+    call = read_call_settings(settings or [])
+    refuse_decoding(call, "prune")
+    machine = stated_machine(call)
     check_results(output / "config.yaml", runs=[run], files=[source, reference] if source and reference else [])
     check_output(output)
     bundle = load_bundle(run, weights=weights, **machine)
