@@ -55,7 +55,7 @@ def prune(
         raise typer.BadParameter("expected one of --heads and --loss-budget")
     if wrong := [name for name in kind or [] if name not in KINDS]:
         raise typer.BadParameter(f"--kind: found {wrong[0]!r}, expected {', '.join(KINDS)}")
-    named = heads is not None and not heads.strip().isdigit()
+    named = heads is not None and not heads.strip().isdecimal()
     if named and kind:
         raise typer.BadParameter(
             "--kind limits which heads are chosen by measuring; leave it out, or give a number of heads"
