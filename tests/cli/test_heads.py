@@ -56,6 +56,8 @@ def test_table_json_and_picture(tiny_run: Path, tmp_path: Path, call_program: Pr
         (("--output", "{0}/source/heads.json"), "cannot be written"),
         (("--alignment", "{0}/target"), "line 1: found 'the', expected links such as 0-2"),
         (("--to", "de"), "has one target language only"),
+        (("--set", "beam_size=3"), "decoding.beam_size: heads without --bleu does not translate"),
+        (("--checkpoints", "--set", "seed=3"), "decoding.seed: heads without --bleu does not translate"),
         (("--reference", "{0}/short"), "expected the same number"),
     ],
 )

@@ -20,8 +20,10 @@ FILES = ("--source", "{0}/text", "--reference", "{0}/text")
         (("--heads", "cross.1.1", "--kind", "cross"), 2, "--kind limits which heads are chosen"),
         (("--heads", "4", *FILES), 1, "found 4, expected at most 3 of these 6: every layer keeps at least one"),
         (("--heads", "cross.1"), 1, "found 'cross.1', expected KIND.LAYER.HEAD"),
+        (("--heads", "²", *FILES), 1, "found '²', expected KIND.LAYER.HEAD"),
         (("--heads", "cross.1.1,cross.1.2"), 1, "nothing would be left of cross.1"),
         (("--heads", "cross.1.1", "--set", "beam=3"), 1, "beam"),
+        (("--heads", "cross.1.1", "--set", "beam_size=3"), 1, "decoding.beam_size: prune does not translate"),
     ],
 )
 def test_mistakes_are_explained(

@@ -81,8 +81,9 @@ def test_a_given_target_is_aligned_as_the_aligner_does(bundle: Bundle, source: s
     assert len(source.split()) == 1 or found[0] != found[1]
 
 
-def test_pieces_are_joined_to_words_and_marks_left_out() -> None:
-    maps = made_up_maps(tag="<2de>", alignment_head=Head("cross", 2, 1))
+@pytest.mark.parametrize("tag", ["<2de>", ">>de<<", ">>cmn_Hans<<"])
+def test_pieces_are_joined_to_words_and_marks_left_out(tag: str) -> None:
+    maps = made_up_maps(tag=tag, alignment_head=Head("cross", 2, 1))
     weights = np.full((2, 5, 7), 0.01, dtype=np.float32)
     # Tag and end token have the largest weight everywhere; after them come run, s, dog, "." and, in the row of the end
     # token, A.

@@ -169,9 +169,9 @@ def test_pieces_are_joined_to_words(pieces: list[str], marks: set[int], numbers:
 
 
 def test_a_language_tag_is_a_word_of_its_own(make_maps: Any) -> None:
-    for source, words in ((("<2de>", "a", "▁b"), ["<2de>", "a", "b"]), (("▁<2de>", "a", "▁b"), ["<2de>a", "b"])):
-        data = Parsed(attention_page(make_maps(source=source))).data()
-        assert data["sides"]["source"]["words"] == [*words, "</s>"]
+    for first, words in (("<2de>", ["<2de>", "a"]), (">>de<<", [">>de<<", "a"]), ("▁<2de>", ["<2de>a"])):
+        data = Parsed(attention_page(make_maps(source=(first, "a", "▁b")))).data()
+        assert data["sides"]["source"]["words"] == [*words, "b", "</s>"]
 
 
 def test_a_hundred_pieces_stay_small(make_maps: Any) -> None:

@@ -41,7 +41,7 @@ def heads(
 
     For each head: how sure it is, where it looks, which other head is most similar, and the loss when it is masked.
     """
-    from translator.config import read_call_settings, replace_stated, stated_machine
+    from translator.config import read_call_settings, refuse_decoding, replace_stated, stated_machine
     from translator.inspection.gold import read_links
     from translator.inspection.head_pictures import write_report
     from translator.inspection.history import history_table, inspect_checkpoints
@@ -63,6 +63,8 @@ def heads(
         if path.suffix.lower() in PICTURES:
             require_matplotlib()
     call = read_call_settings(settings or [])
+    if not bleu:
+        refuse_decoding(call, "heads without --bleu")
     if checkpoints:
         more = {"alignment": alignment, "to": to, **stated_machine(call)}
         histories = [inspect_checkpoints(each, source, reference, **more) for each in (run, *(beside or []))]

@@ -44,7 +44,7 @@ def prune(
     The result is a smaller, faster run that every command accepts, `train` included.
     """
     from translator.checkpoints import load_bundle
-    from translator.config import KINDS, parse_head, read_call_settings, stated_machine
+    from translator.config import KINDS, parse_head, read_call_settings, refuse_decoding, stated_machine
     from translator.inspection.pairs import read_pairs
     from translator.inspection.prune import check_output, choose_heads, prune_run
     from translator.inspection.table import describe_counts
@@ -55,14 +55,16 @@ def prune(
         raise typer.BadParameter("expected one of --heads and --loss-budget")
     if wrong := [name for name in kind or [] if name not in KINDS]:
         raise typer.BadParameter(f"--kind: found {wrong[0]!r}, expected {', '.join(KINDS)}")
-    named = heads is not None and not heads.strip().isdigit()
+    named = heads is not None and not heads.strip().isdecimal()
     if named and kind:
         raise typer.BadParameter(
             "--kind limits which heads are chosen by measuring; leave it out, or give a number of heads"
         )
     if (source is None) != (reference is None) or (source is None and not named):
         raise typer.BadParameter("to measure how much heads matter, give --source FILE and --reference FILE")
-    machine = stated_machine(read_call_settings(settings or []))
+    call = read_call_settings(settings or [])
+    refuse_decoding(call, "prune")
+    machine = stated_machine(call)
     check_results(output / "config.yaml", runs=[run], files=[source, reference] if source and reference else [])
     check_output(output)
     bundle = load_bundle(run, weights=weights, **machine)

@@ -6,7 +6,7 @@ from translator.config.fine_tuning import Start, parse_start
 from translator.config.guided_alignment import guided_head
 from translator.config.heads import KINDS, Head, parse_head
 from translator.config.load import complete_config, load_config
-from translator.config.overrides import read_call_settings, replace_stated, stated_machine
+from translator.config.overrides import read_call_settings, refuse_decoding, replace_stated, stated_machine
 from translator.config.paths import prepared_directory, run_directory
 from translator.config.presets import PRESETS, resolve_preset
 from translator.config.run_config import dump_config, read_run_config, write_config
@@ -51,6 +51,7 @@ __all__ = [
     "prepared_directory",
     "read_call_settings",
     "read_run_config",
+    "refuse_decoding",
     "replace_stated",
     "resolve_preset",
     "run_directory",

@@ -37,6 +37,12 @@ def stated_machine(call: Config) -> dict[str, Any]:
     return {name: getattr(call, name) for name in _MACHINE[:3] if name in call.model_fields_set}
 
 
+def refuse_decoding(call: Config, command: str) -> None:
+    """Raise `ConfigError` with all settings of decoding that `call` states, for a `command` that does not translate."""
+    if stated := sorted(call.decoding.model_fields_set):
+        raise ConfigError([f"decoding.{name}: {command} does not translate; leave it out" for name in stated])
+
+
 def replace_stated(settings: DecodingSettings, call: Config) -> DecodingSettings:
     """Return the run's `settings` with what `call` states instead; raise `ConfigError` as `check_decoding` does."""
     stated = call.decoding

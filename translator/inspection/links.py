@@ -1,7 +1,5 @@
 """Word alignment from the attention map of one cross-attention head, as `translate` computes it for whole files."""
 
-import re
-
 from translator.config import Head
 from translator.errors import ConfigError
 from translator.inspection.maps import AttentionMaps
@@ -22,7 +20,6 @@ def alignment_of(maps: AttentionMaps, head: Head | None = None) -> str:
         )
     if head.kind != "cross":
         raise ConfigError([f"head: found {head}, expected a head of the cross-attention, such as cross.1.1"])
-    # The first piece of a text is never like a tag, since it begins a word.
-    first = int(re.fullmatch(r"<2.+>", maps.source[0]) is not None)
+    first = int(maps.has_tag)
     weights = maps.of(head)[:-1, first:-1]  # without the row that predicts the end token
     return pharaoh(word_links(maps.source[first:-1], maps.predicted[:-1], weights.argmax(-1).tolist()))

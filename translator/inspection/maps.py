@@ -19,6 +19,7 @@ from translator.inspection.capture import pack_pairs, teacher_forced_weights
 from translator.inspection.parts import head_counts, heads_of, parse_part
 from translator.runtime.counted import counted
 from translator.text import choose_tag, with_tag
+from translator.text.id_mapping import TAG
 from translator.translation import Translator
 from translator.translation.alignment_head import alignment_head
 from translator.translation.line_parts import content_of
@@ -43,6 +44,11 @@ class AttentionMaps:
     sum to one. Layers may have different numbers of heads."""
     alignment_head: Head | None = None
     """The head that the run's word alignments come from, if it has one."""
+
+    @property
+    def has_tag(self) -> bool:
+        """Whether the first source piece is a language tag; no text is encoded as a piece like one."""
+        return bool(self.source and TAG.fullmatch(self.source[0]))
 
     def heads(self) -> Iterator[Head]:
         """Yield all heads, by kind, layer and index."""

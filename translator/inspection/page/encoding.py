@@ -17,7 +17,6 @@ from translator.errors import DataError
 from translator.inspection.maps import AttentionMaps
 
 _WORD = "\u2581"
-_TAG = re.compile(r"<2[^<>\s]+>")
 _BYTES = re.compile(r"(?:<0x[0-9A-Fa-f]{2}>)+")
 
 
@@ -31,9 +30,8 @@ def encode_maps(maps: AttentionMaps, checkpoints: Mapping[int, AttentionMaps] | 
     finite.
     """
     heads = list(maps.heads())
-    tagged = maps.source and _TAG.fullmatch(maps.source[0])
     special = {
-        "source": {0, len(maps.source) - 1} if tagged else {len(maps.source) - 1},
+        "source": {0, len(maps.source) - 1} if maps.has_tag else {len(maps.source) - 1},
         "target": {0},
         "predicted": {len(maps.predicted) - 1},
     }
