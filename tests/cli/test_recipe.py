@@ -78,6 +78,22 @@ def test_a_run_that_is_missing_is_explained(tmp_path: Path, call_program: Progra
     assert "run the recipe first, or name its run with run=DIRECTORY" in err
 
 
+def test_settings_that_no_command_takes_are_refused(tmp_path: Path, call_program: Program) -> None:
+    path = recipe_file(tmp_path, ["translate nowhere"])
+    code, _, err = call_program("recipe", "run", path, "seed=2", "devices=2")
+    assert code == 1
+    assert "found seed=2 devices=2, but no command of the recipe says $SETTINGS" in " ".join(err.split())
+    assert "1 of 1" not in err
+
+
+def test_an_empty_run_is_the_recipe_s_own_and_two_are_refused(tmp_path: Path, call_program: Program) -> None:
+    scored(tmp_path, 30.5)
+    path = recipe_file(tmp_path, ["doctor"])
+    assert call_program("recipe", "check", path, "run=")[0] == 0
+    code, _, err = call_program("recipe", "check", path, "run=a", "run=b")
+    assert code == 2 and "`run` is given twice" in err
+
+
 def test_a_recipe_that_was_not_measured_is_said_to_be_and_never_green(
     tmp_path: Path, call_program: Program, monkeypatch: pytest.MonkeyPatch
 ) -> None:

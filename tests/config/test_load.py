@@ -22,6 +22,21 @@ def test_whole_numbers_with_k_and_m_are_exact(written: str, steps: int) -> None:
     assert load_config(None, [f"training.max_steps={written}"]).training.max_steps == steps
 
 
+@pytest.mark.parametrize(
+    ("written", "count"), [("8,000", 8_000), ("1,250.5k", 1_250_500), ("1,000,000", 1_000_000), ("8_000", 8_000)]
+)
+def test_commas_stand_before_thousands(written: str, count: int) -> None:
+    training = load_config(None, [f"training.max_steps={written}", f"training.validate_every={written} steps"]).training
+    assert training.max_steps == training.validate_every.amount == count
+
+
+@pytest.mark.parametrize("written", ["1,5k", "0,500M", "1,2,3", "8,0000", "8000,000", "8,"])
+def test_a_comma_elsewhere_is_refused(written: str) -> None:
+    problems = problems_of(f"training.max_steps={written}", f"training.validate_every={written}")
+    assert [problem.partition(":")[0] for problem in problems] == ["training.max_steps", "training.validate_every"]
+    assert all(f"found '{written}'" in problem for problem in problems)
+
+
 @pytest.mark.parametrize("section", ["training:", "training: null", "training: {}"])
 def test_a_section_whose_settings_are_commented_out_takes_settings_of_the_command_line(
     tmp_path: Path, section: str

@@ -78,14 +78,17 @@ def check(name: Name, words: Words = None) -> None:
 
 
 def _split(words: list[str] | None) -> tuple[Path | None, list[str]]:
-    """Take `run=DIRECTORY` out of the settings."""
-    directory, settings = None, []
+    """Take `run=DIRECTORY` out of the settings; an empty one is the recipe's own, as everywhere."""
+    directories: list[Path | None] = []
+    settings = []
     for word in words or []:
         key, equals, value = word.partition("=")
         if not equals:
             raise typer.BadParameter(f"{word!r}: expected KEY=VALUE, such as run=runs/second or seed=2")
         if key == "run":
-            directory = Path(value)
+            directories.append(Path(value) if value else None)
         else:
             settings.append(word)
-    return directory, settings
+    if len(directories) > 1:
+        raise typer.BadParameter("`run` is given twice; keep one")
+    return directories[0] if directories else None, settings

@@ -10,8 +10,10 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
 _SCALES = {"": 1, "k": 1_000, "M": 1_000_000, "G": 1_000_000_000}
-_COUNT = re.compile(r"^\s*([0-9][0-9_,]*(?:\.[0-9]+)?)\s*([kMG]?)\s*$")
-_DURATION = re.compile(r"^\s*([0-9][0-9_,]*(?:\.[0-9]+)?\s*[kMG]?)\s*(steps?|epochs?|)\s*$")
+# A comma stands before thousands: `1,5k` is not 15k but 1.5k to those who write a decimal comma, so it is refused.
+_NUMBER = r"(?:[1-9][0-9]{0,2}(?:,[0-9]{3})+|[0-9][0-9_]*)(?:\.[0-9]+)?"
+_COUNT = re.compile(rf"^\s*({_NUMBER})\s*([kMG]?)\s*$")
+_DURATION = re.compile(rf"^\s*({_NUMBER}\s*[kMG]?)\s*(steps?|epochs?|)\s*$")
 
 
 def parse_count(value: Any) -> Any:

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from translator.errors import ConfigError
 from translator.recipes.recipe import Recipe, find_data
 from translator.runtime.console import say
 
@@ -15,8 +16,13 @@ def run_recipe(recipe: Recipe, run: Path | None = None, settings: Sequence[str] 
 
     `run` replaces the run directory, `settings` are added where the commands say so. Every command of the program that
     takes long continues where it stopped, so a recipe that was interrupted is run again. Raises `ConfigError`, before
-    anything is done, if data are missing or other than expected.
+    anything is done, if data are missing or other than expected, or if no command takes the settings.
     """
+    if settings and not any("$SETTINGS" in shlex.split(command) for command in recipe.commands):
+        raise ConfigError(
+            [f"found {' '.join(settings)}, but no command of the recipe says $SETTINGS; leave the settings out, or add "
+             "$SETTINGS to the commands that are to take them"]
+        )  # fmt: skip
     places = find_data(recipe)
     for number, command in enumerate(recipe.commands, start=1):
         words = recipe.filled(command, run or Path(recipe.run), places, tuple(settings))
