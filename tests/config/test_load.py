@@ -117,8 +117,16 @@ def test_broken_files_are_explained(tmp_path: Path, text: str, expected: str) ->
     assert any(expected in problem for problem in problems_of(path=file))
 
 
-def test_a_missing_file_is_explained(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_read_is_explained(tmp_path: Path) -> None:
     assert "cannot read" in problems_of(path=tmp_path / "none.yaml")[0]
+    (tmp_path / "wide.yaml").write_text("seed: 1", "utf-16")
+    assert "is not UTF-8 (byte 0 is 0xff); save it as UTF-8" in problems_of(path=tmp_path / "wide.yaml")[0]
+
+
+@pytest.mark.parametrize("name", ["first.yaml", "first.yml"])
+def test_a_run_is_called_as_its_file(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("seed: 1\n")
+    assert load_config(tmp_path / name).run == "runs/first"
 
 
 def test_environment_variables_with_defaults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

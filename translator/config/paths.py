@@ -47,7 +47,8 @@ def named_after(config: Config, path: str | Path | None) -> Config:
     """Return the settings with the run directory that follows from the name of their file, if they state none."""
     if path is None or config.run is not None:
         return config
-    return config.model_copy(update={"run": f"runs/{Path(path).name.removesuffix('.yaml')}"})
+    name = Path(path).name.removesuffix(".yaml").removesuffix(".yml")
+    return config.model_copy(update={"run": f"runs/{name}"})
 
 
 def is_run_config(path: Path) -> bool:

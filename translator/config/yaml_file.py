@@ -35,8 +35,11 @@ def read_yaml(path: Path, problems: list[str]) -> Any:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
         text = data.decode("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError([f"cannot read {path}: {getattr(error, 'strerror', None) or error}"]) from None
+    except OSError as error:
+        raise ConfigError([f"cannot read {path}: {error.strerror or error}"]) from None
+    except UnicodeDecodeError as error:
+        found = f"byte {error.start} is 0x{data[error.start]:02x}"
+        raise ConfigError([f"{path} is not UTF-8 ({found}); save it as UTF-8, or convert it with iconv"]) from None
     if len(data) > MAX_BYTES:
         raise ConfigError([f"{path} is larger than {MAX_BYTES >> 10} KiB; expected settings as `name: value`"])
     return parse_yaml(text, str(path), problems)
