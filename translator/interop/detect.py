@@ -10,6 +10,9 @@ from translator.interop.huggingface import import_huggingface, is_huggingface
 from translator.interop.imported import ImportedModel, Languages
 from translator.interop.marian import import_marian, is_marian
 
+_FILES = ("model.bin", "model.safetensors", "pytorch_model.bin")
+"""Files of CTranslate2 and transformers, each of which stands for its directory."""
+
 
 def read_foreign(
     source: str | Path, languages: Languages, vocabularies: Sequence[Path] = (), tokenizers: Sequence[Path] = ()
@@ -30,6 +33,8 @@ def read_foreign(
             "with CTranslate2's converter for that program (ct2-fairseq-converter, ct2-opennmt-py-converter), on a "
             "machine where that code may run, and import the directory that it writes"
         )
+    if path.name in _FILES and (is_ctranslate2(path.parent) or is_huggingface(path.parent)):
+        path = path.parent
     if (vocabularies or tokenizers) and (is_ctranslate2(path) or is_huggingface(path)):
         raise ConfigError(
             [f"--vocabulary, --tokenizer: they are for models of Marian, and {path} is another's; leave them out"]

@@ -226,6 +226,11 @@ def test_a_search_that_we_do_not_have_does_not_stop_the_import(
     assert "decoding.length_alpha is left at its default, because the model's is -1.0" in capsys.readouterr().err
 
 
+def test_the_file_of_the_weights_stands_for_its_directory(bundle: Bundle, tmp_path: Path) -> None:
+    path = export_huggingface(bundle, tmp_path / "model")
+    assert read_foreign(path / "model.safetensors", Languages()).origin == str(path)
+
+
 def test_files_that_only_marian_needs_are_refused(bundle: Bundle, tmp_path: Path) -> None:
     path = export_huggingface(bundle, tmp_path / "model")
     for files in ({"vocabularies": [path / "vocab.json"]}, {"tokenizers": [path / "source.spm"]}):
