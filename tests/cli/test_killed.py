@@ -22,7 +22,8 @@ SMALL = (
     "data.train=[in.txt,ref.txt]", "data.source_language=en", "data.target_language=de", "tokenizer.vocab_size=300",
     "data.prepared=prepared", "run=new", "preset=tiny", "data.held_out=2",
 )  # fmt: skip
-FEW = ("--set", "device=cpu", "--set", "beam_size=1", "--set", "threads=1")
+MACHINE = ("--set", "device=cpu", "--set", "threads=1")
+FEW = (*MACHINE, "--set", "beam_size=1")
 TESTED = ("--source", "in.txt", "--reference", "ref.txt")
 
 COMMANDS: dict[str, tuple[str, ...]] = {
@@ -46,7 +47,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
         *FEW,
     ),
     "export": ("translate", "run", "in.txt", "--engine", "ctranslate2", *FEW),
-    "heads": ("heads", "run", *TESTED, "--output", "out.json", *FEW),
+    "heads": ("heads", "run", *TESTED, "--output", "out.json", *MACHINE),
     "attention": ("attention", "run", "a dog runs .", "--output", "out.html", *FEW),
     "plot": ("plot", "run"),
 }
