@@ -134,10 +134,8 @@ def _cells(segment: Segment, text: str, links: _Links, escape: Callable[[str], s
             cells.append(_Cell(own.before, gap, [(own.begin, own.end, 1)], True))
         position = end
     for index, atom in enumerate(missing):
-        run = _place(cells, atom) if index < _MOST_LOST else None
-        if run is None:
-            at = round(len(cells) * atom.begin / len(segment.text))
-            run = (at, at)
+        relative = round(len(cells) * atom.begin / len(segment.text))
+        run = _place(cells, atom) if index < _MOST_LOST else (relative, relative)
         around = segment.text[max(0, atom.begin - 1) : atom.begin], segment.text[atom.end : atom.end + 1]
         _insert(cells, atom, run, (around[0].isspace(), around[1].isspace()))
     return cells
